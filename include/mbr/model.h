@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Models: a file turned into a planned program with packed weights. A model is immutable once open; any number of
+ * sessions, in any threads, share it and its weights.
+ */
+#ifndef MBR_MODEL_H
+#define MBR_MODEL_H
+
+#include "mbr/env.h"
+#include "mbr/value.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mbr_model mbr_model;
+
+typedef struct mbr_model_options {
+    size_t size;        /* sizeof(mbr_model_options) */
+    const char *passes; /* NULL: MBR_PASSES of the environment, else all. "none", "all", or names with + or - before
+                           them, separated by commas, applied in turn to the default: "-chain,-layout", "none,+fold" */
+    int exact;          /* not 0: no kernel that spreads a non-finite value beyond its own outputs (Winograd) */
+} mbr_model_options;
+
+/*
+ * Opens a model file. External data is looked for beside it. options may be NULL. On success *out is the caller's.
+ * Fails with MBR_ERR_IO, MBR_ERR_FORMAT, MBR_ERR_MODEL, MBR_ERR_UNSUPPORTED, MBR_ERR_NO_MEMORY or MBR_ERR_LIMIT; the
+ * message names the file and, where there is one, the node.
+ */
+MBR_API mbr_status mbr_model_open(mbr_env *env, const char *path, const mbr_model_options *options, mbr_model **out,
+                                  mbr_error *err);
+
+/* The same from memory, which must stay as it is while the model lives. External data is refused. */
+MBR_API mbr_status mbr_model_open_memory(mbr_env *env, const void *data, size_t bytes,
+                                         const mbr_model_options *options, mbr_model **out, mbr_error *err);
+
+/*
+ * The same from a reader, called until it returns 0 (end) or a negative number (failure); it fills at most `bytes`
+ * bytes at `to` and returns how many. The library keeps the bytes.
+ */
+typedef ptrdiff_t (*mbr_read_fn)(void *user, void *to, size_t bytes);
+MBR_API mbr_status mbr_model_open_reader(mbr_env *env, mbr_read_fn read, void *user, const mbr_model_options *options,
+                                         mbr_model **out, mbr_error *err);
+
+/* Releases *model once its last session is gone, and sets it to NULL. */
+MBR_API void mbr_model_release(mbr_model **model);
+
+/* An input or output as the model declares it. Strings and arrays live as long as the model. */
+typedef struct mbr_port {
+    size_t size;       /* set by the caller to sizeof(mbr_port) */
+    const char *name;
+    mbr_kind kind;
+    mbr_dtype dtype;   /* of the tensor, or of the items */
+    int rank;          /* -1: not known before a run */
+    int64_t dims[MBR_MAX_RANK];         /* -1: free */
+    const char *symbols[MBR_MAX_RANK];  /* name of a free dimension, NULL where it has none */
+    int optional;      /* input only: it may be left unbound (it has a default) */
+} mbr_port;
+
+MBR_API int mbr_model_input_count(const mbr_model *model);
+MBR_API int mbr_model_output_count(const mbr_model *model);
+MBR_API mbr_status mbr_model_input(const mbr_model *model, int index, mbr_port *port, mbr_error *err);
+MBR_API mbr_status mbr_model_output(const mbr_model *model, int index, mbr_port *port, mbr_error *err);
+
+/* The index of the input or output of that name, -1 where there is none. */
+MBR_API int mbr_model_find_input(const mbr_model *model, const char *name);
+MBR_API int mbr_model_find_output(const mbr_model *model, const char *name);
+
+typedef struct mbr_model_facts {
+    size_t size; /* set by the caller to sizeof(mbr_model_facts) */
+    const char *producer;
+    int ir_version;
+    int opset;              /* of ai.onnx; 0: not imported */
+    size_t nodes;           /* in the file, subgraphs included */
+    size_t steps;           /* in the program */
+    size_t weight_bytes;    /* constants as the file holds them */
+    size_t packed_bytes;    /* weights copied into kernel layouts */
+    size_t activation_bytes; /* planned for declared shapes, free dimensions taken as 1 */
+} mbr_model_facts;
+
+MBR_API mbr_status mbr_model_get_facts(const mbr_model *model, mbr_model_facts *facts, mbr_error *err);
+
+/*
+ * Prints the program's IR as text (`mbr dump`), calling write piece by piece. stage is a pass name ("import" for what
+ * the importer made; NULL for the final graph): the model is lowered again up to and including that pass.
+ */
+typedef mbr_status (*mbr_write_fn)(void *user, const char *text, size_t bytes);
+MBR_API mbr_status mbr_model_dump(const mbr_model *model, const char *stage, mbr_write_fn write, void *user,
+                                  mbr_error *err);
+
+/* Calls fn once an operator type in use: domain, name, opset row, how many nodes. */
+typedef void (*mbr_op_use_fn)(void *user, const char *domain, const char *name, int since, size_t nodes);
+MBR_API void mbr_model_each_op(const mbr_model *model, mbr_op_use_fn fn, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Sessions: one stream of runs of a model.
+ *
+ *     mbr_session *s;
+ *     mbr_session_new(model, NULL, &s, &err);
+ *     mbr_session_bind_input(s, 0, x, &err);          // borrowed until bound anew
+ *     mbr_session_run(s, &err);
+ *     const mbr_value *y = mbr_session_output(s, 0);  // the session's, valid until its next run
+ *     mbr_session_release(&s);
+ *
+ * Threads: a session belongs to one thread at a time; only mbr_session_cancel may come from another. Different
+ * sessions, of one model too, may run at once.
+ * A run at shapes seen before allocates nothing.
+ */
+#ifndef MBR_SESSION_H
+#define MBR_SESSION_H
+
+#include "mbr/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mbr_session mbr_session;
+
+typedef struct mbr_session_options {
+    size_t size;         /* sizeof(mbr_session_options) */
+    int threads;         /* at most this many of the environment's team; 0: all */
+    size_t memory_limit; /* bytes of activations; 0: none. A run that needs more fails before it starts */
+} mbr_session_options;
+
+/* options may be NULL. On success *out is the caller's. The session keeps the model alive. */
+MBR_API mbr_status mbr_session_new(mbr_model *model, const mbr_session_options *options, mbr_session **out,
+                                   mbr_error *err);
+
+/* Frees the session and sets *session to NULL. */
+MBR_API void mbr_session_release(mbr_session **session);
+
+/*
+ * Binds a value to an input until it is bound anew; NULL unbinds. The value is borrowed: it must stay alive and
+ * unchanged during each run. Kind, dtype and fixed dimensions are checked here, relations between dimensions at the
+ * run; MBR_ERR_INPUT says what was expected.
+ */
+MBR_API mbr_status mbr_session_bind_input(mbr_session *session, int index, const mbr_value *value, mbr_error *err);
+
+/*
+ * Lets a run write output `index` into a tensor of the caller, whose shape is set to what came out; it must have the
+ * dtype and the capacity (an owned tensor grows). NULL: back to memory of the session.
+ */
+MBR_API mbr_status mbr_session_bind_output(mbr_session *session, int index, mbr_value *value, mbr_error *err);
+
+/*
+ * State: after each run, output `output` becomes the value of input `input` for the next, without a copy where the
+ * storage allows. Before the first run the input must be bound to the initial state (copied at that run).
+ * output -1 removes the edge.
+ */
+MBR_API mbr_status mbr_session_bind_state(mbr_session *session, int output, int input, mbr_error *err);
+
+/* Copies the present value of a state input out (save) or in (restore); fork = save and restore into another. */
+MBR_API mbr_status mbr_session_save_state(const mbr_session *session, int input, mbr_value **out, mbr_error *err);
+MBR_API mbr_status mbr_session_restore_state(mbr_session *session, int input, const mbr_value *value, mbr_error *err);
+
+/*
+ * One inference. On failure the outputs are undefined and the session may be used again.
+ * MBR_ERR_INPUT: an input is missing or does not fit. MBR_ERR_RUN: a value made an operator impossible; the message
+ * names the node. MBR_ERR_CANCELLED, MBR_ERR_NO_MEMORY, MBR_ERR_LIMIT.
+ */
+MBR_API mbr_status mbr_session_run(mbr_session *session, mbr_error *err);
+
+/* What the last successful run left; the session's, valid until its next run, bind or release. */
+MBR_API const mbr_value *mbr_session_output(const mbr_session *session, int index);
+
+/* Makes the run in progress return MBR_ERR_CANCELLED at the next tile. Any thread, also a signal handler. */
+MBR_API void mbr_session_cancel(mbr_session *session);
+
+/*
+ * The bill: bytes of activations that a run with the bound inputs would need, and estimated work, without running.
+ * Shapes that only a run can tell count with what has been seen so far.
+ */
+typedef struct mbr_bill {
+    size_t size; /* set by the caller to sizeof(mbr_bill) */
+    size_t weight_bytes, packed_bytes, activation_bytes, scratch_bytes;
+} mbr_bill;
+MBR_API mbr_status mbr_session_get_bill(mbr_session *session, mbr_bill *bill, mbr_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
