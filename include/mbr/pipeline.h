@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pipelines: from a row of application data to an action.
+ *
+ * A pipeline is a YAML (or JSON) file that names a model, the columns of the application's data, the feature steps
+ * that turn them into tensors, what to read from the model's outputs, and ordered rules over scores and inputs; its
+ * language is described in docs/pipeline.md. A decider is one stream of decisions of a pipeline:
+ *
+ *     mbr_pipeline *p;
+ *     mbr_decider *d;
+ *     if (mbr_pipeline_open(env, "fraud/pipeline.yaml", NULL, &p, &err) != MBR_OK ||
+ *         mbr_decider_new(p, NULL, &d, &err) != MBR_OK)
+ *         fprintf(stderr, "%s\n", err.text);           // "fraud/pipeline.yaml:12: ..."
+ *
+ *     mbr_field row[] = { { .name = "amount", .kind = MBR_FIELD_NUMBER, .number = 12.5 },
+ *                         { .name = "country", .kind = MBR_FIELD_TEXT, .text = "DE", .text_size = 2 } };
+ *     mbr_decision decision = { .size = sizeof decision };
+ *     mbr_decider_row(d, row, 2, &decision, &err);     // decision.action is "APPROVE", say
+ *
+ *     mbr_decider_file(d, "today.csv", MBR_ROWS_AUTO, on_decision, user, &totals, &err);
+ *
+ *     mbr_decider_release(&d);
+ *     mbr_pipeline_release(&p);
+ *
+ * Faults of a row (a field that is no number, a value that is missing where it must not be, a rule that divides by
+ * zero, a broken line) belong to that row: it gets the fallback action, or no action where the pipeline has none,
+ * together with a message; the rows after it go on. Faults of the pipeline, the model or the whole input (a column
+ * that is not there) are refused up front with a status.
+ *
+ * Threads: a pipeline is immutable once open and may be shared. A decider belongs to one thread at a time; different
+ * deciders of one pipeline may run at once.
+ */
+#ifndef MBR_PIPELINE_H
+#define MBR_PIPELINE_H
+
+#include "mbr/env.h"
+#include "mbr/model.h"
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mbr_pipeline mbr_pipeline;
+typedef struct mbr_decider mbr_decider;
+
+/* ---- opening ---- */
+
+typedef struct mbr_pipeline_options {
+    size_t size;             /* sizeof(mbr_pipeline_options) */
+    const char *model_path;  /* NULL: what the pipeline says, relative to its folder */
+    const mbr_model_options *model_options; /* NULL: defaults */
+} mbr_pipeline_options;
+
+/*
+ * Reads a pipeline file, opens its model, and checks the two against each other: names, types, tensor shapes, rules.
+ * options may be NULL. On success *out is the caller's; on failure it is NULL and the message begins with FILE:LINE.
+ * MBR_ERR_IO: a file cannot be read. MBR_ERR_FORMAT: not YAML, or a key, type or value that the format does not have.
+ * MBR_ERR_INPUT: the features do not fit the model. Anything that mbr_model_open gives.
+ */
+MBR_API mbr_status mbr_pipeline_open(mbr_env *env, const char *path, const mbr_pipeline_options *options,
+                                     mbr_pipeline **out, mbr_error *err);
+
+/*
+ * The same from `bytes` bytes at `text`, which are not needed after the call. `name` stands for the file in messages;
+ * a relative model path is looked for in the folder of `name`.
+ */
+MBR_API mbr_status mbr_pipeline_open_memory(mbr_env *env, const void *text, size_t bytes, const char *name,
+                                            const mbr_pipeline_options *options, mbr_pipeline **out, mbr_error *err);
+
+/* Releases *pipeline once its last decider is gone, and sets it to NULL. NULL and a pointer to NULL are fine. */
+MBR_API void mbr_pipeline_release(mbr_pipeline **pipeline);
+
+/* ---- looking inside; texts live as long as the pipeline ---- */
+
+MBR_API const char *mbr_pipeline_name(const mbr_pipeline *pipeline);
+MBR_API mbr_model *mbr_pipeline_model(const mbr_pipeline *pipeline); /* stays the pipeline's */
+
+/* The columns that rows must have, in the order of the file. type is "number", "string" or "time". */
+MBR_API int mbr_pipeline_input_count(const mbr_pipeline *pipeline);
+MBR_API const char *mbr_pipeline_input_name(const mbr_pipeline *pipeline, int index); /* NULL beyond the end */
+MBR_API const char *mbr_pipeline_input_type(const mbr_pipeline *pipeline, int index);
+
+/* The scores of a decision, in order; the first is the main one. */
+MBR_API int mbr_pipeline_score_count(const mbr_pipeline *pipeline);
+MBR_API const char *mbr_pipeline_score_name(const mbr_pipeline *pipeline, int index);
+
+/* The actions that rules and fallback can give, each once, in the order of their first mention. */
+MBR_API int mbr_pipeline_action_count(const mbr_pipeline *pipeline);
+MBR_API const char *mbr_pipeline_action_name(const mbr_pipeline *pipeline, int index);
+
+/* Prints inputs, steps with their types and widths, tensors, scores and rules as text, piece by piece. */
+MBR_API mbr_status mbr_pipeline_describe(const mbr_pipeline *pipeline, mbr_write_fn write, void *user, mbr_error *err);
+
+/* ---- deciding ---- */
+
+typedef struct mbr_decider_options {
+    size_t size;         /* sizeof(mbr_decider_options) */
+    int batch;           /* rows per run of the model, 1 to 4096; 0: 256, or 1 where the model's batch is fixed at 1 */
+    int threads;         /* as in mbr_session_options */
+    size_t memory_limit; /* as in mbr_session_options */
+} mbr_decider_options;
+
+/* options may be NULL. On success *out is the caller's. The decider keeps the pipeline alive. */
+MBR_API mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *options, mbr_decider **out,
+                                   mbr_error *err);
+
+/* Frees the decider and sets *decider to NULL. */
+MBR_API void mbr_decider_release(mbr_decider **decider);
+
+/* One decision. Texts and arrays are the decider's, valid until the callback returns or the decider's next call. */
+typedef struct mbr_decision {
+    size_t size;           /* sizeof(mbr_decision) */
+    uint64_t row;          /* from 1, broken rows count too */
+    uint64_t line;         /* of the input where the row begins, from 1; 0: the row came from memory */
+    const char *id;        /* the pipeline's id column, or NULL where there is none or the row is broken */
+    const char *action;    /* NULL: the row is faulty and the pipeline has no fallback */
+    const char *rule;      /* name of the rule that fired, "fallback", or NULL without action */
+    const char *error;     /* what is wrong with the row (with its line number), or NULL */
+    const double *scores;  /* (score_count), NaN where the row is faulty */
+    int score_count;
+} mbr_decision;
+
+/* Called once a row, in the order of the rows. Anything but MBR_OK ends the call, which then returns that status. */
+typedef mbr_status (*mbr_decision_fn)(void *user, const mbr_decision *decision);
+
+/* A field of a row in memory. Text need not be terminated. */
+typedef enum mbr_field_kind {
+    MBR_FIELD_MISSING = 0,
+    MBR_FIELD_NUMBER = 1,
+    MBR_FIELD_TEXT = 2 /* also for numbers and times, which are then parsed as in a CSV file */
+} mbr_field_kind;
+
+typedef struct mbr_field {
+    const char *name;
+    mbr_field_kind kind;
+    double number;
+    const char *text;
+    size_t text_size;
+} mbr_field;
+
+/*
+ * Decides one row. A field that the pipeline does not know is ignored, unless it says `extra_columns: error`; an input
+ * without a field is missing. Set decision->size before the call. MBR_OK also for a faulty row: see decision->error.
+ */
+MBR_API mbr_status mbr_decider_row(mbr_decider *decider, const mbr_field *fields, size_t field_count,
+                                   mbr_decision *decision, mbr_error *err);
+
+typedef enum mbr_rows_format {
+    MBR_ROWS_AUTO = 0, /* by the file's name (.csv, .json, .jsonl, .ndjson), else JSON lines if '{' comes first */
+    MBR_ROWS_CSV = 1,  /* RFC 4180 with a header row */
+    MBR_ROWS_JSONL = 2 /* one JSON object a line; needs a build with jansson */
+} mbr_rows_format;
+
+typedef struct mbr_decide_totals {
+    size_t size;       /* set by the caller to sizeof(mbr_decide_totals) */
+    uint64_t rows;     /* all rows, broken ones too */
+    uint64_t faulty;   /* rows with an error */
+    uint64_t undecided; /* rows that got no action: 0 means that every row got one */
+} mbr_decide_totals;
+
+/*
+ * Decides every row of a file (for standard input use the reader) in batches, calling
+ * fn in the order of the rows. totals may be NULL; it is filled on failure too, with what was done until then.
+ * MBR_ERR_IO, MBR_ERR_INPUT (a column is missing, twice there, or unknown where that is an error), MBR_ERR_FORMAT (no
+ * header), what a run of the model gives, or what fn returned.
+ */
+MBR_API mbr_status mbr_decider_file(mbr_decider *decider, const char *path, mbr_rows_format format, mbr_decision_fn fn,
+                                    void *user, mbr_decide_totals *totals, mbr_error *err);
+
+/* The same from a reader (see mbr_model_open_reader). `name` stands for the input in messages. Rows are decided as
+ * soon as a batch is full or the reader ends; with batch 1 each row is decided as soon as its last byte is read. */
+MBR_API mbr_status mbr_decider_reader(mbr_decider *decider, const char *name, mbr_read_fn read, void *read_user,
+                                      mbr_rows_format format, mbr_decision_fn fn, void *user,
+                                      mbr_decide_totals *totals, mbr_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
