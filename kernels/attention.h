@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Scaled dot-product attention in one pass over tiles of keys, with the running maximum and sum of an online softmax;
+ * the (lq, lk) scores are never stored. f32.
+ *
+ *     s = scale * q k^T [softcap: cap * tanh(s / cap)] + mask;  out = softmax(s) v
+ *
+ * for each batch and head. The result depends on the shapes of one head only, not on batch, tiles or threads. A row
+ * whose scores are all -inf gives 0.
+ */
+#ifndef MBR_KERNELS_ATTENTION_H
+#define MBR_KERNELS_ATTENTION_H
+
+#include "kernels/cpu.h"
+#include "kernels/view.h"
+
+typedef struct mbr_attention_args {
+    const float *q; /* (batch, heads, lq, d) by strides; the last dimension is dense */
+    const float *k; /* (batch, kv_heads, lk, d) */
+    const float *v; /* (batch, kv_heads, lk, dv) */
+    const float *mask; /* (batch, heads, lq, lk) by strides, 0 where broadcast, added to the scores; or NULL */
+    float *out;        /* (batch, heads, lq, dv) */
+    ptrdiff_t q_stride[3], k_stride[3], v_stride[3], out_stride[3]; /* batch, head, row */
+    ptrdiff_t mask_stride[4];                                       /* batch, head, row, column (0 or 1) */
+    size_t batch, heads, kv_heads; /* heads is a multiple of kv_heads: head h uses kv head h / (heads / kv_heads) */
+    size_t lq, lk, d, dv;
+    const int64_t *lk_of_batch; /* valid keys of each batch entry (the rest are padding), or NULL */
+    float scale;
+    float softcap;            /* 0: none */
+    bool causal;              /* key j is seen by query i when j <= i + causal_offset */
+    ptrdiff_t causal_offset;  /* keys of the past: lk - lq when the queries are the last positions */
+} mbr_attention_args;
+
+/* Tiles are blocks of query rows of one head; one tile's worker needs `scratch` bytes, aligned to MBR_ALIGN. */
+size_t mbr_attention_tiles(const mbr_attention_args *args);
+size_t mbr_attention_scratch(const mbr_attention_args *args);
+
+typedef void mbr_attention_fn(const mbr_attention_args *args, void *scratch, size_t first, size_t last);
+
+mbr_attention_fn mbr_attention_ref;
+mbr_attention_fn *mbr_attention_select(unsigned tiers);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Softmax and log-softmax, f32, of a tensor seen as (outer, axis, inner), dense:
+ *     m = max_k in[o][k][i];  out[o][k][i] = e^(in - m) / sum_k e^(in - m)      or      in - m - ln(sum)
+ * A row that holds NaN or +inf becomes all NaN, as does one that is all -inf; -inf among finite values gives 0.
+ * out may be in. Error: 8 ULP or 1e-7 absolute of the result in exact arithmetic.
+ */
+#ifndef MBR_KERNELS_SOFTMAX_H
+#define MBR_KERNELS_SOFTMAX_H
+
+#include "kernels/cpu.h"
+#include "kernels/view.h"
+
+typedef struct mbr_softmax_args {
+    const float *in;
+    float *out;
+    size_t outer, axis, inner;
+    bool log;
+} mbr_softmax_args;
+
+/* Tiles are rows for inner = 1, else (row, column strip) pairs. How a call is split never changes the result. */
+size_t mbr_softmax_tiles(const mbr_softmax_args *args);
+
+typedef void mbr_softmax_fn(const mbr_softmax_args *args, size_t first, size_t last);
+
+mbr_softmax_fn mbr_softmax_ref;
+mbr_softmax_fn *mbr_softmax_select(unsigned tiers);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tree ensembles: a layout made once from flat node arrays, then rows evaluated one at a time or in blocks.
+ *
+ * A row goes from a tree's root to a leaf: at a node it takes the true child when `x[feature] <mode> value` holds, as
+ * IEEE compares (so with NaN only NEQ holds), or when x is NaN and missing_true is set. Leaves add weights to targets.
+ */
+#ifndef MBR_KERNELS_TREE_H
+#define MBR_KERNELS_TREE_H
+
+#include "kernels/cpu.h"
+#include "kernels/view.h"
+
+typedef enum mbr_tree_mode {
+    MBR_TREE_LEQ, /* x <= value, as in the others */
+    MBR_TREE_LT,
+    MBR_TREE_GTE,
+    MBR_TREE_GT,
+    MBR_TREE_EQ,
+    MBR_TREE_NEQ,
+    MBR_TREE_MEMBER, /* x is in the set of the node */
+    MBR_TREE_LEAF
+} mbr_tree_mode;
+
+typedef enum mbr_tree_aggregate { MBR_TREE_SUM, MBR_TREE_AVERAGE, MBR_TREE_MIN, MBR_TREE_MAX } mbr_tree_aggregate;
+
+/*
+ * The ensemble as the importer or operator hands it over. Children are node numbers. `value`, `member` and the leaves'
+ * `weight` are exact in f64 whatever the model stored. Every tree is checked: children in range, no node reached
+ * twice, depth bounded.
+ */
+typedef struct mbr_tree_source {
+    size_t nodes, trees, features, targets;
+    const uint8_t *mode;         /* (nodes) mbr_tree_mode */
+    const int32_t *feature;      /* (nodes) below `features` for branches */
+    const double *value;         /* (nodes) */
+    const int32_t *true_child;   /* (nodes) */
+    const int32_t *false_child;  /* (nodes) */
+    const uint8_t *missing_true; /* (nodes) or NULL: all 0 */
+    const int32_t *root;         /* (trees) */
+    /* leaf l of `leaf_of[node]`: weights weight_first[node] .. weight_first[node + 1] - 1 */
+    const size_t *weight_first;   /* (nodes + 1) */
+    const int32_t *weight_target; /* below `targets` */
+    const double *weight;
+    /* MEMBER: set of the node, member_first[node] .. member_first[node + 1] - 1; NULL without MEMBER nodes */
+    const size_t *member_first;
+    const double *member;
+    mbr_tree_aggregate aggregate;
+    const double *base; /* (targets), added at the end; or NULL */
+    bool f64;           /* rows are f64 and compare in f64; else f32 rows against values rounded to f32 */
+} mbr_tree_source;
+
+typedef struct mbr_tree_ensemble mbr_tree_ensemble;
+
+/* Why a source is refused. */
+typedef enum mbr_tree_fault {
+    MBR_TREE_OK,
+    MBR_TREE_BAD_CHILD,
+    MBR_TREE_SHARED_NODE, /* a node is reached twice: a loop or a shared subtree */
+    MBR_TREE_BAD_FEATURE,
+    MBR_TREE_BAD_TARGET,
+    MBR_TREE_BAD_MODE,
+    MBR_TREE_BAD_ROOT,
+    MBR_TREE_TOO_LARGE
+} mbr_tree_fault;
+
+/* Checks the source and tells the bytes of the prepared layout. *node: the culprit. work: `nodes` bytes. */
+mbr_tree_fault mbr_tree_measure(const mbr_tree_source *source, void *work, size_t *bytes, size_t *node);
+
+/* Lays the ensemble out in `memory` (of `bytes`, aligned to MBR_ALIGN); the source is no longer needed. work as above. */
+mbr_tree_ensemble *mbr_tree_prepare(const mbr_tree_source *source, void *work, void *memory);
+
+/*
+ * scores[row][target] for rows first .. last-1: the aggregate over all trees, in f64 for f64 rows, else f32, trees in
+ * order for every target, plus base. Rows of `row_stride` elements, scores dense.
+ */
+typedef void mbr_tree_fn(const mbr_tree_ensemble *ensemble, const void *rows, ptrdiff_t row_stride, void *scores,
+                         size_t first, size_t last);
+
+mbr_tree_fn mbr_tree_ref;
+mbr_tree_fn *mbr_tree_select(unsigned tiers);
+
+size_t mbr_tree_targets(const mbr_tree_ensemble *ensemble);
+size_t mbr_tree_features(const mbr_tree_ensemble *ensemble);
+
+#endif
