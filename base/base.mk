@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_BASE_SOURCES = \
     base/checked.h \
+    base/dtype.c \
     base/error.c \
     base/error.h \
+    base/half.h \
+    base/log.c \
+    base/log.h \
     base/memory.c \
     base/memory.h

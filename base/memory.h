@@ -63,7 +63,8 @@ char *mbr_arena_strdup(mbr_arena *a, const char *s);
 /* The usual complaint. */
 static inline mbr_status mbr_no_memory(mbr_error *err, size_t bytes)
 {
-    return mbr_fail(err, MBR_ERR_NO_MEMORY, "out of memory: %zu more bytes are not to be had; raise the memory limit or use a smaller model", bytes);
+    return mbr_fail(err, MBR_ERR_NO_MEMORY, "out of memory: %zu more bytes are not to be had; "
+                    "raise the memory limit or use a smaller model", bytes);
 }
 
 #endif

@@ -1,2 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-MBR_ENGINE_SOURCES =
+MBR_ENGINE_SOURCES = \
+    engine/dim.h \
+    engine/infer.h \
+    engine/ir.h \
+    engine/ops/identity.c \
+    engine/ops/list.h \
+    engine/ops/op.h \
+    engine/ops/registry.c \
+    engine/value.h

@@ -2,4 +2,11 @@
 # The public headers: all that is installed.
 mbrinclude_HEADERS = \
     include/mbr/dtype.h \
-    include/mbr/status.h
+    include/mbr/env.h \
+    include/mbr/mbr.h \
+    include/mbr/model.h \
+    include/mbr/onnx.h \
+    include/mbr/pipeline.h \
+    include/mbr/session.h \
+    include/mbr/status.h \
+    include/mbr/value.h
