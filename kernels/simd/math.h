@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Elementary functions on vectors, in the words of the vec_*.h that the file included before. Errors
+ * against double precision stay below these bounds, in units of the last place of the result:
+ *
+ *   vf_exp      1.5   everything; overflow to infinity, underflow through the denormals to zero
+ *   vf_log      1.5   everything; -infinity at zero, NaN below
+ *   vf_tanh     2     everything
+ *   vf_sigmoid  3     x > -87; below, 1e-38 absolute
+ *   vf_erf      1.5   everything
+ *
+ * A NaN stays a NaN, infinities go to the limits. The polynomials are least-maximum fits over the reduced ranges.
+ */
+#ifndef MBR_KERNELS_SIMD_MATH_H
+#define MBR_KERNELS_SIMD_MATH_H
+
+/* 2^n for n from -126 to 127. */
+MBR_INLINE vf vf_pow2_int(vi n)
+{
+    return vi_as_vf(vi_shl(vi_add(n, vi_set1(127)), 23));
+}
+
+/* exp(x) = 2^n exp(r), |r| <= ln(2)/2. The power is applied in two halves so that neither leaves the normal range early. */
+MBR_INLINE vf vf_exp(vf x)
+{
+    x = vf_max(vf_set1(-104.0f), vf_min(vf_set1(89.0f), x)); /* constants first: a NaN comes through */
+    vf n = vf_round(vf_mul(x, vf_set1(0x1.715476p+0f)));
+    vf r = vf_fnma(n, vf_set1(0x1.62e400p-1f), x);
+    r = vf_fnma(n, vf_set1(0x1.7f7d1cp-20f), r);
+    vf p = vf_set1(0x1.6dbc64p-10f);
+    p = vf_fma(p, r, vf_set1(0x1.124148p-7f));
+    p = vf_fma(p, r, vf_set1(0x1.555454p-5f));
+    p = vf_fma(p, r, vf_set1(0x1.555486p-3f));
+    p = vf_fma(p, r, vf_set1(0.5f));
+    p = vf_fma(vf_mul(r, r), p, r);
+    p = vf_add(p, vf_set1(1.0f));
+    vi whole = vf_to_vi(n), half = vi_sar(whole, 1);
+    return vf_mul(vf_mul(p, vf_pow2_int(half)), vf_pow2_int(vi_sub(whole, half)));
+}
+
+/* log(x) = e ln(2) + log(1 + f), 1 + f in [sqrt(1/2), sqrt(2)). */
+MBR_INLINE vf vf_log(vf x)
+{
+    vm tiny = vf_lt(x, vf_set1(0x1p-126f));
+    vf scaled = vf_select(tiny, vf_mul(x, vf_set1(0x1p24f)), x);
+    vi u = vi_sub(vf_as_vi(scaled), vi_set1(0x3f3504f3));
+    vf e = vf_sub(vi_to_vf(vi_sar(u, 23)), vf_select(tiny, vf_set1(24.0f), vf_zero()));
+    vf f = vf_sub(vi_as_vf(vi_add(vi_and(u, vi_set1(0x7fffff)), vi_set1(0x3f3504f3))), vf_set1(1.0f));
+    vf p = vf_set1(-0x1.38b4e2p-4f);
+    p = vf_fma(p, f, vf_set1(0x1.055b58p-3f));
+    p = vf_fma(p, f, vf_set1(-0x1.0d8556p-3f));
+    p = vf_fma(p, f, vf_set1(0x1.22da20p-3f));
+    p = vf_fma(p, f, vf_set1(-0x1.547242p-3f));
+    p = vf_fma(p, f, vf_set1(0x1.99a008p-3f));
+    p = vf_fma(p, f, vf_set1(-0x1.000228p-2f));
+    p = vf_fma(p, f, vf_set1(0x1.555554p-2f));
+    vf f2 = vf_mul(f, f);
+    vf low = vf_fma(e, vf_set1(0x1.7f7d1cp-20f), vf_mul(vf_mul(f2, f), p));
+    low = vf_fnma(vf_set1(0.5f), f2, low);
+    vf y = vf_fma(e, vf_set1(0x1.62e400p-1f), vf_add(f, low));
+    y = vf_select(vf_eq(x, vi_as_vf(vi_set1(0x7f800000))), x, y);
+    y = vf_select(vf_eq(x, vf_zero()), vi_as_vf(vi_set1((int32_t)0xff800000u)), y);
+    return vf_select(vf_ge(x, vf_zero()), y, vi_as_vf(vi_set1(0x7fc00000)));
+}
+
+MBR_INLINE vf vf_tanh(vf x)
+{
+    vf a = vf_abs(x), s = vf_mul(x, x);
+    vf p = vf_set1(-0x1.76ac10p-8f);
+    p = vf_fma(p, s, vf_set1(0x1.5256d6p-6f));
+    p = vf_fma(p, s, vf_set1(-0x1.b84448p-5f));
+    p = vf_fma(p, s, vf_set1(0x1.110768p-3f));
+    p = vf_fma(p, s, vf_set1(-0x1.555534p-2f));
+    vf small = vf_fma(vf_mul(s, x), p, x);
+    vf e = vf_exp(vf_add(a, a));
+    vf large = vf_sub(vf_set1(1.0f), vf_div(vf_set1(2.0f), vf_add(e, vf_set1(1.0f))));
+    return vf_select(vf_lt(a, vf_set1(0.625f)), small, vf_copysign(large, x));
+}
+
+MBR_INLINE vf vf_sigmoid(vf x)
+{
+    return vf_div(vf_set1(1.0f), vf_add(vf_set1(1.0f), vf_exp(vf_neg(x))));
+}
+
+/* A polynomial near zero; 1 - exp of a polynomial, the fitted logarithm of erfc, further out. */
+MBR_INLINE vf vf_erf(vf x)
+{
+    vf a = vf_min(vf_set1(4.1f), vf_abs(x)), s = vf_mul(x, x);
+    vf p = vf_set1(0x1.575030p-14f);
+    p = vf_fma(p, s, vf_set1(-0x1.a88e10p-11f));
+    p = vf_fma(p, s, vf_set1(0x1.549676p-8f));
+    p = vf_fma(p, s, vf_set1(-0x1.b80964p-6f));
+    p = vf_fma(p, s, vf_set1(0x1.ce2dccp-4f));
+    p = vf_fma(p, s, vf_set1(-0x1.812742p-2f));
+    p = vf_fma(p, s, vf_set1(0x1.06eba8p-3f));
+    vf small = vf_fma(x, p, x);
+    vf q = vf_set1(-0x1.419cd2p-17f);
+    q = vf_fma(q, a, vf_set1(0x1.4160f0p-12f));
+    q = vf_fma(q, a, vf_set1(-0x1.d4d356p-9f));
+    q = vf_fma(q, a, vf_set1(0x1.831232p-6f));
+    q = vf_fma(q, a, vf_set1(-0x1.b2809ep-4f));
+    q = vf_fma(q, a, vf_set1(-0x1.453ed8p-1f));
+    q = vf_fma(q, a, vf_set1(-0x1.20ed9ep+0f));
+    vf large = vf_sub(vf_set1(1.0f), vf_exp(vf_mul(q, a)));
+    return vf_select(vf_lt(a, vf_set1(0.9f)), small, vf_copysign(large, x));
+}
+
+#endif
