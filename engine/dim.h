@@ -40,6 +40,7 @@ typedef struct mbr_dim_expr {
     mbr_dim_op op;
     mbr_dim a, b;      /* operands; a symbol has none */
     const char *name;  /* symbol: its name, or NULL */
+    int64_t low;       /* what mbr_dim_lower_bound answers, computed once */
 } mbr_dim_expr;
 
 typedef struct mbr_dim_table {
