@@ -79,6 +79,8 @@ static mbr_dim append(mbr_dim_table *t, const mbr_dim_expr *e)
         return MBR_DIM_UNKNOWN;
     t->exprs[t->n] = *e;
     t->exprs[t->n].low = lower_bound(t, e);
+    uint32_t sa = mbr_dim_scope(t, e->a), sb = mbr_dim_scope(t, e->b);
+    t->exprs[t->n].scope = e->op == MBR_DIM_SYMBOL ? t->scope : sa > sb ? sa : sb;
     return handle(t->n++);
 }
 
@@ -422,17 +424,16 @@ mbr_dim mbr_dim_make(mbr_dim_table *t, mbr_dim_op op, mbr_dim a, mbr_dim b)
     return MBR_DIM_UNKNOWN;
 }
 
-mbr_status mbr_dim_table_eval(const mbr_dim_table *t, int64_t *values, mbr_error *err)
+mbr_status mbr_dim_table_eval(const mbr_dim_table *t, uint32_t scope, int64_t *values, mbr_error *err)
 {
     for (size_t i = 0; i < t->n; i++) {
         const mbr_dim_expr *e = &t->exprs[i];
-        if (e->op == MBR_DIM_SYMBOL)
+        if (e->op == MBR_DIM_SYMBOL || e->scope != scope)
             continue;
         int64_t a = mbr_dim_value(e->a, values), b = mbr_dim_value(e->b, values);
         if (compute(e->op, a, b, &values[i]))
             continue;
         if (e->op == MBR_DIM_BROADCAST || e->op == MBR_DIM_MOD || e->op == MBR_DIM_FLOOR_DIV) {
-            /* fails only where a step that needs it is reached: its own check names the node */
             values[i] = -1;
             continue;
         }

@@ -41,6 +41,7 @@ typedef struct mbr_dim_expr {
     mbr_dim a, b;      /* operands; a symbol has none */
     const char *name;  /* symbol: its name, or NULL */
     int64_t low;       /* what mbr_dim_lower_bound answers, computed once */
+    uint32_t scope;    /* the innermost graph whose symbols it needs: 0 is the main graph, inner ones have higher numbers */
 } mbr_dim_expr;
 
 typedef struct mbr_dim_table {
@@ -49,6 +50,7 @@ typedef struct mbr_dim_table {
     size_t n, capacity;
     uint32_t *buckets;   /* hash-cons: index + 1, 0 is free; (buckets_capacity), a power of two */
     size_t buckets_capacity;
+    uint32_t scope;      /* scope of the symbols that are made now */
 } mbr_dim_table;
 
 static inline bool mbr_dim_is_const(mbr_dim d)
@@ -99,10 +101,16 @@ static inline mbr_dim mbr_dim_max(mbr_dim_table *t, mbr_dim a, mbr_dim b) { retu
 int64_t mbr_dim_lower_bound(const mbr_dim_table *t, mbr_dim d);
 
 /*
- * Evaluates all expressions: values (n of the table) holds the symbols' sizes at their indices and receives the rest.
- * Fails (MBR_ERR_INPUT) on overflow, division by zero and on axes that do not broadcast.
+ * Evaluates the expressions of one scope, outer scopes being done: values (n of the table) holds the symbols' sizes at
+ * their indices and receives the rest. Fails (MBR_ERR_INPUT) on overflow. A division by zero and axes that do
+ * not broadcast give -1, which the check of the first shape that uses it finds.
  */
-mbr_status mbr_dim_table_eval(const mbr_dim_table *t, int64_t *values, mbr_error *err);
+mbr_status mbr_dim_table_eval(const mbr_dim_table *t, uint32_t scope, int64_t *values, mbr_error *err);
+
+static inline uint32_t mbr_dim_scope(const mbr_dim_table *t, mbr_dim d)
+{
+    return mbr_dim_is_expr(d) ? t->exprs[mbr_dim_index(d)].scope : 0;
+}
 
 static inline int64_t mbr_dim_value(mbr_dim d, const int64_t *values)
 {

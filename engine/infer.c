@@ -223,6 +223,88 @@ static mbr_status store_arg(mbr_ir_value *v, const mbr_arg *a, mbr_error *err)
     return MBR_OK;
 }
 
+static void enter_scope(mbr_ir_module *m, mbr_ir_graph *g)
+{
+    if (g->scope == 0 && g != m->main)
+        g->scope = m->next_scope++;
+}
+
+/* Unknown sizes of a value that is bound from outside become symbols, so that its graph can be planned. */
+static void name_unknowns(mbr_ir_module *m, mbr_ir_graph *g, mbr_ir_value *v)
+{
+    uint32_t outer = m->dims.scope;
+    enter_scope(m, g);
+    m->dims.scope = g->scope;
+    for (int d = 0; v->type.kind == MBR_KIND_TENSOR && d < v->type.rank; d++)
+        if (!mbr_dim_is_known(v->type.dims[d]))
+            v->type.dims[d] = mbr_dim_symbol(&m->dims, NULL);
+    m->dims.scope = outer;
+}
+
+mbr_status mbr_infer_feed(mbr_infer *c, mbr_ir_graph *g, size_t i, const mbr_arg *a)
+{
+    mbr_ir_value *v = g->inputs[i];
+    mbr_arg known = *a;
+    known.content = NULL; /* a fed value differs from call to call */
+    if (v->type.kind == MBR_KIND_TENSOR && a->kind == MBR_KIND_TENSOR && v->type.rank >= 0 && v->type.rank == a->rank)
+        for (int d = 0; d < a->rank; d++) { /* keep a symbol of an earlier round where the size is still unknown */
+            if (!mbr_dim_is_known(known.dims[d]) && mbr_dim_is_expr(v->type.dims[d]) &&
+                mbr_dim_scope(c->dims, v->type.dims[d]) == g->scope && g->scope)
+                known.dims[d] = v->type.dims[d];
+        }
+    MBR_TRY(store_arg(v, &known, c->err));
+    name_unknowns(c->node->graph->module, g, v);
+    return MBR_OK;
+}
+
+mbr_status mbr_infer_subgraph(mbr_infer *c, mbr_ir_graph *g)
+{
+    mbr_ir_module *m = c->node->graph->module;
+    enter_scope(m, g);
+    for (size_t i = 0; i < g->n_captures; i++) {
+        mbr_ir_value *v = g->captures[i];
+        const mbr_ir_value *from = c->node->inputs[g->capture_slots[i]];
+        mbr_arg known = c->in[g->capture_slots[i]];
+        v->constant = from->has_default ? NULL : from->constant;
+        for (int d = 0; v->type.kind == MBR_KIND_TENSOR && d < known.rank && v->type.rank == known.rank; d++)
+            if (!mbr_dim_is_known(known.dims[d]) && mbr_dim_scope(&m->dims, v->type.dims[d]) == g->scope)
+                known.dims[d] = v->type.dims[d];
+        MBR_TRY(store_arg(v, &known, c->err));
+        name_unknowns(m, g, v);
+    }
+    uint32_t outer = m->dims.scope;
+    m->dims.scope = g->scope;
+    mbr_status st = mbr_infer_graph(g, c->err);
+    m->dims.scope = outer;
+    return st;
+}
+
+void mbr_infer_result(const mbr_infer *c, const mbr_ir_graph *g, size_t i, mbr_arg *a)
+{
+    load_arg(g->outputs[i], a);
+    for (int d = 0; d < a->rank; d++)
+        if (mbr_dim_scope(c->dims, a->dims[d]) >= g->scope && mbr_dim_is_expr(a->dims[d]))
+            a->dims[d] = MBR_DIM_UNKNOWN;
+    for (size_t k = 0; a->content && k < a->n_content; k++)
+        if (mbr_dim_is_expr(a->content[k]) && mbr_dim_scope(c->dims, a->content[k]) >= g->scope)
+            a->content = NULL;
+}
+
+void mbr_infer_unify(mbr_arg *a, const mbr_arg *b)
+{
+    if (a->kind != b->kind || a->rank != b->rank)
+        a->rank = -1;
+    for (int d = 0; d < a->rank; d++)
+        if (a->dims[d] != b->dims[d])
+            a->dims[d] = MBR_DIM_UNKNOWN;
+    if (!a->item)
+        a->item = b->item;
+    if (!a->content || !b->content || a->n_content != b->n_content ||
+        memcmp(a->content, b->content, a->n_content * sizeof *a->content))
+        a->content = NULL;
+    a->data = NULL;
+}
+
 mbr_status mbr_infer_node(mbr_ir_node *n, mbr_error *err)
 {
     mbr_ir_module *m = n->graph->module;

@@ -68,6 +68,18 @@ void mbr_infer_set_content(mbr_infer *c, uint32_t i, const mbr_dim *v, size_t n)
 /* Resolves a negative axis; fails with a message when it is outside [-rank, rank). */
 mbr_status mbr_infer_axis(mbr_infer *c, int64_t axis, int rank, int *out);
 
+/*
+ * Subgraphs, for control flow. feed: what input i of the subgraph will get; sizes that are unknown become symbols of
+ * the subgraph's own. subgraph: passes on what the node knows of the captures, then infers. result: what the inferred
+ * subgraph says of its output i, with the sizes that only the subgraph knows turned unknown. At run time (dims NULL)
+ * control flow operators are not inferred: they are SIZED_BY_RUN.
+ */
+mbr_status mbr_infer_feed(mbr_infer *c, mbr_ir_graph *g, size_t i, const mbr_arg *a);
+mbr_status mbr_infer_subgraph(mbr_infer *c, mbr_ir_graph *g);
+void mbr_infer_result(const mbr_infer *c, const mbr_ir_graph *g, size_t i, mbr_arg *a);
+/* What a and b have in common, in a: differing sizes turn unknown, a differing rank too. */
+void mbr_infer_unify(mbr_arg *a, const mbr_arg *b);
+
 /* Common shapes, usable directly as an operator's infer. */
 mbr_status mbr_infer_elementwise(mbr_infer *c);  /* out 0: broadcast of all inputs, dtype of input 0 */
 mbr_status mbr_infer_compare(mbr_infer *c);      /* the same with bool */

@@ -99,6 +99,7 @@ mbr_status mbr_ir_module_new(mbr_memory *memory, const mbr_log *log, const char 
     mbr_dim_table_init(&m->dims, memory);
     m->file = mbr_arena_strdup(&m->arena, file ? file : "model");
     m->producer = "";
+    m->next_scope = 1;
     if (!m->file) {
         mbr_ir_module_free(m);
         return mbr_no_memory(err, strlen(file ? file : "model"));

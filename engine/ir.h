@@ -144,6 +144,7 @@ struct mbr_ir_graph {
     uint32_t *capture_slots;  /* (n_captures) index into owner->inputs that feeds each */
     size_t n_captures, captures_capacity;
     struct mbr_name_map *names; /* name -> value; engine/ir.c */
+    uint32_t scope;           /* of its own symbols in the module's table; 0: the main graph, or none yet */
 };
 
 typedef struct mbr_opset {
@@ -170,6 +171,7 @@ struct mbr_ir_module {
     /* tells the source that these bytes of a constant were packed and need not stay in memory; may be NULL */
     void (*give_back)(void *source, const void *data, size_t bytes);
     unsigned next_name;       /* for generated names */
+    uint32_t next_scope;      /* for subgraphs; starts at 1 */
 };
 
 /* --- building --- */

@@ -142,5 +142,12 @@ mbr_status mbr_frame_bind(struct mbr_frame *f, size_t input, const mbr_value *v,
 mbr_status mbr_frame_run(struct mbr_frame *f, mbr_error *err);
 /* Valid until the frame's next run. */
 const mbr_value *mbr_frame_output(const struct mbr_frame *f, size_t i);
+/*
+ * Moves output i into `into` (an owning value), without a copy where the frame owns the storage: the two swap storage.
+ * So a loop carries state: swap the output out, bind `into` as the next input.
+ */
+mbr_status mbr_frame_swap_output(struct mbr_frame *f, size_t i, mbr_value *into, mbr_error *err);
+/* True once the session was cancelled or its deadline passed: return MBR_ERR_CANCELLED. Loops ask each round. */
+bool mbr_step_cancelled(const mbr_step *s);
 
 #endif
