@@ -38,7 +38,7 @@ AC_DEFUN([MBR_CHECK_VERSION_SCRIPT], [
 ])
 
 dnl MBR_TIER(NAME, FLAGS, INCLUDE, BODY): one CPU tier. When a file that uses it compiles with FLAGS, sets the
-dnl conditional TIER_NAME, the flags MBR_NAME_CFLAGS and the macro MBR_HAVE_NAME in config.h.
+dnl conditional TIER_NAME and the flags MBR_NAME_CFLAGS; MBR_TIER_CPPFLAGS tells kernels/cpu.h what is built.
 AC_DEFUN([MBR_TIER], [
     AC_CACHE_CHECK([for the CPU tier $1], [mbr_cv_tier_$1], [
         mbr_save_CFLAGS=$CFLAGS
@@ -49,15 +49,17 @@ AC_DEFUN([MBR_TIER], [
     MBR_$1_CFLAGS="$2"
     AC_SUBST([MBR_$1_CFLAGS])
     AS_IF([test "x$mbr_cv_tier_$1" = xyes], [
-        AC_DEFINE([MBR_HAVE_$1], [1], [Define when the CPU tier $1 is built.])
         mbr_tiers="$mbr_tiers m4_tolower($1)"
-    ])
+        MBR_TIER_CPPFLAGS="$MBR_TIER_CPPFLAGS -DMBR_WITH_$1=1"
+    ], [MBR_TIER_CPPFLAGS="$MBR_TIER_CPPFLAGS -DMBR_WITH_$1=0"])
     AM_CONDITIONAL([TIER_$1], [test "x$mbr_cv_tier_$1" = xyes])
 ])
 
 dnl MBR_CHECK_TIERS: all of them. A tier of another architecture fails its test and is left out.
 AC_DEFUN([MBR_CHECK_TIERS], [
     mbr_tiers=
+    MBR_TIER_CPPFLAGS=
+    AC_SUBST([MBR_TIER_CPPFLAGS])
     m4_define([mbr_avx2], [-mavx2 -mfma -mf16c -mbmi -mbmi2])
     m4_define([mbr_avx512], [mbr_avx2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd])
     MBR_TIER([AVX2], [mbr_avx2], [[#include <immintrin.h>]],
@@ -73,6 +75,10 @@ AC_DEFUN([MBR_CHECK_TIERS], [
 #error not aarch64
 #endif]],
         [[float32x4_t a = vdupq_n_f32(0); a = vfmaq_f32(a, a, a); (void)a;]])
+    MBR_TIER([DOTPROD], [-march=armv8.2-a+dotprod], [[#include <arm_neon.h>]],
+        [[int8x16_t a = vdupq_n_s8(1); (void)vdotq_s32(vdupq_n_s32(0), a, a);]])
+    MBR_TIER([I8MM], [-march=armv8.2-a+dotprod+i8mm], [[#include <arm_neon.h>]],
+        [[int8x16_t a = vdupq_n_s8(1); (void)vmmlaq_s32(vdupq_n_s32(0), a, a);]])
 ])
 
 dnl MBR_OPTIONAL_PKG(NAME, PREFIX, MODULE, USE): --with-NAME, found by pkg-config unless switched off.

@@ -8,7 +8,10 @@ MBR_UNIT_TESTS = \
     tests/test_base
 
 # Need nothing but the library.
-MBR_PLAIN_TESTS =
+MBR_PLAIN_TESTS = \
+    tests/kernels/check-kernels
+tests_kernels_check_kernels_SOURCES = tests/kernels/check_main.c $(MBR_CHECK_KERNELS)
+tests_kernels_check_kernels_LDADD = libmbr_all.la
 
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS =
@@ -16,7 +19,7 @@ MBR_SCRIPT_TESTS =
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).
 MBR_THREAD_TESTS =
-MBR_KERNEL_TESTS = tests/test_base
+MBR_KERNEL_TESTS = tests/test_base tests/kernels/check-kernels
 
 check_PROGRAMS += $(MBR_PLAIN_TESTS)
 TESTS += $(MBR_PLAIN_TESTS) $(MBR_SCRIPT_TESTS)

@@ -10,7 +10,8 @@
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: check-kernels [--seed N] [--family NAME] [--filter TEXT] [--cpu TIER] [--list-kernels] [--verbose]\n");
+    fprintf(stderr, "usage: check-kernels [--seed N] [--family NAME] [--filter TEXT] [--cpu TIER] [--list-kernels] "
+                    "[--verbose]\n");
     return 2;
 }
 
