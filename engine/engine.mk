@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-MBR_ENGINE_SOURCES = \
+include $(top_srcdir)/engine/ops/ops.mk
+MBR_ENGINE_SOURCES = $(MBR_ENGINE_OPS) \
     engine/dim.c \
     engine/dim.h \
     engine/infer.c \
     engine/infer.h \
     engine/ir.c \
     engine/ir.h \
-    engine/ops/identity.c \
-    engine/ops/list.h \
-    engine/ops/op.h \
-    engine/ops/registry.c \
     engine/value.c \
     engine/value.h

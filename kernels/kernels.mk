@@ -9,8 +9,11 @@ MBR_KERNELS_BASE = \
     kernels/cpu.def \
     kernels/cpu.h \
     kernels/elementwise.h \
+    kernels/linear_any.h \
     kernels/norm.h \
+    kernels/norm_any.h \
     kernels/pool.h \
+    kernels/real.h \
     kernels/reduce.h \
     kernels/ref/act_ref.h \
     kernels/resize.h \
