@@ -4,6 +4,7 @@ MBR_BASE_SOURCES = \
     base/dtype.c \
     base/error.c \
     base/error.h \
+    base/half.c \
     base/half.h \
     base/log.c \
     base/log.h \

@@ -76,8 +76,8 @@ bool mbr_is_small_float(mbr_dtype dtype);
 /*
  * A small float's value from its bits (in the low part) and back. `saturate` matters for float8 and float4 (which has
  * nothing to overflow to and always saturates): a value beyond the largest, infinity included, becomes the largest;
- * without it, infinity where the format has one, else NaN. f8e8m0 has no sign and no zero: numbers below its smallest
- * become the smallest, negative ones NaN; NaN becomes negative zero in float4.
+ * without it, infinity where the format has one, else NaN. f8e8m0 (powers of two, halfway goes up) has no sign and no zero:
+ * positive numbers below its smallest become the smallest, zero and negative ones NaN. NaN becomes negative zero in float4.
  */
 double mbr_small_float_to_f64(mbr_dtype dtype, uint16_t bits);
 uint16_t mbr_small_float_from_f64(mbr_dtype dtype, double x, bool saturate);

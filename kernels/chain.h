@@ -39,7 +39,7 @@
     OP(MIN, 2, 0, "the smaller, NaN wins")                                                                             \
     OP(MAX, 2, 0, "the larger, NaN wins")                                                                              \
     OP(POW, 2, 0, "a ^ b *")                                                                                           \
-    OP(FMA, 3, 0, "a * b + c, rounded once")                                                                           \
+    OP(FMA, 3, 0, "a * b + c, fused if the tier can")                                                                   \
     OP(PRELU, 2, 0, "a < 0 ? a * b : a")                                                                               \
     OP(WHERE, 3, 0, "a ? b : c")                                                                                       \
     OP(ADDI, 1, 1, "a + x")                                                                                            \
@@ -52,7 +52,7 @@
     OP(MAXI, 1, 1, "the larger of a and x, NaN wins")                                                                  \
     OP(POWI, 1, 1, "a ^ x *; exact products for x = 2, 3, -1, 0.5 and the like")                                       \
     OP(RPOWI, 1, 1, "x ^ a *")                                                                                         \
-    OP(FMAI, 1, 2, "a * x + y, rounded once")                                                                          \
+    OP(FMAI, 1, 2, "a * x + y, fused if the tier can")                                                                  \
     OP(MULADD, 1, 2, "(a * x) + y, rounded twice")                                                                     \
     OP(CLIP, 1, 2, "min(max(a, x), y); NaN stays")                                                                     \
     OP(NEG, 1, 0, "-a")                                                                                                \

@@ -2,21 +2,48 @@
 # One list for each CPU tier; headers go to the base list.
 MBR_KERNELS_BASE = \
     kernels/act.h \
+    kernels/arg.def \
     kernels/attention.h \
+    kernels/chain.def \
     kernels/chain.h \
+    kernels/chain_plan.c \
+    kernels/chain_walk.h \
+    kernels/convert.def \
     kernels/convert.h \
+    kernels/copy.def \
     kernels/cpu.c \
     kernels/cpu.def \
     kernels/cpu.h \
     kernels/elementwise.h \
     kernels/linear_any.h \
+    kernels/nn_select.c \
+    kernels/norm.def \
     kernels/norm.h \
     kernels/norm_any.h \
+    kernels/pool.def \
     kernels/pool.h \
     kernels/real.h \
+    kernels/reduce.def \
     kernels/reduce.h \
+    kernels/reduce_plan.c \
     kernels/ref/act_ref.h \
+    kernels/ref/chain_ref.c \
+    kernels/ref/convert_ref.c \
+    kernels/ref/element.c \
+    kernels/ref/element.h \
+    kernels/ref/elementwise_ref.c \
+    kernels/ref/linear_any.c \
+    kernels/ref/norm_any.c \
+    kernels/ref/norm_ref.c \
+    kernels/ref/pool_ref.c \
+    kernels/ref/reduce_ref.c \
+    kernels/ref/resize_ref.c \
+    kernels/ref/scalar.h \
+    kernels/ref/softmax_ref.c \
+    kernels/ref/transpose_ref.c \
+    kernels/resize.def \
     kernels/resize.h \
+    kernels/resize_plan.c \
     kernels/rnn.h \
     kernels/simd/act.h \
     kernels/simd/math.h \
@@ -25,8 +52,11 @@ MBR_KERNELS_BASE = \
     kernels/simd/vec_common.h \
     kernels/simd/vec_generic.h \
     kernels/simd/vec_neon.h \
+    kernels/softmax.def \
     kernels/softmax.h \
     kernels/transpose.h \
+    kernels/transpose_plan.c \
+    kernels/transpose_walk.h \
     kernels/tree.h \
     kernels/view.h
 MBR_KERNELS_AVX2 =

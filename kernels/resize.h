@@ -39,13 +39,13 @@ typedef struct mbr_resize_desc {
     float extrapolation;
     int rank;
     size_t in_dims[MBR_KERNEL_RANK], out_dims[MBR_KERNEL_RANK];
-    /* out / in as the model says it; it may differ from the quotient of the dims */
-    float scale[MBR_KERNEL_RANK];
+    /* out / in: as the model says it (a float), or the exact quotient of the dims when the model gave sizes */
+    double scale[MBR_KERNEL_RANK];
     float roi_begin[MBR_KERNEL_RANK], roi_end[MBR_KERNEL_RANK]; /* TF_CROP */
 } mbr_resize_desc;
 
 typedef struct mbr_resize_axis {
-    int axis;
+    int axis; /* of the collapsed dims */
     int taps;               /* the same for every position of an axis; unused ones weigh 0 */
     const int32_t *index;   /* (out, taps): source index, in range; -1 in the first tap: outside (extrapolate) */
     const float *weight;    /* (out, taps) */
@@ -56,10 +56,12 @@ typedef struct mbr_resize_plan {
     float extrapolation;
     int rank; /* collapsed: unchanged neighbours merged */
     size_t in_dims[MBR_KERNEL_RANK], out_dims[MBR_KERNEL_RANK];
-    int axes; /* those that change */
+    int axes; /* those that change, outermost first */
     mbr_resize_axis axis[MBR_KERNEL_RANK];
     bool outside; /* some position extrapolates */
-    size_t tiles;
+    size_t inner; /* elements after the last axis that changes: runs that move together */
+    size_t row;   /* output positions of that last axis */
+    size_t tiles; /* rows: everything before the last axis that changes */
 } mbr_resize_plan;
 
 /* Bytes of the tables of a plan, 0 when the desc is broken (no axis may be that long). */

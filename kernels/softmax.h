@@ -18,8 +18,15 @@ typedef struct mbr_softmax_args {
     bool log;
 } mbr_softmax_args;
 
-/* Tiles are rows for inner = 1, else (row, column strip) pairs. How a call is split never changes the result. */
-size_t mbr_softmax_tiles(const mbr_softmax_args *args);
+/* Tiles are rows for inner = 1, else (row, strip of columns) pairs. How a call is split never changes the result. */
+#define MBR_SOFTMAX_STRIP 64
+
+static inline size_t mbr_softmax_tiles(const mbr_softmax_args *args)
+{
+    if (args->outer == 0 || args->axis == 0)
+        return 0;
+    return args->outer * ((args->inner + MBR_SOFTMAX_STRIP - 1) / MBR_SOFTMAX_STRIP);
+}
 
 typedef void mbr_softmax_fn(const mbr_softmax_args *args, size_t first, size_t last);
 

@@ -20,6 +20,7 @@ typedef struct mbr_copy_plan {
     ptrdiff_t in_strides[MBR_KERNEL_RANK], out_strides[MBR_KERNEL_RANK]; /* bytes */
     /* the two innermost loops: rows of `cols` elements; in the 2-D case, read along rows and written along columns */
     size_t rows, cols;
+    size_t last_cols; /* columns of the very last row: a long run is cut into rows */
     ptrdiff_t in_row, in_col, out_row, out_col; /* bytes */
     size_t row_step;                            /* rows of a tile */
     size_t row_tiles;

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Chains: the program check and the walk over the space; independent of the instruction set. */
+#include "kernels/chain.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    uint8_t operands, immediates;
+    uint8_t cost; /* tenths of a nanosecond for ten elements, roughly */
+} ops[MBR_CHAIN_OP_COUNT] = {
+#define MBR_CHAIN_ROW(id, regs, imms, text) [MBR_CHAIN_##id] = {#id, regs, imms, sizeof(text) > 1 ? 8 : 0},
+    MBR_CHAIN_OPS(MBR_CHAIN_ROW)
+#undef MBR_CHAIN_ROW
+};
+
+const char *mbr_chain_op_name(mbr_chain_op op)
+{
+    return (unsigned)op < MBR_CHAIN_OP_COUNT ? ops[op].name : "?";
+}
+
+int mbr_chain_op_operands(mbr_chain_op op)
+{
+    return (unsigned)op < MBR_CHAIN_OP_COUNT ? ops[op].operands : 0;
+}
+
+int mbr_chain_op_immediates(mbr_chain_op op)
+{
+    return (unsigned)op < MBR_CHAIN_OP_COUNT ? ops[op].immediates : 0;
+}
+
+static bool type_allowed(mbr_dtype t)
+{
+    switch (t) {
+    case MBR_DTYPE_UNDEFINED:
+    case MBR_DTYPE_F32:
+    case MBR_DTYPE_F16:
+    case MBR_DTYPE_BF16:
+    case MBR_DTYPE_U8:
+    case MBR_DTYPE_I8:
+    case MBR_DTYPE_BOOL:
+    case MBR_DTYPE_I32:
+        return true;
+    default:
+        return false;
+    }
+}
+
+const char *mbr_chain_check(const mbr_chain *chain)
+{
+    if (chain->inputs < 0 || chain->inputs > MBR_CHAIN_INPUTS)
+        return "number of inputs";
+    if (chain->outputs < 1 || chain->outputs > MBR_CHAIN_OUTPUTS)
+        return "number of outputs";
+    if (chain->length < 0 || chain->length > MBR_CHAIN_CODE)
+        return "length";
+    uint32_t written = (1u << chain->inputs) - 1;
+    for (int i = 0; i < chain->length; i++) {
+        const mbr_chain_insn *n = &chain->code[i];
+        if (n->op >= MBR_CHAIN_OP_COUNT)
+            return "operator";
+        if (n->dst >= MBR_CHAIN_REGS || n->dst < chain->inputs)
+            return "destination register";
+        const uint8_t use[3] = {n->a, n->b, n->c};
+        for (int k = 0; k < ops[n->op].operands; k++)
+            if (use[k] >= MBR_CHAIN_REGS || !(written >> use[k] & 1))
+                return "operand register read before it is written";
+        written |= 1u << n->dst;
+    }
+    for (int i = 0; i < chain->inputs; i++)
+        if (!type_allowed(chain->input_type[i]))
+            return "input type";
+    for (int i = 0; i < chain->outputs; i++) {
+        if (!type_allowed(chain->output_type[i]))
+            return "output type";
+        if (chain->output_reg[i] >= MBR_CHAIN_REGS || !(written >> chain->output_reg[i] & 1))
+            return "output register never written";
+    }
+    return NULL;
+}
+
+static mbr_chain_pattern classify(const mbr_chain_space *s, const ptrdiff_t *strides)
+{
+    ptrdiff_t dense = 1;
+    bool all_dense = true, all_zero = true, outer_zero = true;
+    for (int d = s->rank - 1; d >= 0; d--) {
+        all_dense &= strides[d] == dense;
+        all_zero &= strides[d] == 0;
+        if (d < s->rank - 1)
+            outer_zero &= strides[d] == 0;
+        dense *= (ptrdiff_t)s->dims[d];
+    }
+    if (all_dense)
+        return MBR_CHAIN_DENSE;
+    if (all_zero)
+        return MBR_CHAIN_SCALAR;
+    if (outer_zero && strides[s->rank - 1] == 1)
+        return MBR_CHAIN_COLUMN;
+    return strides[s->rank - 1] == 0 ? MBR_CHAIN_ROW : MBR_CHAIN_STRIDED;
+}
+
+void mbr_chain_space_init(mbr_chain_space *space, const mbr_chain *chain, int rank, const size_t *dims,
+                          const ptrdiff_t *const *in_strides, const ptrdiff_t *const *out_strides)
+{
+    ptrdiff_t *views[MBR_CHAIN_INPUTS + MBR_CHAIN_OUTPUTS];
+    ptrdiff_t dense[MBR_KERNEL_RANK];
+    size_t bytes = (size_t)rank * sizeof *dense;
+    int n = 0;
+    mbr_dense_strides(rank, dims, dense);
+    if (rank > 0)
+        memcpy(space->dims, dims, (size_t)rank * sizeof *dims);
+    for (int i = 0; i < chain->inputs; i++) {
+        views[n++] = space->in_strides[i];
+        memcpy(space->in_strides[i], in_strides && in_strides[i] ? in_strides[i] : dense, bytes);
+    }
+    for (int i = 0; i < chain->outputs; i++) {
+        views[n++] = space->out_strides[i];
+        memcpy(space->out_strides[i], out_strides && out_strides[i] ? out_strides[i] : dense, bytes);
+    }
+    space->count = mbr_dims_count(rank, dims);
+    space->rank = mbr_collapse_dims(rank, space->dims, n, views);
+    if (space->rank == 0) {
+        space->rank = 1;
+        space->dims[0] = 1;
+        for (int k = 0; k < n; k++)
+            views[k][0] = 1;
+    }
+    for (int i = 0; i < chain->inputs; i++)
+        space->in_pattern[i] = classify(space, space->in_strides[i]);
+    for (int i = 0; i < chain->outputs; i++)
+        space->out_pattern[i] =
+            classify(space, space->out_strides[i]) == MBR_CHAIN_DENSE ? MBR_CHAIN_DENSE : MBR_CHAIN_STRIDED;
+
+    space->inner = space->dims[space->rank - 1];
+    if (space->count == 0) {
+        space->tile = space->row_tiles = space->tiles = 0;
+    } else if (space->inner <= MBR_CHAIN_TILE) {
+        space->tile = MBR_CHAIN_TILE / space->inner * space->inner;
+        space->row_tiles = 0;
+        space->tiles = (space->count + space->tile - 1) / space->tile;
+    } else {
+        space->tile = MBR_CHAIN_TILE;
+        space->row_tiles = (space->inner + MBR_CHAIN_TILE - 1) / MBR_CHAIN_TILE;
+        space->tiles = space->count / space->inner * space->row_tiles;
+    }
+}
+
+unsigned mbr_chain_cost(const mbr_chain *chain)
+{
+    unsigned cost = 1;
+    for (int i = 0; i < chain->length; i++)
+        cost += ops[chain->code[i].op].cost;
+    return cost;
+}
