@@ -22,6 +22,7 @@ MBR_KERNELS_BASE = \
     kernels/norm_any.h \
     kernels/pool.def \
     kernels/pool.h \
+    kernels/quantize.h \
     kernels/real.h \
     kernels/reduce.def \
     kernels/reduce.h \
@@ -36,6 +37,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
     kernels/ref/pool_ref.c \
+    kernels/ref/quantize.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/resize_ref.c \
     kernels/ref/scalar.h \
