@@ -18,6 +18,11 @@ MBR_KERNELS_BASE = \
     kernels/linear_any.h \
     kernels/nn_select.c \
     kernels/norm.def \
+    kernels/gemm.c \
+    kernels/gemm.def \
+    kernels/gemm.h \
+    kernels/gemm_body.h \
+    kernels/gemm_micro.h \
     kernels/norm.h \
     kernels/norm_any.h \
     kernels/pool.def \
@@ -44,6 +49,8 @@ MBR_KERNELS_BASE = \
     kernels/ref/softmax_ref.c \
     kernels/ref/transpose_ref.c \
     kernels/resize.def \
+    kernels/ref/gemm_ref.c \
+    kernels/ref/gemm_vec.c \
     kernels/resize.h \
     kernels/resize_plan.c \
     kernels/rnn.h \
@@ -61,11 +68,14 @@ MBR_KERNELS_BASE = \
     kernels/transpose_walk.h \
     kernels/tree.h \
     kernels/view.h
-MBR_KERNELS_AVX2 =
-MBR_KERNELS_AVX512 =
+MBR_KERNELS_AVX2 = \
+    kernels/x86/gemm_avx2.c
+MBR_KERNELS_AVX512 = \
+    kernels/x86/gemm_avx512.c
 MBR_KERNELS_AVX512VNNI =
 MBR_KERNELS_AVX512BF16 =
-MBR_KERNELS_NEON =
+MBR_KERNELS_NEON = \
+    kernels/arm/gemm_neon.c
 MBR_KERNELS_DOTPROD =
 MBR_KERNELS_I8MM =
 
@@ -73,4 +83,5 @@ MBR_KERNELS_I8MM =
 MBR_CHECK_KERNELS = \
     tests/kernels/check.c \
     tests/kernels/check.h \
+    tests/kernels/check_gemm.c \
     tests/kernels/families.def

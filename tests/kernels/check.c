@@ -83,7 +83,7 @@ void check_fill_f32(float *p, size_t n, check_dist dist)
         else if (dist == CHECK_HALVES)
             x = rintf(x * 8) * 0.5f;
         else if (dist == CHECK_SPECIAL && check_rand_one_in(64)) {
-            const float special[] = {INFINITY, -INFINITY, NAN, 1e-40f, -1e-40f, 0.0f, -0.0f, 3e38f};
+            const float special[] = {INFINITY, -INFINITY, NAN, 1e-40f, -1e-40f, 0.0f, -0.0f, 1e-38f};
             x = special[check_rand() % 8];
         }
         p[i] = x;

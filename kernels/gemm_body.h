@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The f32 matrix product around gemm_micro.h, stamped out once per instruction set: the including file defines also
+ *
+ *   GEMM_NAME, GEMM_TIER   the row of gemm.def
+ *   GEMM_TILE_MACS         products in a tile of about 150 us
+ *
+ * Packed, B is a row of panels, each (k, GEMM_NR) and dense.
+ */
+#include "kernels/gemm_micro.h"
+
+#include "base/checked.h"
+
+#include <math.h>
+
+#define GEMM_KC_MAX 512
+#define GEMM_STREAM_BYTES ((size_t)1 << 20) /* of B in a tile with few rows */
+#define GEMM_MIN_TILES 16                   /* tiles are made smaller to get as many, within reason */
+
+/* How a product is cut. Depends on sizes and the machine's caches alone; none of it changes the sums. */
+typedef struct gemm_plan {
+    size_t tm, tn;         /* rows and panels of a tile */
+    size_t m_tiles, n_tiles;
+    size_t kc, k_blocks;
+    bool copy_a, stream;   /* stream: few rows, so that B passes once and goes through no cache block */
+    size_t a_floats, b_floats, acc_floats; /* of scratch */
+} gemm_plan;
+
+static size_t gemm_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+static size_t gemm_clamp(size_t n, size_t low, size_t high)
+{
+    return n < low ? low : n > high ? high : n;
+}
+
+static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
+{
+    gemm_plan p = {.k_blocks = 1, .kc = g->k};
+    size_t panels = (g->n + GEMM_NR - 1) / GEMM_NR, k = g->k ? g->k : 1;
+    size_t matrices = g->batch[0] * g->batch[1] * g->batch[2];
+    if (!g->m || !g->n || !matrices)
+        return p;
+    p.stream = g->m <= GEMM_MR && g->b_form == MBR_GEMM_B_PACKED;
+    if (p.stream) {
+        size_t panel_bytes = k * GEMM_NR * sizeof(float);
+        size_t bytes = gemm_clamp(panels * panel_bytes * matrices / GEMM_MIN_TILES, GEMM_STREAM_BYTES / 8, GEMM_STREAM_BYTES);
+        p.tm = g->m;
+        p.tn = gemm_clamp(gemm_up(bytes / panel_bytes, 4), 4, panels > 4 ? panels : 4);
+        p.m_tiles = 1;
+    } else {
+        size_t l1 = mbr_cpu_caches_get().l1d;
+        size_t most = gemm_clamp((l1 ? l1 : 32768) / 2 / (GEMM_NR * sizeof(float)) / 16 * 16, 64, GEMM_KC_MAX);
+        p.k_blocks = (k + most - 1) / most;
+        p.kc = gemm_up((k + p.k_blocks - 1) / p.k_blocks, 16);
+        double all = (double)g->m * (double)(panels * GEMM_NR) * (double)k * (double)matrices / GEMM_MIN_TILES;
+        double macs = all < GEMM_TILE_MACS / 6.0 ? GEMM_TILE_MACS / 6.0 : all > GEMM_TILE_MACS ? GEMM_TILE_MACS : all;
+        size_t cells = (size_t)(macs / (double)k);
+        /* A is copied or at least spread over more lines, so that its rows weigh twice the columns of B. An unpacked B
+         * is packed once for each row of tiles: then rows are cheaper. */
+        double share = g->b_form == MBR_GEMM_B_PACKED ? 0.5 : 4;
+        size_t tm = gemm_up((size_t)sqrt((double)cells * share) + 1, GEMM_MR);
+        tm = tm < g->m ? tm : g->m;
+        p.m_tiles = (g->m + tm - 1) / tm;
+        p.tm = gemm_up((g->m + p.m_tiles - 1) / p.m_tiles, GEMM_MR);
+        p.m_tiles = (g->m + p.tm - 1) / p.tm;
+        p.tn = gemm_clamp(cells / (p.tm * GEMM_NR), 1, panels);
+        size_t stride = (size_t)(g->lda < 0 ? -g->lda : g->lda) * sizeof(float);
+        p.copy_a = p.tm > GEMM_MR && stride % 2048 == 0 && p.tn > 1;
+        if (p.copy_a)
+            p.a_floats = p.tm * (p.kc + 16);
+        if (g->b_form != MBR_GEMM_B_PACKED)
+            p.b_floats = p.kc * GEMM_NR;
+    }
+    p.n_tiles = (panels + p.tn - 1) / p.tn;
+    p.tn = (panels + p.n_tiles - 1) / p.n_tiles;
+    if (p.stream && p.n_tiles > 1)
+        p.tn = gemm_up(p.tn, 4);
+    p.n_tiles = (panels + p.tn - 1) / p.tn;
+    if (p.k_blocks > 1)
+        p.acc_floats = gemm_up(p.tm, GEMM_MR) * p.tn * GEMM_NR;
+    return p;
+}
+
+static size_t gemm_pack_size(size_t k, size_t n)
+{
+    size_t cells;
+    if (!mbr_round_up(n, GEMM_NR, &cells) || !mbr_mul_size(cells, k, &cells) || !mbr_mul_size(cells, sizeof(float), &cells) ||
+        !mbr_round_up(cells, 64, &cells))
+        return 0;
+    return cells;
+}
+
+static void gemm_pack(float *packed, size_t k, size_t n, const float *b, ptrdiff_t stride_p, ptrdiff_t stride_j, size_t first,
+                      size_t last)
+{
+    for (size_t j = first; j < last; j += GEMM_NR)
+        gemm_pack_panel(packed + j * k, b + (ptrdiff_t)j * stride_j, stride_p, stride_j, k, n - j < GEMM_NR ? n - j : GEMM_NR);
+}
+
+static size_t gemm_scratch(const mbr_gemm_args *g)
+{
+    gemm_plan p = gemm_plan_of(g);
+    return (p.a_floats + p.b_floats + p.acc_floats) * sizeof(float);
+}
+
+static size_t gemm_tiles(const mbr_gemm_args *g)
+{
+    gemm_plan p = gemm_plan_of(g);
+    return p.m_tiles * p.n_tiles * g->batch[0] * g->batch[1] * g->batch[2];
+}
+
+/* Few rows: whole sums, several panels at once. */
+static void gemm_stream(const mbr_gemm_args *g, const float *a, const float *b, const gemm_out *out, size_t cols)
+{
+    _Alignas(64) float sums[GEMM_MR * GEMM_NP_MAX * GEMM_NR];
+    gemm_tile t = {.kc = g->k, .a = a, .lda = g->lda, .b_panel = g->k * GEMM_NR, .acc = sums, .first = true, .ldc = out->ldc,
+                   .ld_other = out->ld_other, .alpha = out->alpha};
+    bool plain = gemm_out_is_plain(out, &t.low, &t.high);
+    size_t wide = GEMM_NP(g->m) * GEMM_NR;
+    for (size_t j = 0; j < cols;) {
+        size_t tile = cols - j >= wide ? wide : GEMM_NR, width = cols - j < tile ? cols - j : tile;
+        gemm_out at = gemm_out_at(out, 0, j);
+        t.b = b + j / GEMM_NR * t.b_panel;
+        t.to_c = plain && width == tile;
+        t.c = at.c;
+        t.bias = at.bias;
+        t.other = at.other;
+        (tile == wide ? gemm_micro_wide : gemm_micro_one)[g->m - 1](&t);
+        if (!t.to_c)
+            gemm_finish(&at, sums, tile, g->m, width);
+        j += tile;
+    }
+}
+
+/* One tile with its whole k. b is the packed panel j0, or the matrix itself. */
+static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const float *a, const float *b, const gemm_out *out,
+                           size_t rows, size_t j0, size_t cols, float *scratch)
+{
+    float *acc = p->acc_floats ? scratch : NULL, *own_b = scratch + p->acc_floats, *own_a = own_b + p->b_floats;
+    ptrdiff_t stride_p = g->b_form == MBR_GEMM_B_ROWS ? g->ldb : 1, stride_j = g->b_form == MBR_GEMM_B_ROWS ? 1 : g->ldb;
+    size_t row_tiles = (rows + GEMM_MR - 1) / GEMM_MR;
+    for (size_t q = 0; q < p->k_blocks; q++) {
+        size_t k0 = q * p->kc, kc = g->k - k0 < p->kc ? g->k - k0 : p->kc;
+        bool first = q == 0, last = q + 1 == p->k_blocks;
+        const float *block = a + k0;
+        ptrdiff_t lda = g->lda;
+        if (p->copy_a) {
+            lda = (ptrdiff_t)p->kc + 16;
+            for (size_t r = 0; r < rows; r++)
+                memcpy(own_a + (ptrdiff_t)r * lda, a + (ptrdiff_t)r * g->lda + k0, kc * sizeof *a);
+            block = own_a;
+        }
+        if (g->b_form == MBR_GEMM_B_PACKED) {
+            gemm_block(block, lda, b + k0 * GEMM_NR, g->k * GEMM_NR, kc, rows, cols, acc, first, last, out);
+            continue;
+        }
+        for (size_t j = 0; j < cols; j += GEMM_NR) {
+            size_t width = cols - j < GEMM_NR ? cols - j : GEMM_NR;
+            gemm_pack_panel(own_b, b + (ptrdiff_t)k0 * stride_p + (ptrdiff_t)(j0 + j) * stride_j, stride_p, stride_j, kc, width);
+            gemm_out at = gemm_out_at(out, 0, j);
+            gemm_block(block, lda, own_b, 0, kc, rows, width, acc ? acc + j * row_tiles * GEMM_MR : NULL, first, last, &at);
+        }
+    }
+}
+
+/* Tiles count rows fastest, then panels, then matrices: neighbours share their part of B. */
+static void gemm_run(const mbr_gemm_args *g, void *scratch, size_t first, size_t last)
+{
+    const mbr_gemm_epilogue *e = &g->epilogue;
+    gemm_plan p = gemm_plan_of(g);
+    for (size_t tile = first; tile < last; tile++) {
+        size_t i0 = tile % p.m_tiles * p.tm, rest = tile / p.m_tiles;
+        size_t panel = rest % p.n_tiles * p.tn, matrix = rest / p.n_tiles, j0 = panel * GEMM_NR;
+        size_t rows = mbr_min_size(p.tm, g->m - i0), cols = mbr_min_size(p.tn * GEMM_NR, g->n - j0);
+        const float *a = g->a + (ptrdiff_t)i0 * g->lda, *b = g->b;
+        gemm_out out = {.c = g->c, .ldc = g->ldc, .bias = e->bias_per_row ? NULL : e->bias,
+                        .row_bias = e->bias_per_row ? e->bias : NULL, .ld_other = e->ld_other, .other_is = e->other_is,
+                        .other = e->other_is == MBR_GEMM_OTHER_NONE ? NULL : e->other, .act = e->act, .alpha = g->alpha};
+        for (int d = MBR_GEMM_BATCH_DIMS - 1; d >= 0; d--) {
+            ptrdiff_t at = (ptrdiff_t)(matrix % g->batch[d]);
+            matrix /= g->batch[d];
+            a += at * g->a_batch[d];
+            b += at * g->b_batch[d];
+            out.c += at * g->c_batch[d];
+            if (out.other)
+                out.other += at * g->other_batch[d];
+        }
+        out = gemm_out_at(&out, i0, j0);
+        if (g->b_form == MBR_GEMM_B_PACKED)
+            b += panel * g->k * GEMM_NR;
+        if (p.stream)
+            gemm_stream(g, a, b, &out, cols);
+        else
+            gemm_rectangle(g, &p, a, b, &out, rows, j0, cols, scratch);
+    }
+}
+
+#define GEMM_STRING_(x) #x
+#define GEMM_STRING(x) GEMM_STRING_(x)
+#define GEMM_ROW_(name) mbr_##name
+#define GEMM_ROW(name) GEMM_ROW_(name)
+const mbr_gemm_f32_kernel GEMM_ROW(GEMM_NAME) = {
+    GEMM_STRING(GEMM_NAME), GEMM_TIER, GEMM_MR, GEMM_NR, gemm_pack_size, gemm_pack, gemm_scratch, gemm_tiles, gemm_run,
+};

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inner loops of the f32 matrix products, stamped out once per instruction set: the including file has included a
+ * vec_*.h and defined
+ *
+ *   GEMM_MR          rows of the largest register tile
+ *   GEMM_NV          vectors in a panel: a panel is GEMM_NR = GEMM_NV * MBR_VL columns of B
+ *   GEMM_EACH_ROW(X) X(1) X(2) ... X(GEMM_MR)
+ *
+ * A register tile takes mr rows of A, any row stride, np panels of B, and kc steps of the sums. It begins at zero or at the
+ * partial sums that an earlier block of k left (so a sum stays one chain however k is cut), and ends by leaving partial
+ * sums, or by writing C when nothing more than a bias, an addition and clipping stands in between. Everything else
+ * goes through gemm_finish, from the sums: both do the same operations in the same order.
+ */
+#ifndef MBR_KERNELS_GEMM_MICRO_H
+#define MBR_KERNELS_GEMM_MICRO_H
+
+#include "kernels/gemm.h"
+#include "kernels/simd/act.h"
+
+#define GEMM_NR (GEMM_NV * MBR_VL)
+/* Panels side by side for few rows: as many sums as the largest tile has, up to four streams of B. */
+#define GEMM_NP(mr) (GEMM_MR / (mr) > 4 ? 4 : GEMM_MR / (mr))
+#define GEMM_NP_MAX 4
+#define GEMM_AHEAD 24 /* steps of B fetched ahead when it streams from memory */
+
+typedef struct gemm_tile {
+    size_t kc;
+    const float *a;
+    ptrdiff_t lda;
+    const float *b; /* (kc, GEMM_NR), dense */
+    size_t b_panel; /* floats from one panel to the next */
+    float *acc;     /* (mr, np * GEMM_NR) partial sums; aligned */
+    bool first;     /* begin at zero */
+    bool to_c;      /* end in C: all columns are there, and the fields below hold */
+    float *c;
+    ptrdiff_t ldc;
+    const float *bias;  /* or NULL */
+    const float *other; /* to add, or NULL */
+    ptrdiff_t ld_other;
+    float alpha, low, high;
+} gemm_tile;
+
+typedef void gemm_micro_fn(const gemm_tile *t);
+
+MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
+{
+    const int nv = np * GEMM_NV;
+    vf sum[GEMM_MR][GEMM_NP_MAX * GEMM_NV];
+    if (t->first) {
+        MBR_UNROLL(16)
+        for (int r = 0; r < mr; r++) {
+            MBR_UNROLL(16)
+            for (int v = 0; v < nv; v++)
+                sum[r][v] = vf_zero();
+        }
+    } else {
+        MBR_UNROLL(16)
+        for (int r = 0; r < mr; r++) {
+            MBR_UNROLL(16)
+            for (int v = 0; v < nv; v++)
+                sum[r][v] = vf_load(t->acc + (r * nv + v) * MBR_VL);
+        }
+    }
+    /* Three rows share a pointer: base, base + lda, base + 2 lda are addressing modes. */
+    const float *row[(GEMM_MR + 2) / 3];
+    MBR_UNROLL(16)
+    for (int g = 0; g < (mr + 2) / 3; g++)
+        row[g] = t->a + 3 * g * t->lda;
+    const ptrdiff_t lda = t->lda;
+    const float *b = t->b;
+    const size_t b_panel = t->b_panel, kc = t->kc;
+    for (size_t p = 0; p < kc; p++) {
+        vf bv[GEMM_NP_MAX * GEMM_NV];
+        MBR_UNROLL(4)
+        for (int q = 0; q < np; q++) {
+            MBR_UNROLL(4)
+            for (int v = 0; v < GEMM_NV; v++)
+                bv[q * GEMM_NV + v] = vf_load(b + (size_t)q * b_panel + p * GEMM_NR + (size_t)v * MBR_VL);
+            if (mr * np < GEMM_MR || np > 1) {
+                MBR_UNROLL(4)
+                for (int line = 0; line < (GEMM_NR + 15) / 16; line++)
+                    __builtin_prefetch(b + (size_t)q * b_panel + (p + GEMM_AHEAD) * GEMM_NR + 16 * (size_t)line);
+            }
+        }
+        MBR_UNROLL(16)
+        for (int r = 0; r < mr; r++) {
+            vf av = vf_load1(row[r / 3] + (r % 3) * lda + p);
+            MBR_UNROLL(16)
+            for (int v = 0; v < nv; v++)
+                sum[r][v] = vf_fma(av, bv[v], sum[r][v]);
+        }
+    }
+    if (!t->to_c) {
+        MBR_UNROLL(16)
+        for (int r = 0; r < mr; r++) {
+            MBR_UNROLL(16)
+            for (int v = 0; v < nv; v++)
+                vf_store(t->acc + (r * nv + v) * MBR_VL, sum[r][v]);
+        }
+        return;
+    }
+    vf alpha = vf_set1(t->alpha), low = vf_set1(t->low), high = vf_set1(t->high);
+    MBR_UNROLL(16)
+    for (int v = 0; v < nv; v++) {
+        vf bias = t->bias ? vf_load(t->bias + v * MBR_VL) : vf_zero();
+        MBR_UNROLL(16)
+        for (int r = 0; r < mr; r++) {
+            vf x = vf_add(vf_mul(sum[r][v], alpha), bias);
+            if (t->other)
+                x = vf_add(x, vf_load(t->other + r * t->ld_other + v * MBR_VL));
+            vf_store(t->c + r * t->ldc + v * MBR_VL, vf_clip(x, low, high));
+        }
+    }
+}
+
+#define GEMM_MICRO(mr)                                                                                                 \
+    static void gemm_micro_##mr(const gemm_tile *t)                                                                    \
+    {                                                                                                                  \
+        gemm_micro(t, mr, 1);                                                                                          \
+    }                                                                                                                  \
+    static void gemm_micro_wide_##mr(const gemm_tile *t)                                                               \
+    {                                                                                                                  \
+        gemm_micro(t, mr, GEMM_NP(mr));                                                                                \
+    }
+GEMM_EACH_ROW(GEMM_MICRO)
+#undef GEMM_MICRO
+
+/* By rows - 1: one panel, and GEMM_NP(rows) panels. */
+static gemm_micro_fn *const gemm_micro_one[GEMM_MR] = {
+#define GEMM_MICRO(mr) gemm_micro_##mr,
+    GEMM_EACH_ROW(GEMM_MICRO)
+#undef GEMM_MICRO
+};
+static gemm_micro_fn *const gemm_micro_wide[GEMM_MR] = {
+#define GEMM_MICRO(mr) gemm_micro_wide_##mr,
+    GEMM_EACH_ROW(GEMM_MICRO)
+#undef GEMM_MICRO
+};
+
+/* Where sums go: a rectangle of C with its part of the epilogue. */
+typedef struct gemm_out {
+    float *c;
+    ptrdiff_t ldc;
+    const float *bias, *row_bias; /* either or none; row_bias[r] */
+    const float *other;
+    ptrdiff_t ld_other;
+    mbr_gemm_other other_is;
+    mbr_act act;
+    float alpha;
+} gemm_out;
+
+/* Whether a register tile can write C by itself, and the clipping that is its activation. */
+static inline bool gemm_out_is_plain(const gemm_out *o, float *low, float *high)
+{
+    *low = o->act.kind == MBR_ACT_RELU ? 0 : o->act.kind == MBR_ACT_CLIP ? o->act.a : -__builtin_inff();
+    *high = o->act.kind == MBR_ACT_CLIP ? o->act.b : __builtin_inff();
+    return !o->row_bias && o->act.kind <= MBR_ACT_CLIP && o->other_is <= MBR_GEMM_OTHER_ADD;
+}
+
+/* The part of o that begins at row r and column j. */
+static inline gemm_out gemm_out_at(const gemm_out *o, size_t r, size_t j)
+{
+    gemm_out at = *o;
+    at.c += (ptrdiff_t)r * o->ldc + (ptrdiff_t)j;
+    if (at.bias)
+        at.bias += j;
+    if (at.row_bias)
+        at.row_bias += r;
+    if (at.other)
+        at.other += (ptrdiff_t)r * o->ld_other + (ptrdiff_t)j;
+    return at;
+}
+
+MBR_INLINE vf gemm_finish_one(const gemm_out *o, vf x, vf bias, vf other, mbr_act_kind kind)
+{
+    x = vf_add(vf_mul(x, vf_set1(o->alpha)), bias);
+    if (o->other_is == MBR_GEMM_OTHER_ADD)
+        x = vf_add(x, other);
+    x = vf_act(x, kind, o->act.a, o->act.b);
+    if (o->other_is == MBR_GEMM_OTHER_ADD_AFTER)
+        x = vf_add(x, other);
+    else if (o->other_is == MBR_GEMM_OTHER_MUL_AFTER)
+        x = vf_mul(x, other);
+    return x;
+}
+
+MBR_INLINE void gemm_finish_kind(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols, const mbr_act_kind kind)
+{
+    for (size_t r = 0; r < rows; r++) {
+        float *c = o->c + (ptrdiff_t)r * o->ldc;
+        const float *other = o->other ? o->other + (ptrdiff_t)r * o->ld_other : NULL;
+        vf row_bias = o->row_bias ? vf_set1(o->row_bias[r]) : vf_zero();
+        size_t j = 0;
+        for (; j + MBR_VL <= cols; j += MBR_VL) {
+            vf bias = o->bias ? vf_load(o->bias + j) : row_bias;
+            vf with = other ? vf_load(other + j) : vf_zero();
+            vf_store(c + j, gemm_finish_one(o, vf_load(acc + r * ld + j), bias, with, kind));
+        }
+        if (j < cols) {
+            size_t n = cols - j;
+            vf bias = o->bias ? vf_load_n(o->bias + j, n) : row_bias;
+            vf with = other ? vf_load_n(other + j, n) : vf_zero();
+            vf_store_n(c + j, gemm_finish_one(o, vf_load_n(acc + r * ld + j, n), bias, with, kind), n);
+        }
+    }
+}
+
+/* Sums (rows, cols), ld floats between rows, through the whole epilogue into C. */
+static void gemm_finish(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols)
+{
+    switch (o->act.kind) {
+#define KIND(kind)                                                                                                     \
+    case kind:                                                                                                         \
+        gemm_finish_kind(o, acc, ld, rows, cols, kind);                                                                \
+        break;
+        KIND(MBR_ACT_RELU)
+        KIND(MBR_ACT_CLIP)
+        KIND(MBR_ACT_LEAKY)
+        KIND(MBR_ACT_SIGMOID)
+        KIND(MBR_ACT_TANH)
+        KIND(MBR_ACT_SILU)
+        KIND(MBR_ACT_GELU)
+        KIND(MBR_ACT_GELU_TANH)
+        KIND(MBR_ACT_HARD_SIGMOID)
+        KIND(MBR_ACT_HARD_SWISH)
+#undef KIND
+    case MBR_ACT_NONE:
+    case MBR_ACT_COUNT:
+        gemm_finish_kind(o, acc, ld, rows, cols, MBR_ACT_NONE);
+        break;
+    }
+}
+
+/* Columns j .. j + cols - 1 of B, steps p .. p + kc - 1, into one dense (kc, GEMM_NR) panel; the missing columns are zero. */
+static void gemm_pack_panel(float *panel, const float *b, ptrdiff_t stride_p, ptrdiff_t stride_j, size_t kc, size_t cols)
+{
+    if (stride_j == 1 && cols == GEMM_NR) {
+        for (size_t p = 0; p < kc; p++)
+            for (size_t v = 0; v < GEMM_NV; v++)
+                vf_store(panel + p * GEMM_NR + v * MBR_VL, vf_load(b + (ptrdiff_t)p * stride_p + (ptrdiff_t)(v * MBR_VL)));
+        return;
+    }
+    if (cols < GEMM_NR)
+        memset(panel, 0, kc * GEMM_NR * sizeof *panel);
+    for (size_t p0 = 0; p0 < kc; p0 += 16) { /* a cache line of each column at a time */
+        size_t p1 = p0 + 16 < kc ? p0 + 16 : kc;
+        for (size_t j = 0; j < cols; j++)
+            for (size_t p = p0; p < p1; p++)
+                panel[p * GEMM_NR + j] = b[(ptrdiff_t)p * stride_p + (ptrdiff_t)j * stride_j];
+    }
+}
+
+/*
+ * One block of k for a rectangle of C: rows x panels, row tiles innermost so that a panel of B stays in the first cache.
+ * acc holds the partial sums of the rectangle, tile by tile; NULL when k is one block. cols: columns of C from the first panel on.
+ */
+static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_panel, size_t kc, size_t rows, size_t cols,
+                       float *acc, bool first, bool last, const gemm_out *out)
+{
+    _Alignas(64) float sums[GEMM_MR * GEMM_NR];
+    gemm_tile t = {.kc = kc, .lda = lda, .first = first, .ldc = out->ldc, .ld_other = out->ld_other, .alpha = out->alpha};
+    bool plain = gemm_out_is_plain(out, &t.low, &t.high);
+    size_t row_tiles = (rows + GEMM_MR - 1) / GEMM_MR;
+    for (size_t j = 0; j < cols; j += GEMM_NR) {
+        size_t width = cols - j < GEMM_NR ? cols - j : GEMM_NR;
+        t.b = b + j / GEMM_NR * b_panel;
+        t.to_c = last && plain && width == GEMM_NR;
+        for (size_t i = 0, r = 0; i < row_tiles; i++) {
+            size_t mr = (rows - r) / (row_tiles - i); /* even: no tile is left with a row or two */
+            t.a = a + (ptrdiff_t)r * lda;
+            t.acc = acc ? acc + (j / GEMM_NR * row_tiles + i) * GEMM_MR * GEMM_NR : sums;
+            gemm_out at = gemm_out_at(out, r, j);
+            t.c = at.c;
+            t.bias = at.bias;
+            t.other = at.other;
+            gemm_micro_one[mr - 1](&t);
+            if (last && !t.to_c)
+                gemm_finish(&at, t.acc, GEMM_NR, mr, width);
+            r += mr;
+        }
+    }
+}
+
+#endif
