@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_ENGINE_OPS = \
     engine/ops/batch_normalization.c \
+    engine/ops/binary.c \
+    engine/ops/clip.c \
+    engine/ops/concat.c \
+    engine/ops/constant.c \
+    engine/ops/constant_of_shape.c \
     engine/ops/control.c \
     engine/ops/control.h \
     engine/ops/dynamic_quantize_linear.c \
+    engine/ops/expand.c \
+    engine/ops/gather.c \
     engine/ops/global_pools.c \
     engine/ops/group_normalization.c \
     engine/ops/identity.c \
@@ -12,10 +19,22 @@ MBR_ENGINE_OPS = \
     engine/ops/list.h \
     engine/ops/loop.c \
     engine/ops/op.h \
+    engine/ops/op_util.c \
+    engine/ops/op_util.h \
+    engine/ops/pointwise.c \
+    engine/ops/pointwise.h \
     engine/ops/pools.c \
     engine/ops/quantize_linear.c \
+    engine/ops/range.c \
     engine/ops/registry.c \
+    engine/ops/reshape.c \
     engine/ops/scan.c \
+    engine/ops/shape.c \
     engine/ops/simple_norms.c \
+    engine/ops/slice.c \
+    engine/ops/split.c \
+    engine/ops/transpose_op.c \
+    engine/ops/unary.c \
+    engine/ops/where.c \
     engine/ops/window.c \
     engine/ops/window.h
