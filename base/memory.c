@@ -133,6 +133,25 @@ void mbr_arena_destroy(mbr_arena *a)
     a->bytes = 0;
 }
 
+void mbr_arena_reset(mbr_arena *a)
+{
+    size_t total = 0;
+    if (a->chunks && a->chunks->next) { /* one chunk that would have held everything takes their place */
+        for (const mbr_arena_chunk *c = a->chunks; c; c = c->next)
+            total += c->size;
+        mbr_arena_destroy(a);
+        mbr_arena_chunk *c = mbr_alloc(a->memory, total + CHUNK_HEADER);
+        if (c) {
+            c->next = NULL;
+            c->size = total;
+            a->chunks = c;
+        }
+    }
+    if (a->chunks)
+        a->chunks->used = 0;
+    a->bytes = 0;
+}
+
 static void *arena_take(mbr_arena *a, size_t bytes, size_t align)
 {
     mbr_arena_chunk *c = a->chunks;

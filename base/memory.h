@@ -53,6 +53,7 @@ typedef struct mbr_arena_chunk mbr_arena_chunk;
 
 void mbr_arena_init(mbr_arena *a, mbr_memory *m, size_t chunk_size); /* 0: a default; allocates nothing */
 void mbr_arena_destroy(mbr_arena *a);                               /* frees all; may be initialised again */
+void mbr_arena_reset(mbr_arena *a); /* forgets all objects, keeps the room: repeating the same use allocates nothing */
 void *mbr_arena_alloc(mbr_arena *a, size_t bytes);                  /* not zeroed */
 void *mbr_arena_calloc(mbr_arena *a, size_t count, size_t size);    /* zeroed, overflow-checked */
 void *mbr_arena_alloc_aligned(mbr_arena *a, size_t bytes);

@@ -336,6 +336,9 @@ mbr_status mbr_infer_node(mbr_ir_node *n, mbr_error *err)
 
 mbr_status mbr_infer_graph(mbr_ir_graph *g, mbr_error *err)
 {
+    if (g == g->module->main)
+        for (size_t i = 0; i < g->n_inputs; i++)
+            name_unknowns(g->module, g, g->inputs[i]);
     for (mbr_ir_node *n = g->first; n; n = n->next)
         MBR_TRY(mbr_infer_node(n, err));
     return MBR_OK;

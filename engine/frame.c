@@ -1,0 +1,978 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/frame.h"
+#include "base/checked.h"
+
+#include <string.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MBR_ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define MBR_ASAN 1
+#endif
+#ifdef MBR_ASAN
+#include <sanitizer/asan_interface.h>
+#define SLAB_GAP 64 /* poisoned bytes between neighbours, so that an overrun is seen */
+#else
+#define SLAB_GAP 0
+#endif
+
+/* Steps shorter than this are not worth waking the team. */
+#define TEAM_WORTH_NS 15000.0
+/* Between two looks at the cancel flag. */
+#define CANCEL_NS 200000.0
+
+struct mbr_frame {
+    const mbr_program *p;
+    mbr_run *run;
+    mbr_value *values;      /* (p->n_values) */
+    mbr_step *steps;        /* (p->n_steps) */
+    mbr_frame ***bodies;    /* (p->n_steps) each (n_bodies), NULL where there are none */
+    uint32_t *started;      /* steps whose init ran: for fini */
+    uint32_t n_started;
+    char *states;
+    char *slab;
+    size_t slab_bytes, slab_used;
+    size_t *ends;           /* (p->n_values) of slab values */
+    mbr_value **outputs;    /* (n_outputs) where output i is written: own_outputs[i] or the caller's */
+    mbr_value *own_outputs; /* (n_outputs) */
+    bool *bound;            /* (n_inputs + n_captures) */
+    bool ready;             /* sizes and offsets hold for what is bound */
+    uint32_t *relinked;     /* (n_relinked) planned aliases of bound values and outputs: their data moves between runs */
+    uint32_t n_relinked;
+    mbr_step_hook hook;
+    void *hook_user;
+    mbr_arena arena;        /* the arrays above */
+    mbr_arg *args;          /* room for the inference of a dynamic step: as many as the largest has inputs and outputs */
+};
+
+/* --- the run --- */
+
+mbr_status mbr_run_init(mbr_run *run, mbr_memory *memory, mbr_team *team, int workers, const mbr_ir_module *m,
+                        mbr_error *err)
+{
+    memset(run, 0, sizeof *run);
+    run->memory = memory;
+    run->team = team;
+    run->workers = team && workers > 0 ? workers : team ? mbr_team_size(team) : 1;
+    atomic_init(&run->cancelled, false);
+    mbr_arena_init(&run->arena, memory, 16 * 1024);
+    run->dims = mbr_calloc(memory, m->dims.n + 1, sizeof *run->dims);
+    return run->dims ? MBR_OK : mbr_no_memory(err, m->dims.n * sizeof *run->dims);
+}
+
+void mbr_run_destroy(mbr_run *run)
+{
+    mbr_free(run->memory, run->dims);
+    mbr_free(run->memory, run->scratch);
+    mbr_arena_destroy(&run->arena);
+    run->dims = NULL;
+    run->scratch = NULL;
+}
+
+static mbr_status need_scratch(mbr_run *run, size_t each, mbr_error *err)
+{
+    size_t total;
+    if (each <= run->scratch_each)
+        return MBR_OK;
+    if (!mbr_round_up(each, 4096, &each) || !mbr_mul_size(each, (size_t)run->workers, &total))
+        return mbr_fail(err, MBR_ERR_LIMIT, "scratch memory of a step overflows");
+    char *fresh = mbr_alloc(run->memory, total);
+    if (!fresh)
+        return mbr_no_memory(err, total);
+    mbr_free(run->memory, run->scratch);
+    run->scratch = fresh;
+    run->scratch_each = each;
+    return MBR_OK;
+}
+
+/* --- life --- */
+
+static void note_relinked(mbr_frame *f)
+{
+    const mbr_program *p = f->p;
+    for (uint32_t v = 0; v < p->n_values; v++) {
+        if (p->values[v].place != MBR_PLACE_ALIAS || !p->values[v].planned)
+            continue;
+        uint32_t r = v;
+        while (p->values[r].place == MBR_PLACE_ALIAS)
+            r = p->values[r].root;
+        if (p->values[r].place == MBR_PLACE_BOUND || p->values[r].place == MBR_PLACE_OUTPUT)
+            f->relinked[f->n_relinked++] = v;
+    }
+}
+
+static mbr_status alloc_arrays(mbr_frame *f, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    const mbr_ir_graph *g = p->graph;
+    mbr_arena *a = &f->arena;
+    f->values = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->values);
+    if (f->values) /* first, so that mbr_frame_free may clear them */
+        for (uint32_t v = 0; v < p->n_values; v++)
+            mbr_value_init(&f->values[v], f->run->memory, MBR_KIND_TENSOR, MBR_DTYPE_UNDEFINED);
+    f->own_outputs = mbr_arena_calloc(a, g->n_outputs + 1, sizeof *f->own_outputs);
+    if (f->own_outputs)
+        for (size_t i = 0; i < g->n_outputs; i++)
+            mbr_value_init(&f->own_outputs[i], f->run->memory, MBR_KIND_TENSOR, MBR_DTYPE_UNDEFINED);
+    f->steps = mbr_arena_calloc(a, p->n_steps + 1, sizeof *f->steps);
+    f->bodies = mbr_arena_calloc(a, p->n_steps + 1, sizeof *f->bodies);
+    f->started = mbr_arena_calloc(a, p->n_steps + 1, sizeof *f->started);
+    f->states = mbr_arena_alloc_aligned(a, p->state_bytes + 1);
+    f->ends = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->ends);
+    f->relinked = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->relinked);
+    f->outputs = mbr_arena_calloc(a, g->n_outputs + 1, sizeof *f->outputs);
+    f->bound = mbr_arena_calloc(a, g->n_inputs + g->n_captures + 1, sizeof *f->bound);
+    size_t most = 1;
+    for (uint32_t k = 0; k < p->n_steps; k++)
+        if (p->steps[k].dynamic)
+            most = mbr_max_size(most, (size_t)p->steps[k].n_in + p->steps[k].n_out);
+    f->args = mbr_arena_alloc(a, most * sizeof *f->args);
+    if (!f->values || !f->own_outputs || !f->steps || !f->bodies || !f->started || !f->states || !f->ends ||
+        !f->relinked || !f->outputs || !f->bound || !f->args)
+        return mbr_no_memory(err, p->n_values * sizeof *f->values);
+    memset(f->states, 0, p->state_bytes + 1);
+    for (size_t i = 0; i < g->n_outputs; i++)
+        f->outputs[i] = &f->own_outputs[i];
+    return MBR_OK;
+}
+
+static mbr_status start_step(mbr_frame *f, uint32_t k, mbr_error *err)
+{
+    const mbr_program_step *ps = &f->p->steps[k];
+    mbr_step *s = &f->steps[k];
+    mbr_value **pointers = mbr_arena_calloc(&f->arena, (size_t)ps->n_in + ps->n_out + 1, sizeof *pointers);
+    if (!pointers)
+        return mbr_no_memory(err, sizeof *pointers);
+    *s = (mbr_step){ .op = ps->op, .node = ps->node, .frame = f, .n_in = ps->n_in, .n_out = ps->n_out, .in = pointers,
+                     .out = pointers + ps->n_in, .state = f->states + ps->state_offset, .packed = ps->packed };
+    for (uint32_t i = 0; i < ps->n_in; i++)
+        s->in[i] = ps->in[i] == MBR_NO_VALUE ? NULL : &f->values[ps->in[i]];
+    for (uint32_t i = 0; i < ps->n_out; i++)
+        s->out[i] = ps->out[i] == MBR_NO_VALUE ? NULL : &f->values[ps->out[i]];
+    if (ps->n_bodies) {
+        f->bodies[k] = mbr_arena_calloc(&f->arena, ps->n_bodies, sizeof **f->bodies);
+        if (!f->bodies[k])
+            return mbr_no_memory(err, sizeof **f->bodies);
+        for (uint32_t b = 0; b < ps->n_bodies; b++)
+            MBR_TRY(mbr_frame_new(ps->bodies[b].program, f->run, &f->bodies[k][b], err));
+    }
+    f->started[f->n_started++] = k;
+    return ps->op->init ? ps->op->init(s, err) : MBR_OK;
+}
+
+mbr_status mbr_frame_new(const mbr_program *p, mbr_run *run, mbr_frame **out, mbr_error *err)
+{
+    mbr_frame *f = mbr_calloc(run->memory, 1, sizeof *f);
+    *out = NULL;
+    if (!f)
+        return mbr_no_memory(err, sizeof *f);
+    f->p = p;
+    f->run = run;
+    mbr_arena_init(&f->arena, run->memory, 64 * 1024);
+    mbr_status st = alloc_arrays(f, err);
+    for (uint32_t v = 0; v < p->n_values && st == MBR_OK; v++) {
+        const mbr_ir_value *ir = p->values[v].ir;
+        if (!ir)
+            continue;
+        f->values[v].kind = ir->type.kind;
+        f->values[v].dtype = ir->type.dtype;
+        f->values[v].key = ir->type.key;
+        if (ir->constant) { /* a default stands until something is bound */
+            mbr_value_alias(&f->values[v], ir->constant);
+            f->values[v].items = ir->constant->items;
+            f->values[v].n_items = ir->constant->n_items;
+        }
+    }
+    if (st == MBR_OK)
+        note_relinked(f);
+    for (uint32_t k = 0; k < p->n_steps && st == MBR_OK; k++)
+        st = start_step(f, k, err);
+    if (st != MBR_OK) {
+        mbr_frame_free(f);
+        return st;
+    }
+    *out = f;
+    return MBR_OK;
+}
+
+void mbr_frame_free(mbr_frame *f)
+{
+    if (!f)
+        return;
+    const mbr_program *p = f->p;
+    for (uint32_t i = 0; i < f->n_started; i++) {
+        mbr_step *s = &f->steps[f->started[i]];
+        if (s->op->fini)
+            s->op->fini(s);
+    }
+    for (uint32_t k = 0; f->bodies && k < p->n_steps; k++)
+        for (uint32_t b = 0; f->bodies[k] && b < p->steps[k].n_bodies; b++)
+            mbr_frame_free(f->bodies[k][b]);
+    for (uint32_t v = 0; f->values && v < p->n_values; v++) {
+        if (p->values[v].place == MBR_PLACE_CONST || p->values[v].place == MBR_PLACE_BOUND) {
+            f->values[v].items = NULL;
+            f->values[v].n_items = 0;
+        }
+        mbr_value_clear(&f->values[v]);
+    }
+    for (size_t i = 0; f->own_outputs && i < p->graph->n_outputs; i++)
+        mbr_value_clear(&f->own_outputs[i]);
+#ifdef MBR_ASAN
+    if (f->slab)
+        ASAN_UNPOISON_MEMORY_REGION(f->slab, f->slab_bytes);
+#endif
+    f->run->slab_bytes -= f->slab_bytes;
+    mbr_free(f->run->memory, f->slab);
+    mbr_arena_destroy(&f->arena);
+    mbr_free(f->run->memory, f);
+}
+
+void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user)
+{
+    f->hook = hook;
+    f->hook_user = user;
+    for (uint32_t k = 0; k < f->p->n_steps; k++)
+        for (uint32_t b = 0; b < f->p->steps[k].n_bodies; b++)
+            mbr_frame_set_hook(f->bodies[k][b], hook, user);
+}
+
+/* --- binding --- */
+
+static mbr_status bind_value(mbr_frame *f, const mbr_ir_value *ir, bool *bound, const mbr_value *v, mbr_error *err)
+{
+    mbr_value *slot = &f->values[ir->id];
+    if (v->kind != MBR_KIND_TENSOR) {
+        slot->kind = v->kind;
+        slot->dtype = v->dtype;
+        slot->key = v->key;
+        slot->items = v->items;
+        slot->n_items = v->n_items;
+        *bound = true;
+        return MBR_OK;
+    }
+    if (ir->type.rank >= 0 && v->rank != ir->type.rank)
+        return mbr_fail(err, MBR_ERR_INPUT, "%s: input '%s' has rank %d; the model wants rank %d",
+                        f->p->module->file, ir->name, v->rank, ir->type.rank);
+    if (!*bound || slot->rank != v->rank || slot->dtype != v->dtype ||
+        memcmp(slot->dims, v->dims, (size_t)v->rank * sizeof *v->dims) != 0)
+        f->ready = false;
+    mbr_value_alias(slot, v);
+    *bound = true;
+    return MBR_OK;
+}
+
+mbr_status mbr_frame_bind(mbr_frame *f, size_t input, const mbr_value *v, mbr_error *err)
+{
+    return bind_value(f, f->p->graph->inputs[input], &f->bound[input], v, err);
+}
+
+mbr_status mbr_subframe_bind_captures(mbr_step *s, mbr_frame *f, mbr_error *err)
+{
+    const mbr_ir_graph *g = f->p->graph;
+    for (size_t i = 0; i < g->n_captures; i++) {
+        const mbr_value *v = s->in[g->capture_slots[i]];
+        if (f->p->values[g->captures[i]->id].place == MBR_PLACE_BOUND && v)
+            MBR_TRY(bind_value(f, g->captures[i], &f->bound[g->n_inputs + i], v, err));
+    }
+    return MBR_OK;
+}
+
+mbr_status mbr_frame_bind_output(mbr_frame *f, size_t i, mbr_value *v, mbr_error *err)
+{
+    const mbr_ir_value *ir = f->p->graph->outputs[i];
+    if (v && (v->kind != ir->type.kind || (ir->type.dtype && v->dtype != ir->type.dtype)))
+        return mbr_fail(err, MBR_ERR_INPUT, "%s: output '%s' is %s; the value bound to it is %s", f->p->module->file,
+                        ir->name, mbr_dtype_name(ir->type.dtype), mbr_dtype_name(v->dtype));
+    f->outputs[i] = v ? v : &f->own_outputs[i];
+    return MBR_OK;
+}
+
+/* --- sizes --- */
+
+static mbr_status bind_symbols(mbr_frame *f, const mbr_ir_value *ir, mbr_error *err)
+{
+    const mbr_dim_table *t = &f->p->module->dims;
+    const mbr_value *v = &f->values[ir->id];
+    if (ir->type.kind != MBR_KIND_TENSOR)
+        return MBR_OK;
+    for (int d = 0; d < ir->type.rank; d++) {
+        mbr_dim want = ir->type.dims[d];
+        if (mbr_dim_is_const(want)) {
+            if (want != v->dims[d])
+                return mbr_fail(err, MBR_ERR_INPUT, "%s: input '%s', axis %d: size %lld; the model wants %lld",
+                                f->p->module->file, ir->name, d, (long long)v->dims[d], (long long)want);
+            continue;
+        }
+        if (!mbr_dim_is_known(want) || mbr_dim_scope(t, want) != f->p->graph->scope)
+            continue;
+        size_t at = mbr_dim_index(want);
+        const mbr_dim_expr *e = &t->exprs[at];
+        if (e->op != MBR_DIM_SYMBOL)
+            continue;
+        if (f->run->dims[at] < 0) {
+            f->run->dims[at] = v->dims[d];
+        } else if (f->run->dims[at] != v->dims[d]) {
+            return mbr_fail(err, MBR_ERR_INPUT,
+                            "%s: input '%s', axis %d: size %lld, but dimension '%s' is %lld in another input; they "
+                            "must agree",
+                            f->p->module->file, ir->name, d, (long long)v->dims[d], e->name ? e->name : "?",
+                            (long long)f->run->dims[at]);
+        }
+    }
+    return MBR_OK;
+}
+
+static mbr_status eval_symbols(mbr_frame *f, mbr_error *err)
+{
+    const mbr_ir_graph *g = f->p->graph;
+    const mbr_dim_table *t = &f->p->module->dims;
+    for (size_t i = 0; i < t->n; i++)
+        if (t->exprs[i].op == MBR_DIM_SYMBOL && t->exprs[i].scope == g->scope)
+            f->run->dims[i] = -1;
+    for (size_t i = 0; i < g->n_inputs; i++) {
+        const mbr_ir_value *ir = g->inputs[i];
+        if (!f->bound[i] && !ir->has_default && (ir->uses || g == f->p->module->main))
+            return mbr_fail(err, MBR_ERR_INPUT, "%s: input '%s' is missing; bind a value to it", f->p->module->file,
+                            ir->name);
+        MBR_TRY(bind_symbols(f, ir, err));
+    }
+    for (size_t i = 0; i < g->n_captures; i++)
+        if (f->bound[g->n_inputs + i])
+            MBR_TRY(bind_symbols(f, g->captures[i], err));
+    for (size_t i = 0; i < t->n; i++)
+        if (t->exprs[i].op == MBR_DIM_SYMBOL && t->exprs[i].scope == g->scope && f->run->dims[i] < 0)
+            f->run->dims[i] = 0; /* of an input that is not used */
+    return mbr_dim_table_eval(t, g->scope, f->run->dims, err);
+}
+
+static mbr_status set_dims(mbr_frame *f, uint32_t v, size_t *bytes, mbr_error *err)
+{
+    const mbr_ir_value *ir = f->p->values[v].ir;
+    mbr_value *slot = &f->values[v];
+    slot->dtype = ir->type.dtype;
+    slot->rank = ir->type.rank;
+    for (int d = 0; d < slot->rank; d++)
+        slot->dims[d] = mbr_dim_value(ir->type.dims[d], f->run->dims);
+    mbr_status st = mbr_shape_bytes(slot->dtype, slot->rank, slot->dims, bytes, err);
+    if (st != MBR_OK && ir->producer)
+        return mbr_ir_fail(ir->producer, err, st,
+                           "the shapes of its inputs do not fit each other, or its output would have an impossible size");
+    return st;
+}
+
+static void write_content(mbr_frame *f, uint32_t v)
+{
+    const mbr_ir_value *ir = f->p->values[v].ir;
+    mbr_value *slot = &f->values[v];
+    for (size_t i = 0; i < ir->n_content; i++) {
+        int64_t x = mbr_dim_value(ir->content[i], f->run->dims);
+        switch (mbr_dtype_size(slot->dtype)) {
+        case 1:
+            ((int8_t *)slot->data)[i] = (int8_t)x;
+            break;
+        case 2:
+            ((int16_t *)slot->data)[i] = (int16_t)x;
+            break;
+        case 4:
+            ((int32_t *)slot->data)[i] = (int32_t)x;
+            break;
+        default:
+            ((int64_t *)slot->data)[i] = x;
+        }
+    }
+}
+
+static mbr_status grow_slab(mbr_frame *f, size_t bytes, mbr_error *err)
+{
+    mbr_run *run = f->run;
+    if (bytes <= f->slab_bytes)
+        return MBR_OK;
+    size_t want = mbr_max_size(bytes, f->slab_bytes ? f->slab_bytes + f->slab_bytes / 2 : 0);
+    if (run->slab_limit) {
+        size_t others = run->slab_bytes - f->slab_bytes;
+        if (bytes > run->slab_limit || others > run->slab_limit - bytes)
+            return mbr_fail(err, MBR_ERR_LIMIT, "%s: the run needs %zu bytes of activations; the session's limit is %zu",
+                            f->p->module->file, others + bytes, run->slab_limit);
+        want = mbr_min_size(want, run->slab_limit - others);
+    }
+#ifdef MBR_ASAN
+    if (f->slab)
+        ASAN_UNPOISON_MEMORY_REGION(f->slab, f->slab_bytes);
+#endif
+    run->slab_bytes -= f->slab_bytes;
+    mbr_free(run->memory, f->slab);
+    f->slab_bytes = 0;
+    f->slab = mbr_alloc(run->memory, want);
+    if (!f->slab) {
+        want = bytes;
+        f->slab = mbr_alloc(run->memory, want);
+    }
+    if (!f->slab)
+        return mbr_no_memory(err, want);
+    f->slab_bytes = want;
+    run->slab_bytes += want;
+    return MBR_OK;
+}
+
+static mbr_status lay_out_slab(mbr_frame *f, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    size_t top = 0, bytes, end;
+    for (uint32_t k = 0; k < p->n_slab; k++) {
+        uint32_t v = p->slab_order[k];
+        size_t at = 0;
+        for (uint32_t i = 0; i < p->values[v].n_below; i++)
+            at = mbr_max_size(at, f->ends[p->values[v].below[i]]);
+        bytes = mbr_value_bytes(&f->values[v]);
+        if (!mbr_add_size(at, bytes + SLAB_GAP, &end) || !mbr_round_up(end, MBR_ALIGN, &end))
+            return mbr_fail(err, MBR_ERR_LIMIT, "%s: the activations' size overflows", p->module->file);
+        f->ends[v] = end;
+        f->values[v].capacity = at; /* the offset, until the slab is there */
+        top = mbr_max_size(top, end);
+    }
+    f->slab_used = top;
+    MBR_TRY(grow_slab(f, top, err));
+#ifdef MBR_ASAN
+    if (f->slab)
+        ASAN_UNPOISON_MEMORY_REGION(f->slab, f->slab_bytes);
+#endif
+    for (uint32_t k = 0; k < p->n_slab; k++) {
+        mbr_value *v = &f->values[p->slab_order[k]];
+        v->data = f->slab + v->capacity;
+        v->capacity = mbr_value_bytes(v);
+    }
+    return MBR_OK;
+}
+
+static mbr_status prepare_step(mbr_frame *f, mbr_step *s, mbr_error *err)
+{
+    s->phases = 1;
+    for (int i = 0; i < MBR_MAX_PHASES; i++)
+        s->tiles[i] = 1;
+    s->scratch = 0;
+    s->cost_ns = 0;
+    if (s->op->prepare) {
+        mbr_status st = s->op->prepare(s, err);
+        if (st != MBR_OK)
+            return st;
+    }
+    return need_scratch(f->run, s->scratch, err);
+}
+
+static mbr_status lay_out(mbr_frame *f, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    size_t bytes;
+    MBR_TRY(eval_symbols(f, err));
+    for (uint32_t v = 0; v < p->n_values; v++) {
+        const mbr_program_value *pv = &p->values[v];
+        if (!pv->planned || pv->place == MBR_PLACE_NONE || pv->place == MBR_PLACE_CONST ||
+            pv->place == MBR_PLACE_BOUND)
+            continue;
+        MBR_TRY(set_dims(f, v, &bytes, err));
+        if (pv->place == MBR_PLACE_CONTENT) {
+            MBR_TRY(mbr_value_resize(&f->values[v], f->values[v].dtype, f->values[v].rank, f->values[v].dims, err));
+            write_content(f, v);
+        }
+    }
+    MBR_TRY(lay_out_slab(f, err));
+    for (uint32_t v = 0; v < p->n_values; v++)
+        if (p->values[v].place == MBR_PLACE_ALIAS && p->values[v].planned) {
+            uint32_t r = v;
+            while (p->values[r].place == MBR_PLACE_ALIAS)
+                r = p->values[r].root;
+            f->values[v].data = f->values[r].data;
+            f->values[v].capacity = f->values[r].capacity;
+        }
+    for (uint32_t k = 0; k < p->n_steps; k++) {
+        if (!p->steps[k].dynamic && !p->steps[k].in_place)
+            MBR_TRY(prepare_step(f, &f->steps[k], err));
+        for (uint32_t b = 0; b < p->steps[k].n_bodies; b++)
+            f->bodies[k][b]->ready = false; /* its sizes may follow from ours */
+    }
+    f->ready = true;
+    return MBR_OK;
+}
+
+mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err)
+{
+    return f->ready ? MBR_OK : lay_out(f, err);
+}
+
+size_t mbr_frame_slab_bytes(const mbr_frame *f)
+{
+    return f->slab_used;
+}
+
+/* --- running a step --- */
+
+typedef struct team_job {
+    mbr_step *s;
+    int phase;
+    char *scratch;
+    size_t scratch_each;
+    atomic_int status;
+    mbr_error *err;      /* of whoever fails first */
+} team_job;
+
+static bool run_tiles(void *user, size_t first, size_t last, int worker)
+{
+    team_job *t = user;
+    mbr_error local;
+    mbr_job job = { t->phase, first, last, worker, t->scratch + (size_t)worker * t->scratch_each };
+    mbr_status st = t->s->op->run(t->s, &job, &local);
+    if (st == MBR_OK)
+        return true;
+    int none = MBR_OK;
+    if (atomic_compare_exchange_strong(&t->status, &none, (int)st) && t->err)
+        *t->err = local;
+    return false;
+}
+
+static mbr_status cancelled(const mbr_frame *f, mbr_error *err)
+{
+    return mbr_fail(err, MBR_ERR_CANCELLED, "%s: the run was cancelled", f->p->module->file);
+}
+
+static mbr_status run_phase(mbr_frame *f, mbr_step *s, int phase, mbr_error *err)
+{
+    mbr_run *run = f->run;
+    size_t tiles = s->tiles[phase];
+    if (tiles == 0)
+        return MBR_OK;
+    if (tiles == 1 || s->cost_ns < CANCEL_NS) {
+        if (tiles == 1 || run->workers == 1 || s->cost_ns < TEAM_WORTH_NS) {
+            mbr_job job = { phase, 0, tiles, 0, run->scratch };
+            return s->op->run(s, &job, err);
+        }
+    }
+    team_job t = { .s = s, .phase = phase, .scratch = run->scratch, .scratch_each = run->scratch_each, .err = err };
+    atomic_init(&t.status, MBR_OK);
+    /* enough pieces to balance, each short enough for a look at the cancel flag */
+    size_t pieces = (size_t)(s->cost_ns / CANCEL_NS) + 1;
+    pieces = mbr_max_size(pieces, (size_t)run->workers * 4);
+    size_t grain = mbr_max_size(tiles / pieces, 1);
+    bool done = true;
+    if (run->team && run->workers > 1) {
+        done = mbr_team_run(run->team, run->workers, tiles, grain, run_tiles, &t, &run->cancelled);
+    } else {
+        for (size_t at = 0; at < tiles && done; at += grain)
+            done = !atomic_load_explicit(&run->cancelled, memory_order_relaxed) &&
+                   run_tiles(&t, at, mbr_min_size(at + grain, tiles), 0);
+    }
+    if (done)
+        return MBR_OK;
+    mbr_status st = (mbr_status)atomic_load(&t.status);
+    return st != MBR_OK ? st : cancelled(f, err);
+}
+
+static mbr_status run_phases(mbr_frame *f, mbr_step *s, mbr_error *err)
+{
+    for (int phase = 0; phase < s->phases; phase++)
+        MBR_TRY(run_phase(f, s, phase, err));
+    return MBR_OK;
+}
+
+/* --- steps whose shapes only the run tells --- */
+
+static void arg_of_value(const mbr_program_value *pv, const mbr_value *v, mbr_arg *a)
+{
+    memset(a, 0, sizeof *a);
+    a->present = true;
+    a->kind = v->kind;
+    a->dtype = v->dtype;
+    a->key = v->key;
+    a->rank = -1;
+    if (v->kind == MBR_KIND_TENSOR) {
+        a->rank = v->rank;
+        for (int d = 0; d < v->rank; d++)
+            a->dims[d] = v->dims[d];
+        a->data = v;
+    } else {
+        a->data = v;
+        a->item = pv->ir ? pv->ir->type.item : NULL;
+    }
+}
+
+static mbr_status infer_now(mbr_frame *f, const mbr_program_step *ps, mbr_step *s, mbr_error *err)
+{
+    mbr_arg *args = f->args;
+    if (s->op->flags & MBR_OP_CONTROL)
+        return MBR_OK; /* its bodies are inferred when they were planned; its run sizes the outputs */
+    mbr_infer c = { .node = s->node, .err = err, .n_in = s->n_in, .n_out = s->n_out, .in = args,
+                    .out = args + s->n_in };
+    int64_t numbers[8][64];
+    size_t used = 0;
+    for (uint32_t i = 0; i < s->n_in; i++) {
+        if (!s->in[i]) {
+            memset(&args[i], 0, sizeof args[i]);
+            args[i].rank = -1;
+            continue;
+        }
+        const mbr_program_value *pv = &f->p->values[ps->in[i]];
+        arg_of_value(pv, s->in[i], &args[i]);
+        if (pv->place == MBR_PLACE_NONE || (pv->ir->content && pv->place != MBR_PLACE_CONTENT && !pv->ir->constant)) {
+            /* its numbers are known though nothing made its data */
+            size_t n = 0;
+            if (used < MBR_COUNT_OF(numbers) &&
+                mbr_step_ints(s, i, numbers[used], MBR_COUNT_OF(numbers[0]), &n, NULL) == MBR_OK) {
+                args[i].content = numbers[used++];
+                args[i].n_content = n;
+            }
+            if (pv->place == MBR_PLACE_NONE) {
+                args[i].data = NULL;
+                args[i].rank = pv->ir->type.rank;
+                args[i].dtype = pv->ir->type.dtype;
+                for (int d = 0; d < args[i].rank; d++)
+                    args[i].dims[d] = mbr_dim_value(pv->ir->type.dims[d], f->run->dims);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < s->n_out; i++) {
+        memset(&c.out[i], 0, sizeof c.out[i]);
+        c.out[i].rank = -1;
+        c.out[i].present = s->out[i] != NULL;
+    }
+    if (s->op->infer)
+        MBR_TRY(s->op->infer(&c));
+    for (uint32_t i = 0; i < s->n_out; i++) {
+        if (!s->out[i])
+            continue;
+        const mbr_arg *a = &c.out[i];
+        mbr_value *v = s->out[i];
+        if (a->kind != v->kind)
+            mbr_value_empty(v);
+        v->kind = a->kind;
+        v->key = a->key;
+        if (a->dtype)
+            v->dtype = a->dtype;
+        if (a->kind != MBR_KIND_TENSOR || (i == 0 && (s->op->flags & MBR_OP_VIEW)))
+            continue;
+        bool known = a->rank >= 0;
+        for (int d = 0; d < a->rank; d++)
+            known &= mbr_dim_is_const(a->dims[d]);
+        if (known && f->p->values[ps->out[i]].place == MBR_PLACE_OWN) {
+            mbr_status st = mbr_value_resize(v, v->dtype, a->rank, a->dims, err);
+            if (st != MBR_OK)
+                return mbr_ir_fail_at(s->node, err, st);
+        } else if (!known && !(s->op->flags & (MBR_OP_SIZED_BY_RUN | MBR_OP_CONTROL))) {
+            return mbr_step_fail(s, err, MBR_ERR_RUN, "the shape of output %u cannot be told from its inputs", i);
+        }
+    }
+    if ((s->op->flags & MBR_OP_VIEW) && s->out[0]->kind == MBR_KIND_TENSOR) {
+        mbr_value *v = s->out[0];
+        v->data = s->in[0]->data;
+        v->capacity = s->in[0]->capacity;
+        v->dtype = c.out[0].dtype ? c.out[0].dtype : s->in[0]->dtype;
+        v->rank = c.out[0].rank;
+        for (int d = 0; d < v->rank; d++)
+            v->dims[d] = c.out[0].dims[d];
+        if (v->rank < 0)
+            return mbr_step_fail(s, err, MBR_ERR_RUN, "the shape of its output cannot be told from its inputs");
+    }
+    return MBR_OK;
+}
+
+/* A view of a container shares its items. */
+static mbr_status view_items(mbr_step *s, mbr_error *err)
+{
+    mbr_value *out = s->out[0];
+    const mbr_value *in = s->in[0];
+    mbr_value_empty(out);
+    out->kind = in->kind;
+    out->dtype = in->dtype;
+    out->key = in->key;
+    for (size_t i = 0; i < in->n_items; i++)
+        MBR_TRY(mbr_value_push(out, in->items[i], err));
+    return MBR_OK;
+}
+
+static mbr_status run_dynamic(mbr_frame *f, const mbr_program_step *ps, mbr_step *s, mbr_error *err)
+{
+    MBR_TRY(infer_now(f, ps, s, err));
+    if (!s->op->run)
+        return s->out[0]->kind != MBR_KIND_TENSOR ? view_items(s, err) : MBR_OK;
+    MBR_TRY(prepare_step(f, s, err));
+    return run_phases(f, s, err);
+}
+
+/* A planned view of a value that the run sizes or places. */
+static void view_now(mbr_step *s)
+{
+    s->out[0]->data = s->in[0]->data;
+    s->out[0]->capacity = s->in[0]->capacity;
+}
+
+/* --- the run --- */
+
+static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    for (size_t i = 0; i < p->graph->n_outputs; i++) {
+        uint32_t v = p->graph->outputs[i]->id, r = v;
+        while (p->values[r].place == MBR_PLACE_ALIAS)
+            r = p->values[r].root;
+        if (p->values[r].place != MBR_PLACE_OUTPUT || p->values[r].output != i)
+            continue;
+        const mbr_value *shape = &f->values[v];
+        mbr_value *out = f->outputs[i];
+        if (out->own || out == &f->own_outputs[i]) {
+            MBR_TRY(mbr_value_resize(out, shape->dtype, shape->rank, shape->dims, err));
+        } else { /* the caller's memory */
+            size_t bytes = mbr_value_bytes(shape);
+            if (bytes > out->capacity)
+                return mbr_fail(err, MBR_ERR_INPUT, "%s: output '%s' needs %zu bytes; the tensor bound to it has %zu",
+                                p->module->file, p->values[v].ir->name, bytes, out->capacity);
+            mbr_value_alias(out, &(mbr_value){ .kind = MBR_KIND_TENSOR, .dtype = shape->dtype, .rank = 0,
+                                               .data = out->data, .capacity = out->capacity });
+            out->rank = shape->rank;
+            memcpy(out->dims, shape->dims, (size_t)shape->rank * sizeof *shape->dims);
+        }
+        f->values[r].data = out->data;
+        f->values[r].capacity = out->capacity;
+    }
+    for (uint32_t i = 0; i < f->n_relinked; i++) {
+        uint32_t v = f->relinked[i], r = v;
+        while (p->values[r].place == MBR_PLACE_ALIAS)
+            r = p->values[r].root;
+        f->values[v].data = f->values[r].data;
+        f->values[v].capacity = f->values[r].capacity;
+    }
+    return MBR_OK;
+}
+
+/* True where output i was written straight into its storage. */
+static bool in_storage(const mbr_frame *f, size_t i)
+{
+    const mbr_program *p = f->p;
+    uint32_t r = p->graph->outputs[i]->id;
+    while (p->values[r].place == MBR_PLACE_ALIAS)
+        r = p->values[r].root;
+    return p->values[r].place == MBR_PLACE_OUTPUT && p->values[r].output == i;
+}
+
+static mbr_status close_outputs(mbr_frame *f, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    for (size_t i = 0; i < p->graph->n_outputs; i++) {
+        uint32_t v = p->graph->outputs[i]->id;
+        bool bound = f->outputs[i] != &f->own_outputs[i];
+        if (in_storage(f, i) || (!bound && p->values[v].place == MBR_PLACE_OWN))
+            continue;
+        const mbr_value *from = &f->values[v];
+        mbr_value *to = f->outputs[i];
+        if (bound && !to->own && to->data) { /* the caller's memory: no growth */
+            if (from->kind != MBR_KIND_TENSOR || mbr_value_bytes(from) > to->capacity)
+                return mbr_fail(err, MBR_ERR_INPUT, "%s: output '%s' does not fit into the tensor bound to it",
+                                p->module->file, p->values[v].ir->name);
+            to->rank = from->rank;
+            memcpy(to->dims, from->dims, (size_t)from->rank * sizeof *from->dims);
+            if (mbr_value_bytes(from))
+                memcpy(to->data, from->data, mbr_value_bytes(from));
+            continue;
+        }
+        MBR_TRY(mbr_value_assign(to, from, err));
+    }
+    return MBR_OK;
+}
+
+mbr_status mbr_frame_run(mbr_frame *f, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    if (!f->ready)
+        MBR_TRY(lay_out(f, err));
+    MBR_TRY(open_outputs(f, err));
+    for (uint32_t k = 0; k < p->n_steps; k++) {
+        const mbr_program_step *ps = &p->steps[k];
+        mbr_step *s = &f->steps[k];
+        if (ps->in_place && !ps->dynamic)
+            continue;
+        if (f->hook)
+            f->hook(f->hook_user, p, k, true);
+        mbr_status st = MBR_OK;
+        if (ps->dynamic)
+            st = run_dynamic(f, ps, s, err);
+        else if (!s->op->run)
+            view_now(s);
+        else if (s->phases == 1 && s->tiles[0] == 1)
+            st = s->op->run(s, &(mbr_job){ 0, 0, 1, 0, f->run->scratch }, err);
+        else
+            st = run_phases(f, s, err);
+        if (f->hook)
+            f->hook(f->hook_user, p, k, false);
+        if (st != MBR_OK)
+            return st;
+        if (atomic_load_explicit(&f->run->cancelled, memory_order_relaxed))
+            return cancelled(f, err);
+    }
+    return close_outputs(f, err);
+}
+
+const mbr_value *mbr_frame_output(const mbr_frame *f, size_t i)
+{
+    uint32_t v = f->p->graph->outputs[i]->id;
+    if (f->outputs[i] == &f->own_outputs[i] && !in_storage(f, i) && f->p->values[v].place == MBR_PLACE_OWN)
+        return &f->values[v];
+    return f->outputs[i];
+}
+
+mbr_status mbr_frame_swap_output(mbr_frame *f, size_t i, mbr_value *into, mbr_error *err)
+{
+    mbr_value *from = (mbr_value *)mbr_frame_output(f, i);
+    bool again = false; /* the same value comes out a second time: leave it there */
+    for (size_t j = 0; j < f->p->graph->n_outputs; j++)
+        again |= j != i && f->p->graph->outputs[j] == f->p->graph->outputs[i];
+    if (again || from->kind != MBR_KIND_TENSOR || !from->own || from->data != from->own ||
+        from->dtype == MBR_DTYPE_STRING || f->outputs[i] != &f->own_outputs[i])
+        return mbr_value_assign(into, from, err);
+    mbr_value_empty(into);
+    void *own = into->own;
+    size_t capacity = into->own && into->data == into->own ? into->capacity : 0;
+    if (!capacity) { /* a block of unknown size is of no use */
+        mbr_free(into->memory, own);
+        own = NULL;
+    }
+    into->kind = MBR_KIND_TENSOR;
+    into->dtype = from->dtype;
+    into->rank = from->rank;
+    memcpy(into->dims, from->dims, (size_t)from->rank * sizeof *from->dims);
+    into->own = into->data = from->own;
+    into->capacity = from->capacity;
+    from->own = from->data = own;
+    from->capacity = capacity;
+    if (from->own == NULL)
+        from->rank = 0;
+    return MBR_OK;
+}
+
+/* --- what operators ask --- */
+
+mbr_status mbr_step_fail(const mbr_step *s, mbr_error *err, mbr_status status, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    mbr_vfail(err, status, fmt, args);
+    va_end(args);
+    return mbr_ir_fail_at(s->node, err, status);
+}
+
+bool mbr_step_known(const mbr_step *s, uint32_t i)
+{
+    const mbr_ir_value *ir = i < s->n_in ? s->node->inputs[i] : NULL;
+    return ir && ((ir->constant && !ir->has_default) || ir->content);
+}
+
+mbr_status mbr_step_ints(const mbr_step *s, uint32_t i, int64_t *v, size_t max, size_t *n, mbr_error *err)
+{
+    const mbr_ir_value *ir = i < s->n_in ? s->node->inputs[i] : NULL;
+    const mbr_frame *f = s->frame;
+    *n = 0;
+    if (!ir)
+        return mbr_step_fail(s, err, MBR_ERR_INTERNAL, "input %u is absent", i);
+    if (ir->content) {
+        if (ir->n_content > max)
+            return mbr_step_fail(s, err, MBR_ERR_RUN, "input %u has %zu numbers; at most %zu make sense", i,
+                                 ir->n_content, max);
+        for (size_t k = 0; k < ir->n_content; k++)
+            v[k] = mbr_dim_value(ir->content[k], f->run->dims);
+        *n = ir->n_content;
+        return MBR_OK;
+    }
+    const mbr_value *data = s->in[i];
+    if (data->kind != MBR_KIND_TENSOR || !(mbr_dtype_is_int(data->dtype) || data->dtype == MBR_DTYPE_BOOL))
+        return mbr_step_fail(s, err, MBR_ERR_RUN, "input %u is %s; integers are due", i, mbr_dtype_name(data->dtype));
+    size_t count = mbr_value_count(data);
+    if (count > max)
+        return mbr_step_fail(s, err, MBR_ERR_RUN, "input %u has %zu numbers; at most %zu make sense", i, count, max);
+    for (size_t k = 0; k < count; k++)
+        v[k] = mbr_value_int(data, k);
+    *n = count;
+    return MBR_OK;
+}
+
+mbr_status mbr_step_resize(mbr_step *s, uint32_t i, int rank, const int64_t *dims, mbr_error *err)
+{
+    mbr_value *v = s->out[i];
+    if (!v)
+        return MBR_OK;
+    mbr_status st = mbr_value_resize(v, v->dtype, rank, dims, err);
+    return st == MBR_OK ? st : mbr_ir_fail_at(s->node, err, st);
+}
+
+void *mbr_step_alloc(mbr_step *s, size_t bytes)
+{
+    return mbr_arena_alloc(&s->frame->run->arena, bytes);
+}
+
+mbr_memory *mbr_step_memory(const mbr_step *s)
+{
+    return s->frame->run->memory;
+}
+
+int mbr_step_workers(const mbr_step *s)
+{
+    return s->frame->run->workers;
+}
+
+bool mbr_step_cancelled(const mbr_step *s)
+{
+    return atomic_load_explicit(&s->frame->run->cancelled, memory_order_relaxed);
+}
+
+size_t mbr_step_split(mbr_step *s, size_t n, double ns_each)
+{
+    size_t each = ns_each > 0 && ns_each * (double)n > 20000.0 ? (size_t)(20000.0 / ns_each) : n;
+    if (each == 0)
+        each = 1;
+    s->cost_ns = ns_each * (double)n;
+    s->tiles[0] = n ? (n + each - 1) / each : 0;
+    return each;
+}
+
+mbr_frame *mbr_step_subframe(mbr_step *s, const char *attr)
+{
+    mbr_frame *f = s->frame;
+    size_t k = (size_t)(s - f->steps);
+    const mbr_program_step *ps = &f->p->steps[k];
+    for (uint32_t b = 0; b < ps->n_bodies; b++)
+        if (strcmp(ps->bodies[b].attr, attr) == 0)
+            return f->bodies[k][b];
+    return NULL;
+}
+
+/* --- folding --- */
+
+mbr_status mbr_eval_node(mbr_ir_node *n, mbr_value **outputs, mbr_error *err)
+{
+    mbr_program *p = NULL;
+    mbr_frame *f = NULL;
+    mbr_run run;
+    memset(outputs, 0, n->n_outputs * sizeof *outputs);
+    mbr_status st = mbr_run_init(&run, n->graph->module->memory, NULL, 1, n->graph->module, err);
+    MBR_TRY_GOTO(st, error);
+    MBR_TRY_GOTO(mbr_program_of_node(n, &p, err), error);
+    MBR_TRY_GOTO(mbr_frame_new(p, &run, &f, err), error);
+    MBR_TRY_GOTO(run_dynamic(f, &p->steps[0], &f->steps[0], err), error);
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        if (!n->outputs[i])
+            continue;
+        mbr_value *from = f->steps[0].out[i];
+        MBR_TRY_GOTO(mbr_value_create(run.memory, from->kind, from->dtype, &outputs[i], err), error);
+        MBR_TRY_GOTO(mbr_value_assign(outputs[i], from, err), error);
+    }
+    mbr_frame_free(f);
+    mbr_program_free(p);
+    mbr_run_destroy(&run);
+    return MBR_OK;
+error:
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        mbr_value_drop(outputs[i]);
+        outputs[i] = NULL;
+    }
+    mbr_frame_free(f);
+    mbr_program_free(p);
+    mbr_run_destroy(&run);
+    return st;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Frames: the memory of a program in one session. Binding inputs, turning symbols into sizes and offsets, running the
+ * steps. A subgraph has a frame of its own inside the step that holds it; all frames of a session share an mbr_run.
+ *
+ * Threads: a frame belongs to one thread at a time; only `cancelled` of its mbr_run may be set from elsewhere.
+ */
+#ifndef MBR_ENGINE_FRAME_H
+#define MBR_ENGINE_FRAME_H
+
+#include "engine/program.h"
+#include "engine/team.h"
+
+typedef struct mbr_frame mbr_frame;
+
+/* What the frames of a session share. */
+typedef struct mbr_run {
+    mbr_memory *memory;
+    mbr_team *team;        /* NULL: the calling thread alone */
+    int workers;           /* at most */
+    atomic_bool cancelled;
+    int64_t *dims;         /* sizes of the symbols and expressions of the module */
+    mbr_arena arena;       /* memory of host operators until the end of the run */
+    char *scratch;         /* workers * scratch_each bytes */
+    size_t scratch_each;
+    size_t slab_bytes;     /* of all frames */
+    size_t slab_limit;     /* 0: none */
+} mbr_run;
+
+mbr_status mbr_run_init(mbr_run *run, mbr_memory *memory, mbr_team *team, int workers, const mbr_ir_module *m,
+                        mbr_error *err);
+void mbr_run_destroy(mbr_run *run);
+
+/* A frame and those of its subgraphs. The program must outlive it. */
+mbr_status mbr_frame_new(const mbr_program *p, mbr_run *run, mbr_frame **out, mbr_error *err);
+void mbr_frame_free(mbr_frame *f); /* NULL is fine */
+
+/* mbr_frame_bind, mbr_frame_run, mbr_frame_output, mbr_frame_swap_output: engine/ops/op.h */
+
+/* Output i is written into v (NULL: into the frame's own storage). Borrowed. */
+mbr_status mbr_frame_bind_output(mbr_frame *f, size_t i, mbr_value *v, mbr_error *err);
+
+/* Evaluates sizes and offsets for what is bound, without running: the bill. */
+mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err);
+size_t mbr_frame_slab_bytes(const mbr_frame *f);
+
+/* For profiles: called around each step when set. step counts from 0 within its program. */
+typedef void (*mbr_step_hook)(void *user, const mbr_program *p, uint32_t step, bool begin);
+void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user);
+
+/* Runs a node on its constant inputs and returns its outputs (n_outputs of it; NULL where not wanted), each with a
+   reference of the caller's. */
+mbr_status mbr_eval_node(mbr_ir_node *n, mbr_value **outputs, mbr_error *err);
+
+#endif

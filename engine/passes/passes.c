@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/passes/pass.h"
+#include "engine/infer.h"
+#include "engine/ops/op.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MBR_PASS(id, text) mbr_status mbr_pass_##id(mbr_ir_graph *g, bool *changed, mbr_error *err);
+#include "engine/passes/list.h"
+#undef MBR_PASS
+
+#define MBR_PASS(id, text) { #id, text, mbr_pass_##id },
+const mbr_pass mbr_pass_table[] = {
+#include "engine/passes/list.h"
+    { 0 },
+};
+#undef MBR_PASS
+
+_Static_assert(MBR_COUNT_OF(mbr_pass_table) <= 64, "one bit a pass");
+
+static mbr_status unknown_pass(const char *name, size_t n, mbr_error *err)
+{
+    char names[256];
+    size_t at = 0;
+    names[0] = '\0';
+    for (const mbr_pass *p = mbr_pass_table; p->name && at < sizeof names; p++)
+        at += (size_t)snprintf(names + at, sizeof names - at, " %s", p->name);
+    return mbr_fail(err, MBR_ERR_ARGUMENT, "there is no pass '%.*s'; the passes are:%s; or all, none", (int)n, name,
+                    names);
+}
+
+mbr_status mbr_pass_set_parse(const char *text, mbr_pass_set *set, mbr_error *err)
+{
+    set->on = ~(uint64_t)0;
+    for (const char *at = text; at && *at;) {
+        size_t n = strcspn(at, ",");
+        const char *name = at;
+        at += n + (at[n] == ',');
+        bool off = n && *name == '-';
+        if (n && (*name == '-' || *name == '+')) {
+            name++;
+            n--;
+        }
+        if (n == 0)
+            continue;
+        if (n == 4 && memcmp(name, "none", 4) == 0) {
+            set->on = 0;
+            continue;
+        }
+        if (n == 3 && memcmp(name, "all", 3) == 0) {
+            set->on = ~(uint64_t)0;
+            continue;
+        }
+        size_t i = 0;
+        while (mbr_pass_table[i].name &&
+               (strlen(mbr_pass_table[i].name) != n || memcmp(mbr_pass_table[i].name, name, n) != 0))
+            i++;
+        if (!mbr_pass_table[i].name)
+            return unknown_pass(name, n, err);
+        if (off)
+            set->on &= ~((uint64_t)1 << i);
+        else
+            set->on |= (uint64_t)1 << i;
+    }
+    return MBR_OK;
+}
+
+static mbr_status each_graph(mbr_ir_graph *g, mbr_status (*fn)(mbr_ir_graph *, void *, mbr_error *), void *user,
+                             int depth, mbr_error *err)
+{
+    if (depth > 256)
+        return mbr_fail(err, MBR_ERR_LIMIT, "%s: subgraphs nested more than 256 deep", g->module->file);
+    for (mbr_ir_node *n = g->first, *next; n; n = next) {
+        next = n->next;
+        for (uint32_t i = 0; i < n->n_attrs; i++)
+            if (n->attrs[i].kind == MBR_ATTR_GRAPH)
+                MBR_TRY(each_graph(n->attrs[i].graph, fn, user, depth + 1, err));
+    }
+    return fn(g, user, err);
+}
+
+mbr_status mbr_each_graph(mbr_ir_graph *g, mbr_status (*fn)(mbr_ir_graph *, void *, mbr_error *), void *user,
+                          mbr_error *err)
+{
+    return each_graph(g, fn, user, 0, err);
+}
+
+typedef struct pass_run {
+    const mbr_pass *pass;
+    bool changed;
+} pass_run;
+
+static mbr_status run_one(mbr_ir_graph *g, void *user, mbr_error *err)
+{
+    pass_run *r = user;
+    return r->pass->run(g, &r->changed, err);
+}
+
+mbr_status mbr_passes_run(mbr_ir_module *m, const mbr_pass_set *set, const char *until, mbr_error *err)
+{
+    MBR_TRY(mbr_infer_graph(m->main, err));
+    if (until && strcmp(until, "import") == 0)
+        return MBR_OK;
+    for (size_t i = 0; mbr_pass_table[i].name; i++) {
+        pass_run r = { &mbr_pass_table[i], false };
+        if (set->on >> i & 1) {
+            MBR_TRY(mbr_each_graph(m->main, run_one, &r, err));
+            mbr_log_at(m->log, MBR_LOG_DEBUG, "pass %s: %s", r.pass->name, r.changed ? "changed" : "nothing to do");
+        }
+        if (until && strcmp(until, r.pass->name) == 0)
+            return MBR_OK;
+    }
+    return until ? unknown_pass(until, strlen(until), err) : MBR_OK;
+}
+
+bool mbr_const_scalar(const mbr_ir_value *v, float *x)
+{
+    if (!v || !v->constant || v->has_default || v->constant->kind != MBR_KIND_TENSOR ||
+        v->constant->dtype != MBR_DTYPE_F32 || mbr_value_count(v->constant) != 1)
+        return false;
+    *x = *(const float *)v->constant->data;
+    return true;
+}
+
+bool mbr_node_is(const mbr_ir_node *n, const char *domain, const char *name)
+{
+    return n && strcmp(n->op->name, name) == 0 && strcmp(n->op->domain, domain) == 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The thread team: one per environment. The calling thread is always worker 0; helpers spin briefly between jobs,
+ * then park, so that an idle process uses no CPU.
+ *
+ * Several sessions may ask at once: whoever finds the helpers busy runs its tiles alone, which is always correct.
+ * After a fork the child's team restarts its helpers at the first use.
+ */
+#ifndef MBR_ENGINE_TEAM_H
+#define MBR_ENGINE_TEAM_H
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+typedef struct mbr_team mbr_team;
+
+/* Work on tiles [first, last); worker is 0 .. size - 1. False stops the whole job. */
+typedef bool (*mbr_team_fn)(void *user, size_t first, size_t last, int worker);
+
+/* threads: size with the caller; 0: what affinity mask and cgroup quota allow. Helpers start at the first use. */
+mbr_status mbr_team_new(mbr_memory *memory, int threads, mbr_team **out, mbr_error *err);
+void mbr_team_free(mbr_team *team); /* joins the helpers; NULL is fine */
+int mbr_team_size(const mbr_team *team);
+
+/*
+ * Runs fn over all tiles with at most `workers` threads, `grain` tiles at a time from an atomic counter, and returns
+ * when every tile is done or the job was stopped. cancel may be NULL; when it turns true no further tile
+ * starts. True: all tiles ran.
+ */
+bool mbr_team_run(mbr_team *team, int workers, size_t tiles, size_t grain, mbr_team_fn fn, void *user,
+                  const atomic_bool *cancel);
+
+#endif
