@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/ops/op.h"
 #include "engine/passes/pass.h"
 
 #include <string.h>

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "engine/team.h"
+#include "engine/topology.h"
+
+#include <string.h>
+
+#ifndef MBR_NO_THREADS
+#include <pthread.h>
+#include <time.h>
+#endif
+
+/* How long a helper spins for the next job before it parks. */
+#define SPIN_NS 50000
+
+#define MOST_THREADS 1024
+
+struct mbr_team {
+    mbr_memory *memory;
+    int size;
+#ifndef MBR_NO_THREADS
+    pthread_t *threads;        /* (size - 1) */
+    int started;               /* helpers that run */
+    unsigned born;             /* fork generation in which they were started */
+    atomic_flag busy;          /* a job is being run */
+    pthread_mutex_t lock;      /* for parking only */
+    pthread_cond_t wake;
+    int parked;
+    atomic_uint job;           /* counts jobs: a change is the call to work */
+    atomic_bool open;          /* the job may be joined */
+    atomic_int active;         /* helpers that may look at the job's fields */
+    atomic_bool quit;
+    /* the job */
+    int workers;
+    atomic_int joined;
+    size_t tiles, grain;
+    atomic_size_t next;
+    atomic_bool stopped;
+    mbr_team_fn fn;
+    void *user;
+    const atomic_bool *cancel;
+#endif
+};
+
+static bool stop_asked(const atomic_bool *cancel)
+{
+    return cancel && atomic_load_explicit(cancel, memory_order_relaxed);
+}
+
+static bool run_alone(size_t tiles, size_t grain, mbr_team_fn fn, void *user, const atomic_bool *cancel)
+{
+    for (size_t at = 0; at < tiles; at += grain) {
+        size_t end = tiles - at < grain ? tiles : at + grain;
+        if (stop_asked(cancel) || !fn(user, at, end, 0))
+            return false;
+    }
+    return true;
+}
+
+#ifdef MBR_NO_THREADS
+
+mbr_status mbr_team_new(mbr_memory *memory, int threads, mbr_team **out, mbr_error *err)
+{
+    (void)threads;
+    *out = mbr_calloc(memory, 1, sizeof **out);
+    if (!*out)
+        return mbr_no_memory(err, sizeof **out);
+    (*out)->memory = memory;
+    (*out)->size = 1;
+    return MBR_OK;
+}
+
+void mbr_team_free(mbr_team *team)
+{
+    if (team)
+        mbr_free(team->memory, team);
+}
+
+bool mbr_team_run(mbr_team *team, int workers, size_t tiles, size_t grain, mbr_team_fn fn, void *user,
+                  const atomic_bool *cancel)
+{
+    (void)team;
+    (void)workers;
+    return run_alone(tiles, grain ? grain : 1, fn, user, cancel);
+}
+
+#else
+
+/* Threads do not survive a fork: a team born before one starts its helpers anew. */
+static atomic_uint fork_generation;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void after_fork(void)
+{
+    atomic_fetch_add(&fork_generation, 1);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, after_fork);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("isb" ::: "memory");
+#endif
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void work(mbr_team *t, int worker)
+{
+    for (;;) {
+        size_t at = atomic_fetch_add_explicit(&t->next, t->grain, memory_order_relaxed);
+        if (at >= t->tiles || atomic_load_explicit(&t->stopped, memory_order_relaxed))
+            return;
+        size_t end = t->tiles - at < t->grain ? t->tiles : at + t->grain;
+        if (stop_asked(t->cancel) || !t->fn(t->user, at, end, worker)) {
+            atomic_store(&t->stopped, true);
+            return;
+        }
+    }
+}
+
+/* Waits for a job other than `seen`: spins a little, then parks. */
+static unsigned await_job(mbr_team *t, unsigned seen)
+{
+    int64_t end = 0;
+    for (unsigned spins = 0;; spins++) {
+        unsigned job = atomic_load_explicit(&t->job, memory_order_acquire);
+        if (job != seen || atomic_load_explicit(&t->quit, memory_order_relaxed))
+            return job;
+        relax();
+        if ((spins & 63) == 63) {
+            int64_t now = now_ns();
+            if (end == 0)
+                end = now + SPIN_NS;
+            else if (now > end)
+                break;
+        }
+    }
+    pthread_mutex_lock(&t->lock);
+    t->parked++;
+    while (atomic_load(&t->job) == seen && !atomic_load(&t->quit))
+        pthread_cond_wait(&t->wake, &t->lock);
+    t->parked--;
+    pthread_mutex_unlock(&t->lock);
+    return atomic_load(&t->job);
+}
+
+static void *helper(void *arg)
+{
+    mbr_team *t = arg;
+    unsigned seen = 0; /* the job counter starts at 0 and jobs at 1: one that was called while we start is not missed */
+    while (!atomic_load(&t->quit)) {
+        seen = await_job(t, seen);
+        /* whoever counts itself active before it looks at `open` is waited for by the caller */
+        atomic_fetch_add(&t->active, 1);
+        if (atomic_load(&t->open)) {
+            int id = atomic_fetch_add(&t->joined, 1) + 1;
+            if (id < t->workers)
+                work(t, id);
+        }
+        atomic_fetch_sub(&t->active, 1);
+    }
+    return NULL;
+}
+
+static void start_helpers(mbr_team *t)
+{
+    t->born = atomic_load(&fork_generation);
+    t->started = 0;
+    t->parked = 0;
+    atomic_store(&t->active, 0);
+    atomic_store(&t->open, false);
+    atomic_store(&t->job, 0);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->wake, NULL);
+    /* fewer helpers than hoped for are fine: the caller works too */
+    while (t->started < t->size - 1 && pthread_create(&t->threads[t->started], NULL, helper, t) == 0)
+        t->started++;
+}
+
+mbr_status mbr_team_new(mbr_memory *memory, int threads, mbr_team **out, mbr_error *err)
+{
+    *out = NULL;
+    if (threads < 0 || threads > MOST_THREADS)
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "%d threads; 1 to %d are possible, 0 means as many as allowed", threads,
+                        MOST_THREADS);
+    pthread_once(&fork_once, watch_forks);
+    mbr_team *t = mbr_calloc(memory, 1, sizeof *t);
+    if (!t)
+        return mbr_no_memory(err, sizeof *t);
+    t->memory = memory;
+    t->size = threads ? threads : mbr_topology_cores();
+    t->threads = mbr_calloc(memory, (size_t)t->size, sizeof *t->threads);
+    if (!t->threads) {
+        mbr_free(memory, t);
+        return mbr_no_memory(err, (size_t)t->size * sizeof *t->threads);
+    }
+    t->started = -1;
+    atomic_flag_clear(&t->busy);
+    *out = t;
+    return MBR_OK;
+}
+
+void mbr_team_free(mbr_team *t)
+{
+    if (!t)
+        return;
+    if (t->started >= 0 && t->born == atomic_load(&fork_generation)) {
+        pthread_mutex_lock(&t->lock);
+        atomic_store(&t->quit, true);
+        pthread_cond_broadcast(&t->wake);
+        pthread_mutex_unlock(&t->lock);
+        for (int i = 0; i < t->started; i++)
+            pthread_join(t->threads[i], NULL);
+        pthread_cond_destroy(&t->wake);
+        pthread_mutex_destroy(&t->lock);
+    }
+    mbr_free(t->memory, t->threads);
+    mbr_free(t->memory, t);
+}
+
+bool mbr_team_run(mbr_team *t, int workers, size_t tiles, size_t grain, mbr_team_fn fn, void *user,
+                  const atomic_bool *cancel)
+{
+    if (grain == 0)
+        grain = 1;
+    if (workers > t->size)
+        workers = t->size;
+    if ((size_t)workers > (tiles + grain - 1) / grain)
+        workers = (int)((tiles + grain - 1) / grain);
+    bool forked = t->started >= 0 && t->born != atomic_load(&fork_generation);
+    if (forked)
+        atomic_flag_clear(&t->busy); /* whoever held it did not survive */
+    if (workers <= 1 || atomic_flag_test_and_set_explicit(&t->busy, memory_order_acquire))
+        return run_alone(tiles, grain, fn, user, cancel);
+    if (t->started < 0 || forked)
+        start_helpers(t);
+    t->workers = workers;
+    t->tiles = tiles;
+    t->grain = grain;
+    t->fn = fn;
+    t->user = user;
+    t->cancel = cancel;
+    atomic_store_explicit(&t->joined, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->stopped, false, memory_order_relaxed);
+    atomic_store(&t->open, true);
+    atomic_fetch_add(&t->job, 1);
+    pthread_mutex_lock(&t->lock);
+    if (t->parked)
+        pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+    work(t, 0);
+    atomic_store(&t->open, false);
+    while (atomic_load(&t->active))
+        relax();
+    bool all = !atomic_load(&t->stopped);
+    atomic_flag_clear_explicit(&t->busy, memory_order_release);
+    return all;
+}
+
+#endif
+
+int mbr_team_size(const mbr_team *team)
+{
+    return team->size;
+}
