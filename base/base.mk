@@ -4,6 +4,8 @@ MBR_BASE_SOURCES = \
     base/dtype.c \
     base/error.c \
     base/error.h \
+    base/filemap.c \
+    base/filemap.h \
     base/half.c \
     base/half.h \
     base/log.c \
