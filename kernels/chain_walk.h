@@ -217,11 +217,11 @@ static void chain_find_direct(chain_state *st)
             if (use[k] < c->inputs)
                 last_input_use = i;
     }
-    for (int o = 0; o < c->outputs; o++) {
+    for (int o = 0; o < c->outputs; o++)
         st->direct_from[o] = -1;
+    for (int o = 0; o < c->outputs; o++)
         if (c->output_reg[o] < c->inputs)
             return; /* copied at the end, so that no output may be written before that */
-    }
     for (int o = 0; o < c->outputs; o++) {
         if (st->space->out_pattern[o] != MBR_CHAIN_DENSE || !chain_is_f32(c->output_type[o]))
             continue;

@@ -6,6 +6,7 @@ MBR_KERNELS_BASE = \
     kernels/attention.h \
     kernels/chain.def \
     kernels/chain.h \
+    kernels/chain_body.h \
     kernels/chain_plan.c \
     kernels/chain_walk.h \
     kernels/convert.def \
@@ -15,14 +16,14 @@ MBR_KERNELS_BASE = \
     kernels/cpu.def \
     kernels/cpu.h \
     kernels/elementwise.h \
-    kernels/linear_any.h \
-    kernels/nn_select.c \
-    kernels/norm.def \
     kernels/gemm.c \
     kernels/gemm.def \
     kernels/gemm.h \
     kernels/gemm_body.h \
     kernels/gemm_micro.h \
+    kernels/linear_any.h \
+    kernels/nn_select.c \
+    kernels/norm.def \
     kernels/norm.h \
     kernels/norm_any.h \
     kernels/pool.def \
@@ -34,10 +35,13 @@ MBR_KERNELS_BASE = \
     kernels/reduce_plan.c \
     kernels/ref/act_ref.h \
     kernels/ref/chain_ref.c \
+    kernels/ref/chain_vec.c \
     kernels/ref/convert_ref.c \
     kernels/ref/element.c \
     kernels/ref/element.h \
     kernels/ref/elementwise_ref.c \
+    kernels/ref/gemm_ref.c \
+    kernels/ref/gemm_vec.c \
     kernels/ref/linear_any.c \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
@@ -49,13 +53,12 @@ MBR_KERNELS_BASE = \
     kernels/ref/softmax_ref.c \
     kernels/ref/transpose_ref.c \
     kernels/resize.def \
-    kernels/ref/gemm_ref.c \
-    kernels/ref/gemm_vec.c \
     kernels/resize.h \
     kernels/resize_plan.c \
     kernels/rnn.h \
     kernels/simd/act.h \
     kernels/simd/math.h \
+    kernels/simd/math_nn.h \
     kernels/simd/vec_avx2.h \
     kernels/simd/vec_avx512.h \
     kernels/simd/vec_common.h \
@@ -69,12 +72,15 @@ MBR_KERNELS_BASE = \
     kernels/tree.h \
     kernels/view.h
 MBR_KERNELS_AVX2 = \
+    kernels/x86/chain_avx2.c \
     kernels/x86/gemm_avx2.c
 MBR_KERNELS_AVX512 = \
+    kernels/x86/chain_avx512.c \
     kernels/x86/gemm_avx512.c
 MBR_KERNELS_AVX512VNNI =
 MBR_KERNELS_AVX512BF16 =
 MBR_KERNELS_NEON = \
+    kernels/arm/chain_neon.c \
     kernels/arm/gemm_neon.c
 MBR_KERNELS_DOTPROD =
 MBR_KERNELS_I8MM =
@@ -83,5 +89,6 @@ MBR_KERNELS_I8MM =
 MBR_CHECK_KERNELS = \
     tests/kernels/check.c \
     tests/kernels/check.h \
+    tests/kernels/check_chain.c \
     tests/kernels/check_gemm.c \
     tests/kernels/families.def

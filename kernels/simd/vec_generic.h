@@ -324,14 +324,14 @@ static inline vi vi_max(vi a, vi b)
 
 static inline vi vi_load_u8(const uint8_t *p)
 {
-    vi r;
+    vi r = {0}; /* compilers do not see that the loop writes every lane */
     for (int i = 0; i < MBR_VL; i++)
         r[i] = p[i];
     return r;
 }
 static inline vi vi_load_s8(const int8_t *p)
 {
-    vi r;
+    vi r = {0};
     for (int i = 0; i < MBR_VL; i++)
         r[i] = p[i];
     return r;
@@ -348,7 +348,7 @@ static inline void vi_store_s8(int8_t *p, vi v)
 }
 static inline vf vf_load_bf16(const uint16_t *p)
 {
-    vi r;
+    vi r = {0};
     for (int i = 0; i < MBR_VL; i++)
         r[i] = (int32_t)((uint32_t)p[i] << 16);
     return (vf)r;
@@ -362,7 +362,7 @@ static inline void vi_store_low16(uint16_t *p, vi v)
 /* A multiplication by 2^112 puts the exponent right, denormals included; infinities and NaN are put right by hand. */
 static inline vf vf_load_f16(const uint16_t *p)
 {
-    vi h;
+    vi h = {0};
     for (int i = 0; i < MBR_VL; i++)
         h[i] = p[i];
     vi sign = vi_shl(h & vi_set1(0x8000), 16), rest = vi_shl(h & vi_set1(0x7fff), 13);
