@@ -21,11 +21,13 @@ MBR_KERNELS_BASE = \
     kernels/gemm.h \
     kernels/gemm_body.h \
     kernels/gemm_micro.h \
+    kernels/index.h \
     kernels/linear_any.h \
     kernels/nn_select.c \
     kernels/norm.def \
     kernels/norm.h \
     kernels/norm_any.h \
+    kernels/pad.h \
     kernels/pool.def \
     kernels/pool.h \
     kernels/quantize.h \
@@ -42,14 +44,17 @@ MBR_KERNELS_BASE = \
     kernels/ref/elementwise_ref.c \
     kernels/ref/gemm_ref.c \
     kernels/ref/gemm_vec.c \
+    kernels/ref/index_ref.c \
     kernels/ref/linear_any.c \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
+    kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
     kernels/ref/quantize.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/resize_ref.c \
     kernels/ref/scalar.h \
+    kernels/ref/softmax_f64.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/transpose_ref.c \
     kernels/resize.def \

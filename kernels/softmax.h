@@ -33,4 +33,7 @@ typedef void mbr_softmax_fn(const mbr_softmax_args *args, size_t first, size_t l
 mbr_softmax_fn mbr_softmax_ref;
 mbr_softmax_fn *mbr_softmax_select(unsigned tiers);
 
+/* One line of n doubles, `step` apart, by the same rules. out may be in. */
+void mbr_softmax_f64_ref(const double *in, double *out, size_t n, size_t step, bool log);
+
 #endif

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_ENGINE_OPS = \
+    engine/ops/arg_max.c \
     engine/ops/batch_normalization.c \
     engine/ops/binary.c \
+    engine/ops/cast.c \
     engine/ops/clip.c \
     engine/ops/concat.c \
     engine/ops/constant.c \
@@ -11,6 +13,8 @@ MBR_ENGINE_OPS = \
     engine/ops/dynamic_quantize_linear.c \
     engine/ops/expand.c \
     engine/ops/gather.c \
+    engine/ops/gather_elements.c \
+    engine/ops/gather_nd.c \
     engine/ops/global_pools.c \
     engine/ops/group_normalization.c \
     engine/ops/identity.c \
@@ -21,17 +25,20 @@ MBR_ENGINE_OPS = \
     engine/ops/op.h \
     engine/ops/op_util.c \
     engine/ops/op_util.h \
+    engine/ops/pad_op.c \
     engine/ops/pointwise.c \
     engine/ops/pointwise.h \
     engine/ops/pools.c \
     engine/ops/quantize_linear.c \
     engine/ops/range.c \
+    engine/ops/reduce_op.c \
     engine/ops/registry.c \
     engine/ops/reshape.c \
     engine/ops/scan.c \
     engine/ops/shape.c \
     engine/ops/simple_norms.c \
     engine/ops/slice.c \
+    engine/ops/softmax_op.c \
     engine/ops/split.c \
     engine/ops/transpose_op.c \
     engine/ops/unary.c \

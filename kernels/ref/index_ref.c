@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kernels/index.h"
+
+#include <string.h>
+
+static inline int64_t index_at(const void *index, bool wide, size_t i)
+{
+    return wide ? ((const int64_t *)index)[i] : ((const int32_t *)index)[i];
+}
+
+static inline void move(void *to, const void *from, size_t size)
+{
+    switch (size) {
+    case 1:
+        memcpy(to, from, 1);
+        break;
+    case 2:
+        memcpy(to, from, 2);
+        break;
+    case 4:
+        memcpy(to, from, 4);
+        break;
+    case 8:
+        memcpy(to, from, 8);
+        break;
+    default:
+        memcpy(to, from, size);
+    }
+}
+
+static void combine(mbr_binary_op op, mbr_dtype dtype, size_t size, void *to, const void *from, size_t n)
+{
+    static const ptrdiff_t one = 1;
+    if (op != MBR_INDEX_REPLACE)
+        mbr_elementwise_binary_ref(op, dtype, 1, &n, to, &one, from, &one, to, &one);
+    else if (n == 1)
+        move(to, from, size);
+    else
+        memcpy(to, from, n * size);
+}
+
+/* Calls for each index: the offset of its element in the data. */
+typedef struct walk {
+    size_t at[MBR_KERNEL_RANK];
+    ptrdiff_t strides[MBR_KERNEL_RANK];
+    ptrdiff_t base; /* offset of `at`, the axis left out */
+} walk;
+
+static void walk_begin(walk *w, const mbr_elements_args *args, size_t i)
+{
+    mbr_dense_strides(args->rank, args->dims, w->strides);
+    w->base = 0;
+    for (int d = args->rank - 1; d >= 0; d--) {
+        w->at[d] = i % args->index_dims[d];
+        i /= args->index_dims[d];
+        if (d != args->axis)
+            w->base += (ptrdiff_t)w->at[d] * w->strides[d];
+    }
+}
+
+static inline void walk_next(walk *w, const mbr_elements_args *args)
+{
+    for (int d = args->rank - 1; d >= 0; d--) {
+        ptrdiff_t stride = d == args->axis ? 0 : w->strides[d];
+        w->base += stride;
+        if (++w->at[d] < args->index_dims[d])
+            return;
+        w->base -= stride * (ptrdiff_t)args->index_dims[d];
+        w->at[d] = 0;
+    }
+}
+
+static inline bool walk_offset(const walk *w, const mbr_elements_args *args, size_t i, size_t *offset)
+{
+    int64_t k = index_at(args->index, args->wide, i), n = (int64_t)args->dims[args->axis];
+    if (k < -n || k >= n)
+        return false;
+    *offset = (size_t)(w->base + (ptrdiff_t)(k < 0 ? k + n : k) * w->strides[args->axis]) * args->size;
+    return true;
+}
+
+size_t mbr_gather_elements(const mbr_elements_args *args, const void *data, void *out, size_t first, size_t last)
+{
+    walk w;
+    size_t offset;
+    if (first >= last)
+        return last;
+    walk_begin(&w, args, first);
+    for (size_t i = first; i < last; i++, walk_next(&w, args)) {
+        if (!walk_offset(&w, args, i, &offset))
+            return i;
+        move((char *)out + i * args->size, (const char *)data + offset, args->size);
+    }
+    return last;
+}
+
+size_t mbr_scatter_elements(const mbr_elements_args *args, mbr_binary_op op, const void *updates, void *data)
+{
+    walk w;
+    size_t offset, last = mbr_dims_count(args->rank, args->index_dims);
+    if (last == 0)
+        return last;
+    walk_begin(&w, args, 0);
+    for (size_t i = 0; i < last; i++, walk_next(&w, args)) {
+        if (!walk_offset(&w, args, i, &offset))
+            return i;
+        combine(op, args->dtype, args->size, (char *)data + offset, (const char *)updates + i * args->size, 1);
+    }
+    return last;
+}
+
+/* The offset of a tuple's slice, in elements. */
+static inline bool tuple_offset(const mbr_tuples_args *args, size_t t, size_t batch_size, size_t *offset)
+{
+    size_t at = 0;
+    for (size_t k = 0; k < args->width; k++) {
+        int64_t v = index_at(args->index, args->wide, t * args->width + k), n = (int64_t)args->dims[k];
+        if (v < -n || v >= n)
+            return false;
+        at = at * args->dims[k] + (size_t)(v < 0 ? v + n : v);
+    }
+    *offset = (t / (args->tuples / args->batches) * batch_size + at) * args->slice;
+    return true;
+}
+
+size_t mbr_gather_tuples(const mbr_tuples_args *args, const void *data, void *out, size_t first, size_t last)
+{
+    size_t offset, batch = mbr_dims_count((int)args->width, args->dims), bytes = args->slice * args->size;
+    for (size_t t = first; t < last; t++) {
+        if (!tuple_offset(args, t, batch, &offset))
+            return t;
+        if (args->slice == 1)
+            move((char *)out + t * bytes, (const char *)data + offset * args->size, args->size);
+        else
+            memcpy((char *)out + t * bytes, (const char *)data + offset * args->size, bytes);
+    }
+    return last;
+}
+
+size_t mbr_scatter_tuples(const mbr_tuples_args *args, mbr_binary_op op, const void *updates, void *data)
+{
+    size_t offset, batch = mbr_dims_count((int)args->width, args->dims);
+    for (size_t t = 0; t < args->tuples; t++) {
+        if (!tuple_offset(args, t, batch, &offset))
+            return t;
+        combine(op, args->dtype, args->size, (char *)data + offset * args->size,
+                (const char *)updates + t * args->slice * args->size, args->slice);
+    }
+    return args->tuples;
+}
