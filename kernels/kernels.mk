@@ -23,6 +23,7 @@ MBR_KERNELS_BASE = \
     kernels/gemm_micro.h \
     kernels/index.h \
     kernels/linear_any.h \
+    kernels/nms.h \
     kernels/nn_select.c \
     kernels/norm.def \
     kernels/norm.h \
@@ -46,6 +47,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/gemm_vec.c \
     kernels/ref/index_ref.c \
     kernels/ref/linear_any.c \
+    kernels/ref/nms.c \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
     kernels/ref/pad_ref.c \

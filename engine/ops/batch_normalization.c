@@ -21,7 +21,8 @@ static mbr_status infer(mbr_infer *c)
 {
     const mbr_arg *x = &c->in[0];
     if (x->dtype != MBR_DTYPE_UNDEFINED && !mbr_dtype_is_float(x->dtype))
-        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed", mbr_dtype_name(x->dtype));
+        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed",
+                              mbr_dtype_name(x->dtype));
     if (x->rank == 0)
         return mbr_infer_fail(c, MBR_ERR_MODEL, "the input is a scalar");
     mbr_infer_same(c, 0, 0);

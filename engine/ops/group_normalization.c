@@ -19,7 +19,8 @@ static mbr_status infer(mbr_infer *c)
 {
     const mbr_arg *x = &c->in[0];
     if (x->dtype != MBR_DTYPE_UNDEFINED && !mbr_dtype_is_float(x->dtype))
-        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed", mbr_dtype_name(x->dtype));
+        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed",
+                              mbr_dtype_name(x->dtype));
     if (x->rank >= 0 && x->rank < 2)
         return mbr_infer_fail(c, MBR_ERR_MODEL, "an input of rank %d; 2 or more is needed", x->rank);
     if (c->node->op->param != INSTANCE && mbr_attr_int(c->node, "num_groups", 0) < 1)
@@ -37,12 +38,14 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         points *= (size_t)x->dims[i];
     int64_t groups = s->op->param == INSTANCE ? x->dims[1] : mbr_attr_int(s->node, "num_groups", 1);
     if (channels && (groups > x->dims[1] || x->dims[1] % groups))
-        return mbr_step_fail(s, err, MBR_ERR_MODEL, "%lld groups do not divide %zu channels", (long long)groups, channels);
+        return mbr_step_fail(s, err, MBR_ERR_MODEL, "%lld groups do not divide %zu channels", (long long)groups,
+                             channels);
     size_t g = (size_t)(groups ? groups : 1), want = s->op->param == GROUP_BY_GROUP ? g : channels;
     for (uint32_t i = 1; i < 3; i++)
         if (mbr_value_count(s->in[i]) != want || s->in[i]->dtype != x->dtype)
-            return mbr_step_fail(s, err, MBR_ERR_INPUT, "input %u has %zu elements of type %s; %zu of type %s are needed",
-                                 i, mbr_value_count(s->in[i]), mbr_dtype_name(s->in[i]->dtype), want,
+            return mbr_step_fail(s, err, MBR_ERR_INPUT,
+                                 "input %u has %zu elements of type %s; %zu of type %s are needed", i,
+                                 mbr_value_count(s->in[i]), mbr_dtype_name(s->in[i]->dtype), want,
                                  mbr_dtype_name(x->dtype));
     float epsilon = mbr_attr_float(s->node, "epsilon", 1e-5f);
     memset(st, 0, sizeof *st);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LayerNormalization, RMSNormalization, and com.microsoft's variants that add a residual first. Inputs and outputs of the
- * family differ in place only; `forms` says where each one lies.
+ * LayerNormalization, RMSNormalization, and com.microsoft's variants that add a residual first. Inputs and outputs of
+ * the family differ in place only; `forms` says where each one lies.
  */
 #include "engine/ops/op.h"
 #include "kernels/norm.h"
@@ -41,7 +41,8 @@ static mbr_status infer(mbr_infer *c)
     const struct form *f = &forms[c->node->op->param];
     const mbr_arg *x = &c->in[0];
     if (x->dtype != MBR_DTYPE_UNDEFINED && !mbr_dtype_is_float(x->dtype))
-        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed", mbr_dtype_name(x->dtype));
+        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed",
+                              mbr_dtype_name(x->dtype));
     /* RMSNormalization's output takes the type of its scale */
     mbr_dtype type = c->node->op->param == RMS ? c->in[1].dtype : x->dtype;
     mbr_infer_out(c, 0, type, x->rank, x->rank >= 0 ? x->dims : NULL);
@@ -201,7 +202,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 }
 
 #define ROW(dom, op_name, version, least, most, outs, what)                                                            \
-    { .domain = dom, .name = op_name, .since = version, .min_in = least, .max_in = most, .min_out = 1, .max_out = outs, \
+    { .domain = dom, .name = op_name, .since = version, .min_in = least, .max_in = most, .min_out = 1, .max_out = outs,\
       .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(norm_state), .param = what }
 
 const mbr_op mbr_ops_layer_normalization[] = {

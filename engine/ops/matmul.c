@@ -2,8 +2,8 @@
 /*
  * MatMul, Gemm, com.microsoft's FusedMatMul and FusedGemm, and the fused mbr.MatMul:
  *     act(alpha * A B + bias (+ or *) other)
- * mbr.MatMul: inputs A, B, bias (n), other (broadcasts to the output); attributes transA, transB, alpha, act, act_alpha,
- * act_beta, and other_is: "add" (before the activation, the default), "add_after" or "mul_after".
+ * mbr.MatMul: inputs A, B, bias (n), other (broadcasts to the output); attributes transA, transB, alpha, act,
+ * act_alpha, act_beta, and other_is: "add" (before the activation, the default), "add_after" or "mul_after".
  *
  * Each operand is a view: dims and strides, transposition being a swap. f32 goes to the packed kernels, B packed
  * while the model is planned when it is a constant; other types go to the plain product.
@@ -225,7 +225,7 @@ static mbr_status plan_copy(mbr_step *s, matmul_state *st, view *a, mbr_error *e
     return MBR_OK;
 }
 
-/* Which kernel, how B lies, and how the batch folds; no longer fast if that is beyond the kernels. out_dims: [batch..., m]. */
+/* Which kernel, how B lies, how the batch folds; fast no more if the kernels cannot. out_dims: [batch..., m]. */
 static mbr_status plan_fast(mbr_step *s, matmul_state *st, view *a, const view *b, int rank, const size_t *out_dims,
                             mbr_error *err)
 {

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_ENGINE_OPS = \
+    engine/ops/activation.c \
+    engine/ops/activation.h \
     engine/ops/arg_max.c \
     engine/ops/batch_normalization.c \
     engine/ops/binary.c \
@@ -22,6 +24,8 @@ MBR_ENGINE_OPS = \
     engine/ops/layer_normalization.c \
     engine/ops/list.h \
     engine/ops/loop.c \
+    engine/ops/matmul.c \
+    engine/ops/non_max_suppression.c \
     engine/ops/op.h \
     engine/ops/op_util.c \
     engine/ops/op_util.h \
@@ -34,6 +38,7 @@ MBR_ENGINE_OPS = \
     engine/ops/reduce_op.c \
     engine/ops/registry.c \
     engine/ops/reshape.c \
+    engine/ops/resize.c \
     engine/ops/scan.c \
     engine/ops/shape.c \
     engine/ops/simple_norms.c \

@@ -31,7 +31,8 @@ static mbr_status infer(mbr_infer *c)
     const mbr_arg *x = &c->in[0];
     int64_t op = c->node->op->param & 255;
     if (x->dtype != MBR_DTYPE_UNDEFINED && !pool_has(op, x->dtype))
-        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed", mbr_dtype_name(x->dtype));
+        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed",
+                              mbr_dtype_name(x->dtype));
     if (x->rank < 0) {
         mbr_infer_out(c, 0, x->dtype, -1, NULL);
         if (c->n_out > 1)

@@ -18,7 +18,8 @@ static mbr_status infer(mbr_infer *c)
 {
     const mbr_arg *x = &c->in[0];
     if (x->dtype != MBR_DTYPE_UNDEFINED && !mbr_dtype_is_float(x->dtype))
-        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed", mbr_dtype_name(x->dtype));
+        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s; floats are needed",
+                              mbr_dtype_name(x->dtype));
     if (x->rank >= 0 && c->node->op->param == LP) {
         int axis;
         MBR_TRY(mbr_infer_axis(c, mbr_attr_int(c->node, "axis", -1), x->rank, &axis));
@@ -48,7 +49,8 @@ static mbr_status prepare_mvn(mbr_step *s, simple_state *st, mbr_error *err)
     for (size_t i = 0; i < n; i++) {
         int64_t axis = axes[i] < 0 ? axes[i] + x->rank : axes[i];
         if (axis < 0 || axis >= x->rank)
-            return mbr_step_fail(s, err, MBR_ERR_MODEL, "axis %lld of an input of rank %d", (long long)axes[i], x->rank);
+            return mbr_step_fail(s, err, MBR_ERR_MODEL, "axis %lld of an input of rank %d", (long long)axes[i],
+                                 x->rank);
         a->over[axis] = true;
     }
     st->tiles = mbr_mvn_tiles(a);
@@ -69,7 +71,9 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         if (p != 1 && p != 2)
             return mbr_step_fail(s, err, MBR_ERR_MODEL, "attribute p is %lld, not 1 or 2", (long long)p);
         axis += axis < 0 ? x->rank : 0;
-        *a = (mbr_lp_norm_args){ .dtype = x->dtype, .outer = 1, .axis = (size_t)x->dims[axis], .inner = 1, .p = (int)p };
+        *a = (mbr_lp_norm_args){
+            .dtype = x->dtype, .outer = 1, .axis = (size_t)x->dims[axis], .inner = 1, .p = (int)p
+        };
         for (int i = 0; i < x->rank; i++)
             if (i != axis)
                 *(i < axis ? &a->outer : &a->inner) *= (size_t)x->dims[i];

@@ -55,7 +55,8 @@ mbr_status mbr_window_read(const mbr_ir_node *n, int rank, const int64_t *kernel
     else if (strcmp(mode, "SAME_LOWER") == 0)
         w->auto_pad = MBR_AUTO_PAD_SAME_LOWER;
     else
-        return mbr_ir_fail(n, err, MBR_ERR_MODEL, "auto_pad is '%s', not NOTSET, VALID, SAME_UPPER or SAME_LOWER", mode);
+        return mbr_ir_fail(n, err, MBR_ERR_MODEL, "auto_pad is '%s', not NOTSET, VALID, SAME_UPPER or SAME_LOWER",
+                           mode);
     if (w->auto_pad == MBR_AUTO_PAD_NOTSET) {
         int64_t pads[2 * MBR_WINDOW_RANK];
         MBR_TRY(read_ints(n, "pads", 2 * (size_t)rank, 0, 0, pads, err));

@@ -130,7 +130,8 @@ static double conv_point(const mbr_conv_any_args *a, size_t n, size_t o, const s
             continue;
         for (size_t i = 0; i < in_each; i++) {
             size_t c = group * in_each + i;
-            size_t x = a->in_channels_last ? (n * points + at) * a->in_channels + c : (n * a->in_channels + c) * points + at;
+            size_t x = a->in_channels_last ? (n * points + at) * a->in_channels + c
+                                           : (n * a->in_channels + c) * points + at;
             size_t w = a->transposed ? (c * out_each + o % out_each) * taps + tap : (o * in_each + i) * taps + tap;
             sum += mbr_real_get(a->dtype, a->in, x) * mbr_real_get(a->dtype, a->weight, w);
         }
@@ -145,7 +146,8 @@ void mbr_conv_any(const mbr_conv_any_args *a, size_t first, size_t last)
     for (size_t tile = first; tile < last; tile++) {
         size_t n = tile / a->out_channels, o = tile % a->out_channels, q[MBR_KERNEL_RANK] = { 0 };
         for (size_t k = 0; k < outs; k++) {
-            size_t y = a->out_channels_last ? (n * outs + k) * a->out_channels + o : (n * a->out_channels + o) * outs + k;
+            size_t y = a->out_channels_last ? (n * outs + k) * a->out_channels + o
+                                            : (n * a->out_channels + o) * outs + k;
             mbr_real_set(a->dtype, a->out, y, conv_point(a, n, o, q, points, taps));
             for (int d = a->rank - 1; d >= 0 && ++q[d] == a->out_dims[d]; d--)
                 q[d] = 0;

@@ -13,7 +13,7 @@ void mbr_norm_any(const mbr_norm_any_args *a, size_t first_row, size_t last_row)
     for (size_t row = first_row; row < last_row; row++) {
         size_t base = row * cols, base2 = a->residual ? row % a->residual_rows * cols : 0;
 #define SUM_AT(j)                                                                                                      \
-    (mbr_real_get(a->dtype, a->in, base + (j)) + (a->residual ? mbr_real_get(a->dtype, a->residual, base2 + (j)) : 0) + \
+    (mbr_real_get(a->dtype, a->in, base + (j)) + (a->residual ? mbr_real_get(a->dtype, a->residual, base2 + (j)) : 0) +\
      (a->add ? mbr_real_get(a->dtype, a->add, j) : 0))
         double mean = 0, square = 0;
         for (size_t j = 0; !a->rms && j < cols; j++)
