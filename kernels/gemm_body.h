@@ -7,6 +7,9 @@
  *
  * Packed, B is a row of panels, each (k, GEMM_NR) and dense.
  */
+#ifndef MBR_KERNELS_GEMM_BODY_H
+#define MBR_KERNELS_GEMM_BODY_H
+
 #include "kernels/gemm_micro.h"
 
 #include "base/checked.h"
@@ -205,3 +208,5 @@ static void gemm_run(const mbr_gemm_args *g, void *scratch, size_t first, size_t
 const mbr_gemm_f32_kernel GEMM_ROW(GEMM_NAME) = {
     GEMM_STRING(GEMM_NAME), GEMM_TIER, GEMM_MR, GEMM_NR, gemm_pack_size, gemm_pack, gemm_scratch, gemm_tiles, gemm_run,
 };
+
+#endif

@@ -9,6 +9,10 @@ MBR_KERNELS_BASE = \
     kernels/chain_body.h \
     kernels/chain_plan.c \
     kernels/chain_walk.h \
+    kernels/conv.c \
+    kernels/conv.def \
+    kernels/conv.h \
+    kernels/conv_body.h \
     kernels/convert.def \
     kernels/convert.h \
     kernels/copy.def \
@@ -39,6 +43,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/act_ref.h \
     kernels/ref/chain_ref.c \
     kernels/ref/chain_vec.c \
+    kernels/ref/conv_ref.c \
     kernels/ref/convert_ref.c \
     kernels/ref/element.c \
     kernels/ref/element.h \
@@ -97,5 +102,6 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check.c \
     tests/kernels/check.h \
     tests/kernels/check_chain.c \
+    tests/kernels/check_conv.c \
     tests/kernels/check_gemm.c \
     tests/kernels/families.def

@@ -4,7 +4,7 @@
 #define MBR_KERNELS_SIMD_VEC_H
 
 #ifdef MBR_TEST_SIMDE /* a test build emulates the instructions on a machine without them */
-#include "tests/kernels/simde.h"
+#include <simde/x86/avx512.h>
 #else
 #include <immintrin.h>
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512DQ__) || !defined(__AVX512VL__)

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Convolution as a matrix product that never exists as a whole, stamped out once per instruction set on gemm_micro.h: the
+ * rows of A are output points, k runs over the taps and the channels of each, and a block of rows and k is gathered into
+ * scratch just before it is used (a 1x1 kernel needs no gathering). The including file has included gemm_body.h, and defines
+ *
+ *   CONV_NAME   the row of conv.def
+ *
+ * k counts taps (kd, kh, kw) and in each the channels; with x_planes it counts channels and in each the taps, as the floats lie.
+ * Packed, a group's weights are panels, each (k, GEMM_NR) and dense. Transposed, the output points that are equal modulo
+ * the strides (a phase) are an ordinary convolution of stride 1 with some of the taps; a panel holds the phases one by one.
+ */
+#ifndef MBR_KERNELS_CONV_BODY_H
+#define MBR_KERNELS_CONV_BODY_H
+
+#include "kernels/conv.h"
+#include "kernels/gemm_body.h"
+
+/* A stretch of k that is contiguous in x: `run` points in a row, `unit` floats each. */
+typedef struct conv_segment {
+    uint32_t at;         /* first k, from the beginning of the block */
+    uint32_t run, unit;
+    ptrdiff_t offset;    /* floats from the point's first to the segment's */
+    ptrdiff_t step[3];   /* from stride * (output point) to the first input point */
+} conv_segment;
+
+typedef struct conv_plan {
+    size_t cg, og, panels, taps;
+    size_t rows;            /* output points that a tile may join: all, or transposed those of one row and phase */
+    size_t tm, tn, m_tiles, n_tiles;
+    size_t lines;           /* transposed: rows of phases, the outer part of the tile count */
+    size_t kc, k_blocks;    /* of the longest phase */
+    bool direct;            /* A is x itself */
+    size_t segment_bytes, a_floats, acc_floats;
+} conv_plan;
+
+/* The taps of one dimension that reach the output points r, r + stride, ...: t0, t0 + dt, ... */
+typedef struct conv_phase_taps {
+    size_t first, every, count;
+} conv_phase_taps;
+
+/* One convolution of stride `scale`: the whole, or a phase. */
+typedef struct conv_phase {
+    conv_phase_taps taps[3];
+    ptrdiff_t scale[3];
+    size_t r[3];
+    size_t k, k_before; /* steps, and those of the phases before it in a panel */
+} conv_phase;
+
+static size_t conv_phases(const mbr_conv_args *a)
+{
+    return a->transposed ? a->stride[0] * a->stride[1] * a->stride[2] : 1;
+}
+
+static conv_phase_taps conv_taps_of(const mbr_conv_args *a, int d, size_t r)
+{
+    conv_phase_taps taps = {0, 1, 0};
+    size_t seen = 0;
+    for (size_t t = 0; t < a->kernel[d]; t++)
+        if (((ptrdiff_t)r + a->pad[d] - (ptrdiff_t)(t * a->dilation[d])) % (ptrdiff_t)a->stride[d] == 0) {
+            if (seen == 0)
+                taps.first = t;
+            else if (seen == 1)
+                taps.every = t - taps.first;
+            seen++;
+        }
+    taps.count = seen;
+    return taps;
+}
+
+static conv_phase conv_phase_of(const mbr_conv_args *a, size_t index)
+{
+    conv_phase p = {.k_before = 0};
+    size_t cg = a->channels / a->groups;
+    if (!a->transposed) {
+        p.k = cg;
+        for (int d = 0; d < 3; d++) {
+            p.taps[d] = (conv_phase_taps){0, 1, a->kernel[d]};
+            p.scale[d] = (ptrdiff_t)a->stride[d];
+            p.k *= a->kernel[d];
+        }
+        return p;
+    }
+    for (size_t i = 0; i <= index; i++) {
+        size_t rest = i;
+        p.k_before += i ? p.k : 0;
+        p.k = cg;
+        for (int d = 2; d >= 0; d--) {
+            p.r[d] = rest % a->stride[d];
+            rest /= a->stride[d];
+            p.taps[d] = conv_taps_of(a, d, p.r[d]);
+            p.scale[d] = 1;
+            p.k *= p.taps[d].count;
+        }
+    }
+    return p;
+}
+
+static conv_plan conv_plan_of(const mbr_conv_args *a)
+{
+    conv_plan p = {.cg = a->channels / a->groups, .og = a->filters / a->groups};
+    p.panels = (p.og + GEMM_NR - 1) / GEMM_NR;
+    p.taps = a->kernel[0] * a->kernel[1] * a->kernel[2];
+    size_t k = p.taps * p.cg, points = a->n * a->out[0] * a->out[1] * a->out[2];
+    p.rows = points;
+    p.lines = 1;
+    if (a->transposed) {
+        k = 0;
+        for (size_t i = 0; i < conv_phases(a); i++)
+            k = mbr_max_size(k, conv_phase_of(a, i).k);
+        p.rows = (a->out[2] + a->stride[2] - 1) / a->stride[2];
+        p.lines = a->n * a->out[0] * a->out[1] * a->stride[2];
+    }
+    if (!points || !a->filters)
+        return p;
+    bool point_kernel = p.taps == 1 && !a->transposed && !a->x_planes;
+    for (int d = 0; d < 3; d++)
+        point_kernel = point_kernel && a->stride[d] == 1 && a->pad[d] == 0 && a->in[d] == a->out[d];
+    size_t l1 = mbr_cpu_caches_get().l1d, steps = k ? k : 1;
+    size_t most = gemm_clamp((l1 ? l1 : 32768) / 2 / (GEMM_NR * sizeof(float)) / 16 * 16, 64, GEMM_KC_MAX);
+    p.k_blocks = (steps + most - 1) / most;
+    p.kc = gemm_up((steps + p.k_blocks - 1) / p.k_blocks, 16);
+    double all = (double)p.rows * (double)p.lines * (double)(p.panels * GEMM_NR * a->groups) * (double)steps / 16;
+    double macs = all < GEMM_TILE_MACS / 6.0 ? GEMM_TILE_MACS / 6.0 : all > GEMM_TILE_MACS ? GEMM_TILE_MACS : all;
+    size_t cells = (size_t)(macs / (double)steps);
+    /* Gathering a row costs about three times as much as reading a column of B. */
+    p.tm = gemm_clamp(gemm_up((size_t)sqrt((double)cells / 3) + 1, GEMM_MR), GEMM_MR, gemm_up(p.rows, GEMM_MR));
+    p.tn = gemm_clamp(cells / (p.tm * GEMM_NR), 1, p.panels);
+    p.tm = gemm_clamp(gemm_up(cells / (p.tn * GEMM_NR) + 1, GEMM_MR), GEMM_MR, gemm_up(p.rows, GEMM_MR));
+    p.m_tiles = (p.rows + p.tm - 1) / p.tm;
+    p.tm = gemm_up((p.rows + p.m_tiles - 1) / p.m_tiles, GEMM_MR);
+    p.m_tiles = (p.rows + p.tm - 1) / p.tm;
+    p.n_tiles = (p.panels + p.tn - 1) / p.tn;
+    p.tn = (p.panels + p.n_tiles - 1) / p.n_tiles;
+    p.n_tiles = (p.panels + p.tn - 1) / p.tn;
+    p.direct = point_kernel && (a->ldx % 512 != 0 || p.tn == 1);
+    if (!p.direct) {
+        p.segment_bytes = gemm_up(p.kc * sizeof(conv_segment), 64);
+        p.a_floats = gemm_up(p.tm * (p.kc + 16), 16);
+    }
+    if (p.k_blocks > 1)
+        p.acc_floats = p.tm * p.tn * GEMM_NR;
+    return p;
+}
+
+static bool conv_fits(const mbr_conv_args *a)
+{
+    return !(a->transposed && a->x_planes);
+}
+
+static size_t conv_pack_units(const mbr_conv_args *a)
+{
+    return a->groups * ((a->filters / a->groups + GEMM_NR - 1) / GEMM_NR);
+}
+
+static size_t conv_pack_size(const mbr_conv_args *a)
+{
+    size_t size;
+    bool ok = mbr_mul_size(conv_pack_units(a), GEMM_NR * sizeof(float), &size) && mbr_mul_size(size, a->channels / a->groups, &size);
+    for (int d = 0; d < 3; d++)
+        ok = ok && mbr_mul_size(size, a->kernel[d], &size);
+    return ok && mbr_round_up(size, 64, &size) ? size : 0;
+}
+
+/* A unit is one panel of one group. */
+static void conv_pack(const mbr_conv_args *a, const float *weights, float *packed, size_t first, size_t last)
+{
+    size_t cg = a->channels / a->groups, og = a->filters / a->groups, taps = a->kernel[0] * a->kernel[1] * a->kernel[2];
+    size_t panels = (og + GEMM_NR - 1) / GEMM_NR, k = cg * taps;
+    for (size_t unit = first; unit < last; unit++) {
+        size_t group = unit / panels, o0 = unit % panels * GEMM_NR, cols = og - o0 < GEMM_NR ? og - o0 : GEMM_NR;
+        float *panel = packed + unit * k * GEMM_NR;
+        if (a->x_planes && !a->transposed) {
+            gemm_pack_panel(panel, weights + (group * og + o0) * k, 1, (ptrdiff_t)k, k, cols);
+            continue;
+        }
+        for (size_t i = 0; i < conv_phases(a); i++) {
+            conv_phase p = conv_phase_of(a, i);
+            for (size_t d = 0; d < p.taps[0].count; d++)
+                for (size_t h = 0; h < p.taps[1].count; h++)
+                    for (size_t w = 0; w < p.taps[2].count; w++) {
+                        size_t t = p.taps[0].first + d * p.taps[0].every;
+                        t = t * a->kernel[1] + p.taps[1].first + h * p.taps[1].every;
+                        t = t * a->kernel[2] + p.taps[2].first + w * p.taps[2].every;
+                        const float *from = a->transposed ? weights + (group * cg * og + o0) * taps + t
+                                                          : weights + (group * og + o0) * k + t;
+                        ptrdiff_t step_c = (ptrdiff_t)(a->transposed ? og * taps : taps);
+                        gemm_pack_panel(panel, from, step_c, (ptrdiff_t)(a->transposed ? taps : k), cg, cols);
+                        panel += cg * GEMM_NR;
+                    }
+        }
+    }
+}
+
+static size_t conv_scratch(const mbr_conv_args *a)
+{
+    conv_plan p = conv_plan_of(a);
+    return p.segment_bytes + (p.a_floats + p.acc_floats) * sizeof(float);
+}
+
+static size_t conv_tiles(const mbr_conv_args *a)
+{
+    conv_plan p = conv_plan_of(a);
+    return p.m_tiles * p.n_tiles * p.lines * a->groups;
+}
+
+/* The first input point that tap number i of dimension d reads, from the scaled output point. */
+static ptrdiff_t conv_step(const mbr_conv_args *a, const conv_phase *p, int d, size_t i)
+{
+    size_t t = p->taps[d].first + i * p->taps[d].every;
+    if (!a->transposed)
+        return (ptrdiff_t)(t * a->dilation[d]) - a->pad[d];
+    return ((ptrdiff_t)p->r[d] + a->pad[d] - (ptrdiff_t)(t * a->dilation[d])) / (ptrdiff_t)a->stride[d];
+}
+
+/* The segments of the steps k0 .. k0 + kc - 1, in order; at most kc. */
+static size_t conv_segments(const mbr_conv_args *a, const conv_phase *p, size_t group, size_t k0, size_t kc, conv_segment *seg)
+{
+    size_t count = 0, cg = a->channels / a->groups, kw = p->taps[2].count, plane = a->in[0] * a->in[1] * a->in[2];
+    size_t taps = p->taps[0].count * p->taps[1].count * kw;
+    bool rows = !a->transposed && a->dilation[2] == 1 && (a->x_planes || (size_t)a->ldx == cg);
+    for (size_t k = k0; k < k0 + kc;) {
+        size_t left = k0 + kc - k, tap, c, unit, run = 1;
+        if (a->x_planes) {
+            tap = k % taps;
+            c = k / taps;
+            unit = 1;
+            if (rows)
+                run = mbr_min_size(kw - tap % kw, left);
+        } else {
+            tap = k / cg;
+            c = k % cg;
+            unit = mbr_min_size(cg - c, left);
+            if (rows && unit == cg)
+                run = mbr_min_size(kw - tap % kw, left / cg);
+        }
+        conv_segment *s = &seg[count++];
+        s->at = (uint32_t)(k - k0);
+        s->run = (uint32_t)run;
+        s->unit = (uint32_t)unit;
+        s->offset = (ptrdiff_t)(a->x_planes ? (group * cg + c) * plane : group * cg + c);
+        s->step[0] = conv_step(a, p, 0, tap / (kw * p->taps[1].count));
+        s->step[1] = conv_step(a, p, 1, tap / kw % p->taps[1].count);
+        s->step[2] = conv_step(a, p, 2, tap % kw);
+        k += run * unit;
+    }
+    return count;
+}
+
+/* Both may write up to MBR_VL - 1 floats more than n: the row goes on there, or has its 16 spare floats. */
+MBR_INLINE void conv_copy(float *to, const float *from, size_t n)
+{
+    size_t i = 0;
+    for (; i + MBR_VL <= n; i += MBR_VL)
+        vf_store(to + i, vf_load(from + i));
+    if (i < n)
+        vf_store(to + i, vf_load_n(from + i, n - i));
+}
+
+MBR_INLINE void conv_zero(float *to, size_t n)
+{
+    for (size_t i = 0; i < n; i += MBR_VL)
+        vf_store(to + i, vf_zero());
+}
+
+/* One row of A: the segments around the scaled output point q of sample b. */
+static void conv_gather(const mbr_conv_args *a, const conv_segment *seg, size_t count, size_t b, const ptrdiff_t q[3], float *row)
+{
+    ptrdiff_t in[3] = {(ptrdiff_t)a->in[0], (ptrdiff_t)a->in[1], (ptrdiff_t)a->in[2]};
+    ptrdiff_t point = a->x_planes ? 1 : a->ldx;
+    const float *x = a->x + (ptrdiff_t)b * in[0] * in[1] * in[2] * (a->x_planes ? (ptrdiff_t)a->channels : a->ldx);
+    for (size_t i = 0; i < count; i++) {
+        const conv_segment *s = &seg[i];
+        ptrdiff_t d = q[0] + s->step[0], h = q[1] + s->step[1], w = q[2] + s->step[2];
+        float *to = row + s->at;
+        size_t n = (size_t)s->run * s->unit;
+        if (d < 0 || d >= in[0] || h < 0 || h >= in[1] || w >= in[2] || w + (ptrdiff_t)s->run <= 0) {
+            conv_zero(to, n);
+            continue;
+        }
+        ptrdiff_t low = w < 0 ? -w : 0, high = w + (ptrdiff_t)s->run > in[2] ? in[2] - w : (ptrdiff_t)s->run;
+        const float *from = x + ((d * in[1] + h) * in[2] + w + low) * point + s->offset;
+        size_t unit = s->unit;
+        if (low)
+            conv_zero(to, (size_t)low * unit);
+        conv_copy(to + (size_t)low * unit, from, (size_t)(high - low) * unit);
+        if (high < (ptrdiff_t)s->run)
+            conv_zero(to + (size_t)high * unit, (s->run - (size_t)high) * unit);
+    }
+}
+
+/* The rectangle rows x cols of one group: points first .. first + rows - 1 of the plan's rows on that line. */
+typedef struct conv_rectangle {
+    size_t group, line, first, rows, panel, cols;
+} conv_rectangle;
+
+/* Gathers the block of A for these points; row i of the block is point first + i. */
+static void conv_gather_rows(const mbr_conv_args *a, const conv_phase *phase, const conv_rectangle *rect, const conv_segment *seg,
+                             size_t count, float *block, ptrdiff_t lda)
+{
+    if (a->transposed) {
+        size_t line = rect->line / a->stride[2], h = line % a->out[1], d = line / a->out[1] % a->out[0];
+        ptrdiff_t q[3] = {(ptrdiff_t)(d / a->stride[0]), (ptrdiff_t)(h / a->stride[1]), (ptrdiff_t)rect->first};
+        for (size_t i = 0; i < rect->rows; i++, q[2]++)
+            conv_gather(a, seg, count, line / (a->out[0] * a->out[1]), q, block + (ptrdiff_t)i * lda);
+        return;
+    }
+    size_t at[3] = {rect->first / (a->out[1] * a->out[2]) % a->out[0], rect->first / a->out[2] % a->out[1], rect->first % a->out[2]};
+    size_t b = rect->first / (a->out[0] * a->out[1] * a->out[2]);
+    for (size_t i = 0; i < rect->rows; i++) {
+        ptrdiff_t q[3];
+        for (int d = 0; d < 3; d++)
+            q[d] = (ptrdiff_t)at[d] * phase->scale[d];
+        conv_gather(a, seg, count, b, q, block + (ptrdiff_t)i * lda);
+        if (++at[2] == a->out[2]) {
+            at[2] = 0;
+            if (++at[1] == a->out[1]) {
+                at[1] = 0;
+                if (++at[0] == a->out[0]) {
+                    at[0] = 0;
+                    b++;
+                }
+            }
+        }
+    }
+}
+
+static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const conv_phase *phase, const conv_rectangle *rect,
+                               const gemm_out *out, void *scratch)
+{
+    conv_segment *segments = scratch;
+    float *acc = (float *)((char *)scratch + p->segment_bytes), *block = acc + p->acc_floats;
+    size_t k_panel = p->taps * p->cg;
+    const float *w = a->w + ((rect->group * p->panels + rect->panel) * k_panel + phase->k_before) * GEMM_NR;
+    size_t k_blocks = phase->k ? (phase->k + p->kc - 1) / p->kc : 1;
+    for (size_t i = 0; i < k_blocks; i++) {
+        size_t k0 = i * p->kc, kc = mbr_min_size(p->kc, phase->k - k0);
+        const float *rows = a->x + (ptrdiff_t)rect->first * a->ldx + (ptrdiff_t)(rect->group * p->cg + k0);
+        ptrdiff_t lda = a->ldx;
+        if (!p->direct) {
+            lda = (ptrdiff_t)p->kc + 16;
+            size_t count = conv_segments(a, phase, rect->group, k0, kc, segments);
+            conv_gather_rows(a, phase, rect, segments, count, block, lda);
+            rows = block;
+        }
+        gemm_block(rows, lda, w + k0 * GEMM_NR, k_panel * GEMM_NR, kc, rect->rows, rect->cols, p->acc_floats ? acc : NULL, i == 0,
+                   i + 1 == k_blocks, out);
+    }
+}
+
+/* Tiles count points fastest, then panels, then groups; transposed, rows of phases come before panels. */
+static void conv_run(const mbr_conv_args *a, void *scratch, size_t first, size_t last)
+{
+    const mbr_gemm_epilogue *e = &a->epilogue;
+    conv_plan p = conv_plan_of(a);
+    conv_phase phase = conv_phase_of(a, 0);
+    for (size_t tile = first; tile < last; tile++) {
+        size_t rest = tile / p.m_tiles;
+        conv_rectangle rect = {.first = tile % p.m_tiles * p.tm, .line = rest % p.lines};
+        rest /= p.lines;
+        rect.panel = rest % p.n_tiles * p.tn;
+        rect.group = rest / p.n_tiles;
+        rect.cols = mbr_min_size(p.tn * GEMM_NR, p.og - rect.panel * GEMM_NR);
+        size_t point = rect.first, step = 1, rows = p.rows;
+        if (a->transposed) {
+            size_t r = rect.line % a->stride[2], line = rect.line / a->stride[2], h = line % a->out[1], d = line / a->out[1] % a->out[0];
+            phase = conv_phase_of(a, (d % a->stride[0] * a->stride[1] + h % a->stride[1]) * a->stride[2] + r);
+            step = a->stride[2];
+            point = line * a->out[2] + r + rect.first * step;
+            rows = r < a->out[2] ? (a->out[2] - r + step - 1) / step : 0;
+        }
+        if (rect.first >= rows)
+            continue;
+        rect.rows = mbr_min_size(p.tm, rows - rect.first);
+        ptrdiff_t o = (ptrdiff_t)(rect.group * p.og + rect.panel * GEMM_NR);
+        gemm_out out = {.c = a->y + (ptrdiff_t)point * a->ldy + o, .ldc = a->ldy * (ptrdiff_t)step, .bias = e->bias ? e->bias + o : NULL,
+                        .other = e->other_is ? e->other + (ptrdiff_t)point * e->ld_other + o : NULL,
+                        .ld_other = e->ld_other * (ptrdiff_t)step, .other_is = e->other_is, .act = e->act, .alpha = 1.0f};
+        conv_rectangle_run(a, &p, &phase, &rect, &out, scratch);
+    }
+}
+
+const mbr_conv_f32_kernel GEMM_ROW(CONV_NAME) = {
+    GEMM_STRING(CONV_NAME), GEMM_TIER, true, conv_fits, conv_pack_size, conv_pack_units, conv_pack, conv_scratch, conv_tiles, conv_run,
+};
+
+#endif
