@@ -22,5 +22,7 @@ MBR_ENGINE_SOURCES = $(MBR_ENGINE_OPS) \
     engine/infer.h \
     engine/ir.c \
     engine/ir.h \
+    engine/text.c \
+    engine/text.h \
     engine/value.c \
     engine/value.h

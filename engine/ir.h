@@ -140,6 +140,8 @@ struct mbr_ir_graph {
     size_t n_inputs;
     mbr_ir_value **outputs;   /* (n_outputs); may repeat, may be inputs or constants */
     size_t n_outputs;
+    const char *const *output_names; /* (n_outputs) of the file; a pass may put another value in their place. NULL: the
+                                 values' own */
     mbr_ir_value **captures;  /* (n_captures) */
     uint32_t *capture_slots;  /* (n_captures) index into owner->inputs that feeds each */
     size_t n_captures, captures_capacity;

@@ -282,6 +282,19 @@ static void place_outputs(planner *pl)
 
 /* --- the slab --- */
 
+/* Bytes of a tensor at given sizes of the symbols, a whole number of cache lines, at least one; capped, not wrapped. */
+static size_t dims_bytes(const mbr_ir_value *ir, const int64_t *sizes)
+{
+    double bytes = (double)mbr_dtype_size(ir->type.dtype);
+    for (int d = 0; d < ir->type.rank; d++) {
+        int64_t n = mbr_dim_value(ir->type.dims[d], sizes);
+        bytes *= n > 0 ? (double)n : 1.0;
+    }
+    if (bytes > 1e15)
+        return (size_t)1000000000000000;
+    return ((size_t)(bytes < 1 ? 1 : bytes) + MBR_ALIGN - 1) & ~(size_t)(MBR_ALIGN - 1);
+}
+
 static void likely_sizes(planner *pl)
 {
     mbr_program *p = pl->p;
@@ -292,17 +305,9 @@ static void likely_sizes(planner *pl)
     for (uint32_t scope = 0; scope <= pl->g->scope; scope++)
         if (mbr_dim_table_eval(t, scope, pl->sizes, NULL) != MBR_OK)
             break;
-    for (uint32_t v = 0; v < p->n_values; v++) {
-        const mbr_ir_value *ir = p->values[v].ir;
-        if (p->values[v].place != MBR_PLACE_SLAB)
-            continue;
-        double bytes = (double)mbr_dtype_size(ir->type.dtype);
-        for (int d = 0; d < ir->type.rank; d++) {
-            int64_t n = mbr_dim_value(ir->type.dims[d], pl->sizes);
-            bytes *= n > 0 ? (double)n : 1.0;
-        }
-        pl->likely[v] = bytes < MBR_ALIGN ? MBR_ALIGN : bytes > 1e15 ? (size_t)1000000000000000 : (size_t)bytes;
-    }
+    for (uint32_t v = 0; v < p->n_values; v++)
+        if (p->values[v].place == MBR_PLACE_SLAB)
+            pl->likely[v] = dims_bytes(p->values[v].ir, pl->sizes);
 }
 
 static bool alive_together(const planner *pl, uint32_t a, uint32_t b)
@@ -537,4 +542,32 @@ size_t mbr_program_step_count(const mbr_program *p)
         for (uint32_t k = 0; k < p->steps[i].n_bodies; k++)
             n += mbr_program_step_count(p->steps[i].bodies[k].program);
     return n;
+}
+
+size_t mbr_program_activation_bytes(const mbr_program *p, int64_t size)
+{
+    const mbr_dim_table *t = &p->module->dims;
+    int64_t *sizes = mbr_calloc(p->memory, t->n + 1, sizeof *sizes);
+    size_t *ends = mbr_calloc(p->memory, p->n_values + 1, sizeof *ends);
+    size_t top = 0, outputs = 0;
+    for (size_t i = 0; sizes && ends && i < t->n; i++)
+        if (t->exprs[i].op == MBR_DIM_SYMBOL)
+            sizes[i] = size;
+    for (uint32_t scope = 0; sizes && ends && scope <= p->graph->scope; scope++)
+        if (mbr_dim_table_eval(t, scope, sizes, NULL) != MBR_OK)
+            break;
+    for (uint32_t k = 0; sizes && ends && k < p->n_slab; k++) {
+        const mbr_program_value *v = &p->values[p->slab_order[k]];
+        size_t at = 0;
+        for (uint32_t i = 0; i < v->n_below; i++)
+            at = mbr_max_size(at, ends[v->below[i]]);
+        ends[p->slab_order[k]] = at + dims_bytes(v->ir, sizes);
+        top = mbr_max_size(top, ends[p->slab_order[k]]);
+    }
+    for (uint32_t v = 0; sizes && ends && v < p->n_values; v++)
+        if (p->values[v].place == MBR_PLACE_OUTPUT)
+            outputs += dims_bytes(p->values[v].ir, sizes);
+    mbr_free(p->memory, sizes);
+    mbr_free(p->memory, ends);
+    return top + outputs;
 }

@@ -81,6 +81,9 @@ void mbr_program_free(mbr_program *p); /* NULL is fine */
 /* A program of the one node alone, fed with its constant inputs: for constant folding. */
 mbr_status mbr_program_of_node(mbr_ir_node *n, mbr_program **out, mbr_error *err);
 
+/* Bytes that the slab and the outputs take with every symbol at `size`. */
+size_t mbr_program_activation_bytes(const mbr_program *p, int64_t size);
+
 /* Steps, bodies included. */
 size_t mbr_program_step_count(const mbr_program *p);
 

@@ -97,8 +97,23 @@ static mbr_status run_one(mbr_ir_graph *g, void *user, mbr_error *err)
     return r->pass->run(g, &r->changed, err);
 }
 
+/* Passes may let an output be another value; users still ask for it by the name that the file gave. */
+static mbr_status keep_output_names(mbr_ir_graph *g, mbr_error *err)
+{
+    if (g->output_names)
+        return MBR_OK;
+    const char **names = mbr_arena_alloc(&g->module->arena, (g->n_outputs + 1) * sizeof *names);
+    if (!names)
+        return mbr_no_memory(err, g->n_outputs * sizeof *names);
+    for (size_t i = 0; i < g->n_outputs; i++)
+        names[i] = g->outputs[i]->name;
+    g->output_names = names;
+    return MBR_OK;
+}
+
 mbr_status mbr_passes_run(mbr_ir_module *m, const mbr_pass_set *set, const char *until, mbr_error *err)
 {
+    MBR_TRY(keep_output_names(m->main, err));
     MBR_TRY(mbr_infer_graph(m->main, err));
     if (until && strcmp(until, "import") == 0)
         return MBR_OK;

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The inside of the public handles. */
+#ifndef MBR_API_ENV_H
+#define MBR_API_ENV_H
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "engine/frame.h"
+#include "engine/ir.h"
+#include "engine/passes/pass.h"
+#include "engine/program.h"
+#include "engine/team.h"
+#include "mbr/mbr.h"
+
+struct mbr_env {
+    mbr_memory memory;
+    mbr_log log;
+    mbr_team *team;
+};
+
+/* Where a model's bytes came from, so that it can be lowered again for a dump. */
+typedef struct mbr_model_source {
+    char *path;          /* NULL: from memory */
+    const void *data;    /* from memory */
+    size_t bytes;
+    void *kept;          /* bytes that the model owns (from a reader); NULL otherwise */
+} mbr_model_source;
+
+struct mbr_model {
+    mbr_env *env;
+    atomic_int refs;     /* the caller's handle and one for each session */
+    mbr_model_source source;
+    mbr_pass_set passes;
+    mbr_ir_module *module;
+    mbr_program *program;
+    uint32_t *inputs;    /* (n_inputs) indices of those graph inputs that are asked for: see model.c */
+    int n_inputs;
+};
+
+struct mbr_session {
+    mbr_model *model;
+    mbr_run run;
+    mbr_frame *frame;
+    mbr_value **states;  /* (n_inputs) the carried value of an input with a state edge; else NULL */
+    int *state_outputs;  /* (n_inputs) output that feeds it, -1: none */
+    const mbr_value **bound; /* (n_inputs) */
+    bool *carried;       /* (n_inputs) states[i] holds what the last run left */
+    bool ran;
+};
+
+/* Takes struct fields up to the size that the caller knows. Returns false when `size` was not set. */
+bool mbr_options_read(void *to, size_t full, const void *from, size_t size);
+
+#endif
