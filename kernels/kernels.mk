@@ -35,6 +35,7 @@ MBR_KERNELS_BASE = \
     kernels/pad.h \
     kernels/pool.def \
     kernels/pool.h \
+    kernels/post_transform.h \
     kernels/quantize.h \
     kernels/real.h \
     kernels/reduce.def \
@@ -57,13 +58,16 @@ MBR_KERNELS_BASE = \
     kernels/ref/norm_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
-    kernels/ref/quantize.c \
+    kernels/ref/post_transform_ref.c \
+    kernels/ref/quantize_ref.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/resize_ref.c \
     kernels/ref/scalar.h \
     kernels/ref/softmax_f64.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/transpose_ref.c \
+    kernels/ref/tree_ref.c \
+    kernels/ref/tree_walk.h \
     kernels/resize.def \
     kernels/resize.h \
     kernels/resize_plan.c \

@@ -38,7 +38,7 @@ typedef struct mbr_tree_source {
     const int32_t *false_child;  /* (nodes) */
     const uint8_t *missing_true; /* (nodes) or NULL: all 0 */
     const int32_t *root;         /* (trees) */
-    /* leaf l of `leaf_of[node]`: weights weight_first[node] .. weight_first[node + 1] - 1 */
+    /* what leaves vote: weights weight_first[node] .. weight_first[node + 1] - 1 */
     const size_t *weight_first;   /* (nodes + 1) */
     const int32_t *weight_target; /* below `targets` */
     const double *weight;
@@ -64,7 +64,7 @@ typedef enum mbr_tree_fault {
     MBR_TREE_TOO_LARGE
 } mbr_tree_fault;
 
-/* Checks the source and tells the bytes of the prepared layout. *node: the culprit. work: `nodes` bytes. */
+/* Checks the source and tells the bytes of the prepared layout. *node: the culprit. work: 4 * `nodes` bytes. */
 mbr_tree_fault mbr_tree_measure(const mbr_tree_source *source, void *work, size_t *bytes, size_t *node);
 
 /* Lays the ensemble out in `memory` (of `bytes`, aligned to MBR_ALIGN); the source is no longer needed. work as above. */

@@ -177,6 +177,24 @@ mbr_status mbr_control_deliver(mbr_step *s, uint32_t i, const mbr_value *from, m
     return mbr_control_copy(s, from->dtype, s->out[i]->data, from->data, mbr_value_count(from), err);
 }
 
+mbr_status mbr_control_deliver_output(mbr_step *s, uint32_t i, struct mbr_frame *f, size_t output, mbr_error *err)
+{
+    const mbr_value *from = mbr_frame_output(f, output);
+    if (!mbr_step_wants(s, i))
+        return MBR_OK;
+    if (from->kind == MBR_KIND_TENSOR && s->out[i]->kind == MBR_KIND_TENSOR && from->dtype == s->out[i]->dtype)
+        return mbr_frame_swap_output(f, output, s->out[i], err);
+    return mbr_control_deliver(s, i, from, err);
+}
+
+mbr_status mbr_control_carry_output(mbr_value *to, struct mbr_frame *f, size_t output, mbr_kind kind, mbr_error *err)
+{
+    const mbr_value *from = mbr_frame_output(f, output);
+    if (from->kind == MBR_KIND_TENSOR && kind != MBR_KIND_OPTIONAL)
+        return mbr_frame_swap_output(f, output, to, err);
+    return mbr_control_carry(to, from, kind, err);
+}
+
 mbr_status mbr_control_condition(const mbr_step *s, const mbr_value *v, bool *holds, mbr_error *err)
 {
     if (v->kind != MBR_KIND_TENSOR || v->dtype != MBR_DTYPE_BOOL || mbr_value_count(v) != 1)

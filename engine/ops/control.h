@@ -37,6 +37,12 @@ mbr_status mbr_control_carry(mbr_value *to, const mbr_value *from, mbr_kind kind
 /* Output i of the step becomes a copy of `from`. */
 mbr_status mbr_control_deliver(mbr_step *s, uint32_t i, const mbr_value *from, mbr_error *err);
 
+/* The same from a frame's output, without a copy where storage can change hands. */
+mbr_status mbr_control_deliver_output(mbr_step *s, uint32_t i, struct mbr_frame *f, size_t output, mbr_error *err);
+
+/* mbr_control_carry from a frame's output, without a copy where storage can change hands. */
+mbr_status mbr_control_carry_output(mbr_value *to, struct mbr_frame *f, size_t output, mbr_kind kind, mbr_error *err);
+
 /* Copies elements; text of strings goes into memory of the run. */
 mbr_status mbr_control_copy(mbr_step *s, mbr_dtype dtype, void *to, const void *from, size_t n, mbr_error *err);
 

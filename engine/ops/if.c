@@ -21,11 +21,12 @@ static mbr_status infer(mbr_infer *c)
     int64_t cond;
     size_t n;
     bool known = mbr_infer_const_ints(c, 0, &cond, 1, &n) && n == 1;
+    mbr_status then_status = mbr_infer_subgraph(c, then_branch), else_status = mbr_infer_subgraph(c, else_branch);
     /* a branch that never runs may be nonsense for these shapes */
     if (!known || cond)
-        MBR_TRY(mbr_infer_subgraph(c, then_branch));
+        MBR_TRY(then_status);
     if (!known || !cond)
-        MBR_TRY(mbr_infer_subgraph(c, else_branch));
+        MBR_TRY(else_status);
     for (uint32_t i = 0; i < c->n_out; i++) {
         if (!c->out[i].present)
             continue;
@@ -50,7 +51,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     MBR_TRY(mbr_subframe_bind_captures(s, f, err));
     MBR_TRY(mbr_frame_run(f, err));
     for (uint32_t i = 0; i < s->n_out; i++)
-        MBR_TRY(mbr_control_deliver(s, i, mbr_frame_output(f, i), err));
+        MBR_TRY(mbr_control_deliver_output(s, i, f, i, err));
     return MBR_OK;
 }
 

@@ -244,7 +244,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
         MBR_TRY(mbr_frame_run(f, err));
         MBR_TRY(mbr_control_condition(s, mbr_frame_output(f, 0), &holds, err));
         for (size_t i = 0; i < t->n_state; i++)
-            MBR_TRY(mbr_control_carry(&to[i], mbr_frame_output(f, i + 1), g->inputs[i + 2]->type.kind, err));
+            MBR_TRY(mbr_control_carry_output(&to[i], f, i + 1, g->inputs[i + 2]->type.kind, err));
         for (size_t k = 0; k < t->n_scan; k++)
             if (mbr_step_wants(s, (uint32_t)(t->n_state + k)))
                 MBR_TRY(pile_up(s, &t->piles[k], mbr_frame_output(f, t->n_state + 1 + k), trips == 0, err));

@@ -25,6 +25,8 @@ MBR_ENGINE_OPS = \
     engine/ops/list.h \
     engine/ops/loop.c \
     engine/ops/matmul.c \
+    engine/ops/ml.c \
+    engine/ops/ml.h \
     engine/ops/non_max_suppression.c \
     engine/ops/op.h \
     engine/ops/op_util.c \
@@ -46,6 +48,9 @@ MBR_ENGINE_OPS = \
     engine/ops/softmax_op.c \
     engine/ops/split.c \
     engine/ops/transpose_op.c \
+    engine/ops/tree_ensemble.c \
+    engine/ops/tree_source.c \
+    engine/ops/tree_source.h \
     engine/ops/unary.c \
     engine/ops/where.c \
     engine/ops/window.c \

@@ -334,7 +334,7 @@ static mbr_status run_entry(mbr_step *s, struct mbr_frame *f, size_t entry, size
         }
         MBR_TRY(mbr_frame_run(f, err));
         for (size_t i = 0; i < t->n_state; i++)
-            MBR_TRY(mbr_control_carry(&to[i], mbr_frame_output(f, i), MBR_KIND_TENSOR, err));
+            MBR_TRY(mbr_control_carry_output(&to[i], f, i, MBR_KIND_TENSOR, err));
         for (size_t i = 0; i < t->n_out; i++) {
             if (!mbr_step_wants(s, (uint32_t)(t->n_state + i)))
                 continue;
