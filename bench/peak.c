@@ -32,7 +32,8 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* A function that does STEPS * CHAINS fused multiply-adds on vectors; the sum is returned so that it cannot be dropped. */
+/* A function that does STEPS * CHAINS fused multiply-adds on vectors; the sum is returned so that it cannot be dropped.
+ */
 #define PEAK(name, attribute, vec, set1, fma, first)                                                                   \
     attribute static float name(void)                                                                                  \
     {                                                                                                                  \
@@ -68,7 +69,8 @@ static void print_fma(const char *tier, float (*fma)(void), int lanes)
         t = now() - t;
         best = t < best ? t : best;
     }
-    printf("# f32 fused multiply-adds, %s, one core: %.1f GFLOP/s\n", tier, (double)STEPS * CHAINS * lanes * 2 / best * 1e-9);
+    printf("# f32 fused multiply-adds, %s, one core: %.1f GFLOP/s\n", tier,
+           (double)STEPS * CHAINS * lanes * 2 / best * 1e-9);
 }
 #endif
 

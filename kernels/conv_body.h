@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Convolution as a matrix product that never exists as a whole, stamped out once per instruction set on gemm_micro.h: the
- * rows of A are output points, k runs over the taps and the channels of each, and a block of rows and k is gathered into
- * scratch just before it is used (a 1x1 kernel needs no gathering). The including file has included gemm_body.h, and defines
+ * Convolution as a matrix product that never exists as a whole, stamped out once per instruction set on gemm_micro.h:
+ * the rows of A are output points, k runs over the taps and the channels of each, and a block of rows and k is gathered
+ * into scratch just before it is used (a 1x1 kernel needs no gathering). The including file has included gemm_body.h,
+ * and defines
  *
  *   CONV_NAME   the row of conv.def
  *
- * k counts taps (kd, kh, kw) and in each the channels; with x_planes it counts channels and in each the taps, as the floats lie.
- * Packed, a group's weights are panels, each (k, GEMM_NR) and dense. Transposed, the output points that are equal modulo
- * the strides (a phase) are an ordinary convolution of stride 1 with some of the taps; a panel holds the phases one by one.
+ * k counts taps (kd, kh, kw) and in each the channels; with x_planes it counts channels and in each the taps, as the
+ * floats lie. Packed, a group's weights are panels, each (k, GEMM_NR) and dense. Transposed, the output points that are
+ * equal modulo the strides (a phase) are an ordinary convolution of stride 1 with some of the taps; a panel holds the
+ * phases one by one.
  */
 #ifndef MBR_KERNELS_CONV_BODY_H
 #define MBR_KERNELS_CONV_BODY_H
@@ -18,19 +20,19 @@
 
 /* A stretch of k that is contiguous in x: `run` points in a row, `unit` floats each. */
 typedef struct conv_segment {
-    uint32_t at;         /* first k, from the beginning of the block */
+    uint32_t at; /* first k, from the beginning of the block */
     uint32_t run, unit;
-    ptrdiff_t offset;    /* floats from the point's first to the segment's */
-    ptrdiff_t step[3];   /* from stride * (output point) to the first input point */
+    ptrdiff_t offset;  /* floats from the point's first to the segment's */
+    ptrdiff_t step[3]; /* from stride * (output point) to the first input point */
 } conv_segment;
 
 typedef struct conv_plan {
     size_t cg, og, panels, taps;
-    size_t rows;            /* output points that a tile may join: all, or transposed those of one row and phase */
+    size_t rows; /* output points that a tile may join: all, or transposed those of one row and phase */
     size_t tm, tn, m_tiles, n_tiles;
-    size_t lines;           /* transposed: rows of phases, the outer part of the tile count */
-    size_t kc, k_blocks;    /* of the longest phase */
-    bool direct;            /* A is x itself */
+    size_t lines;        /* transposed: rows of phases, the outer part of the tile count */
+    size_t kc, k_blocks; /* of the longest phase */
+    bool direct;         /* A is x itself */
     size_t segment_bytes, a_floats, acc_floats;
 } conv_plan;
 
@@ -156,7 +158,8 @@ static size_t conv_pack_units(const mbr_conv_args *a)
 static size_t conv_pack_size(const mbr_conv_args *a)
 {
     size_t size;
-    bool ok = mbr_mul_size(conv_pack_units(a), GEMM_NR * sizeof(float), &size) && mbr_mul_size(size, a->channels / a->groups, &size);
+    bool ok = mbr_mul_size(conv_pack_units(a), GEMM_NR * sizeof(float), &size) &&
+              mbr_mul_size(size, a->channels / a->groups, &size);
     for (int d = 0; d < 3; d++)
         ok = ok && mbr_mul_size(size, a->kernel[d], &size);
     return ok && mbr_round_up(size, 64, &size) ? size : 0;
@@ -214,7 +217,8 @@ static ptrdiff_t conv_step(const mbr_conv_args *a, const conv_phase *p, int d, s
 }
 
 /* The segments of the steps k0 .. k0 + kc - 1, in order; at most kc. */
-static size_t conv_segments(const mbr_conv_args *a, const conv_phase *p, size_t group, size_t k0, size_t kc, conv_segment *seg)
+static size_t conv_segments(const mbr_conv_args *a, const conv_phase *p, size_t group, size_t k0, size_t kc,
+                            conv_segment *seg)
 {
     size_t count = 0, cg = a->channels / a->groups, kw = p->taps[2].count, plane = a->in[0] * a->in[1] * a->in[2];
     size_t taps = p->taps[0].count * p->taps[1].count * kw;
@@ -264,7 +268,8 @@ MBR_INLINE void conv_zero(float *to, size_t n)
 }
 
 /* One row of A: the segments around the scaled output point q of sample b. */
-static void conv_gather(const mbr_conv_args *a, const conv_segment *seg, size_t count, size_t b, const ptrdiff_t q[3], float *row)
+static void conv_gather(const mbr_conv_args *a, const conv_segment *seg, size_t count, size_t b, const ptrdiff_t q[3],
+                        float *row)
 {
     ptrdiff_t in[3] = {(ptrdiff_t)a->in[0], (ptrdiff_t)a->in[1], (ptrdiff_t)a->in[2]};
     ptrdiff_t point = a->x_planes ? 1 : a->ldx;
@@ -295,8 +300,8 @@ typedef struct conv_rectangle {
 } conv_rectangle;
 
 /* Gathers the block of A for these points; row i of the block is point first + i. */
-static void conv_gather_rows(const mbr_conv_args *a, const conv_phase *phase, const conv_rectangle *rect, const conv_segment *seg,
-                             size_t count, float *block, ptrdiff_t lda)
+static void conv_gather_rows(const mbr_conv_args *a, const conv_phase *phase, const conv_rectangle *rect,
+                             const conv_segment *seg, size_t count, float *block, ptrdiff_t lda)
 {
     if (a->transposed) {
         size_t line = rect->line / a->stride[2], h = line % a->out[1], d = line / a->out[1] % a->out[0];
@@ -305,7 +310,8 @@ static void conv_gather_rows(const mbr_conv_args *a, const conv_phase *phase, co
             conv_gather(a, seg, count, line / (a->out[0] * a->out[1]), q, block + (ptrdiff_t)i * lda);
         return;
     }
-    size_t at[3] = {rect->first / (a->out[1] * a->out[2]) % a->out[0], rect->first / a->out[2] % a->out[1], rect->first % a->out[2]};
+    size_t at[3] = {rect->first / (a->out[1] * a->out[2]) % a->out[0], rect->first / a->out[2] % a->out[1],
+                    rect->first % a->out[2]};
     size_t b = rect->first / (a->out[0] * a->out[1] * a->out[2]);
     for (size_t i = 0; i < rect->rows; i++) {
         ptrdiff_t q[3];
@@ -325,8 +331,8 @@ static void conv_gather_rows(const mbr_conv_args *a, const conv_phase *phase, co
     }
 }
 
-static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const conv_phase *phase, const conv_rectangle *rect,
-                               const gemm_out *out, void *scratch)
+static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const conv_phase *phase,
+                               const conv_rectangle *rect, const gemm_out *out, void *scratch)
 {
     conv_segment *segments = scratch;
     float *acc = (float *)((char *)scratch + p->segment_bytes), *block = acc + p->acc_floats;
@@ -343,8 +349,8 @@ static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const
             conv_gather_rows(a, phase, rect, segments, count, block, lda);
             rows = block;
         }
-        gemm_block(rows, lda, w + k0 * GEMM_NR, k_panel * GEMM_NR, kc, rect->rows, rect->cols, p->acc_floats ? acc : NULL, i == 0,
-                   i + 1 == k_blocks, out);
+        gemm_block(rows, lda, w + k0 * GEMM_NR, k_panel * GEMM_NR, kc, rect->rows, rect->cols,
+                   p->acc_floats ? acc : NULL, i == 0, i + 1 == k_blocks, out);
     }
 }
 
@@ -363,7 +369,8 @@ static void conv_run(const mbr_conv_args *a, void *scratch, size_t first, size_t
         rect.cols = mbr_min_size(p.tn * GEMM_NR, p.og - rect.panel * GEMM_NR);
         size_t point = rect.first, step = 1, rows = p.rows;
         if (a->transposed) {
-            size_t r = rect.line % a->stride[2], line = rect.line / a->stride[2], h = line % a->out[1], d = line / a->out[1] % a->out[0];
+            size_t r = rect.line % a->stride[2], line = rect.line / a->stride[2], h = line % a->out[1],
+                   d = line / a->out[1] % a->out[0];
             phase = conv_phase_of(a, (d % a->stride[0] * a->stride[1] + h % a->stride[1]) * a->stride[2] + r);
             step = a->stride[2];
             point = line * a->out[2] + r + rect.first * step;
@@ -373,15 +380,21 @@ static void conv_run(const mbr_conv_args *a, void *scratch, size_t first, size_t
             continue;
         rect.rows = mbr_min_size(p.tm, rows - rect.first);
         ptrdiff_t o = (ptrdiff_t)(rect.group * p.og + rect.panel * GEMM_NR);
-        gemm_out out = {.c = a->y + (ptrdiff_t)point * a->ldy + o, .ldc = a->ldy * (ptrdiff_t)step, .bias = e->bias ? e->bias + o : NULL,
+        gemm_out out = {.c = a->y + (ptrdiff_t)point * a->ldy + o,
+                        .ldc = a->ldy * (ptrdiff_t)step,
+                        .bias = e->bias ? e->bias + o : NULL,
                         .other = e->other_is ? e->other + (ptrdiff_t)point * e->ld_other + o : NULL,
-                        .ld_other = e->ld_other * (ptrdiff_t)step, .other_is = e->other_is, .act = e->act, .alpha = 1.0f};
+                        .ld_other = e->ld_other * (ptrdiff_t)step,
+                        .other_is = e->other_is,
+                        .act = e->act,
+                        .alpha = 1.0f};
         conv_rectangle_run(a, &p, &phase, &rect, &out, scratch);
     }
 }
 
 const mbr_conv_f32_kernel GEMM_ROW(CONV_NAME) = {
-    GEMM_STRING(CONV_NAME), GEMM_TIER, true, conv_fits, conv_pack_size, conv_pack_units, conv_pack, conv_scratch, conv_tiles, conv_run,
+    GEMM_STRING(CONV_NAME), GEMM_TIER, true,         conv_fits,  conv_pack_size,
+    conv_pack_units,        conv_pack, conv_scratch, conv_tiles, conv_run,
 };
 
 #endif

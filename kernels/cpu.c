@@ -17,8 +17,8 @@
 
 #define KNOWN 0x80000000u /* set in a cached word once it has been computed */
 
-static atomic_uint found_tiers;           /* what the machine and MBR_CPU leave, with KNOWN */
-static atomic_uint mask = MBR_TIERS_ALL;  /* mbr_cpu_set_mask */
+static atomic_uint found_tiers;          /* what the machine and MBR_CPU leave, with KNOWN */
+static atomic_uint mask = MBR_TIERS_ALL; /* mbr_cpu_set_mask */
 
 static const struct {
     const char *name;

@@ -84,7 +84,8 @@ typedef enum mbr_cpu_tier {
 #define MBR_TIER_BIT(tier) (1u << (tier))
 #define MBR_TIERS_ALL ((1u << MBR_TIER_COUNT) - 1)
 
-/* The tiers that this machine runs, that are built in, and that MBR_CPU and the mask leave. BASE is always in. Any thread. */
+/* The tiers that this machine runs, that are built in, and that MBR_CPU and the mask leave. BASE is always in. Any
+ * thread. */
 unsigned mbr_cpu_tiers(void);
 
 /* The strongest of them. */

@@ -4,16 +4,16 @@
  *
  *     C[i][j] = act(alpha * sum over p of A[i][p] * B[p][j]  + bias  (+ or *) other)       A (m, k), B (k, n), C (m, n)
  *
- * for a batch of matrices. A and C are row-major with any row stride; B is packed ahead of time (weights), or given as it
- * lies in memory, row-major or transposed, and packed bit by bit while the product runs.
+ * for a batch of matrices. A and C are row-major with any row stride; B is packed ahead of time (weights), or given as
+ * it lies in memory, row-major or transposed, and packed bit by bit while the product runs.
  *
- * Each sum is one chain of fused multiply-adds in the order of p, from p = 0, whatever m, n, the batch, the tiles and the
- * threads: a row of a large product has the same bits as the same row computed alone. So blocking is free to follow the
- * machine. Tiers differ in the last bits only by the fused additions that they have.
+ * Each sum is one chain of fused multiply-adds in the order of p, from p = 0, whatever m, n, the batch, the tiles and
+ * the threads: a row of a large product has the same bits as the same row computed alone. So blocking is free to follow
+ * the machine. Tiers differ in the last bits only by the fused additions that they have.
  *
  * Use: kernel = mbr_gemm_f32_select(mbr_cpu_tiers()) at plan time; pack weights once with it; then for a run give
- * each thread scratch(args) bytes aligned to 64 and hand out the tiles 0 .. tiles(args) - 1, each to one thread, in any order.
- * tiles and scratch look at the sizes in args only, never at pointers.
+ * each thread scratch(args) bytes aligned to 64 and hand out the tiles 0 .. tiles(args) - 1, each to one thread, in any
+ * order. tiles and scratch look at the sizes in args only, never at pointers.
  */
 #ifndef MBR_KERNELS_GEMM_H
 #define MBR_KERNELS_GEMM_H
@@ -34,10 +34,11 @@ typedef enum mbr_gemm_other {
 } mbr_gemm_other;
 
 typedef struct mbr_gemm_epilogue {
-    const float *bias;        /* NULL, n values, or m values with bias_per_row */
+    const float *bias; /* NULL, n values, or m values with bias_per_row */
     bool bias_per_row;
     mbr_gemm_other other_is;
-    const float *other;       /* (m, n), ld_other floats between rows (0: one row for all); may be C itself, else not overlap it */
+    const float
+        *other; /* (m, n), ld_other floats between rows (0: one row for all); may be C itself, else not overlap it */
     ptrdiff_t ld_other;
     mbr_act act;
 } mbr_gemm_epilogue;
@@ -51,9 +52,9 @@ typedef enum mbr_gemm_b_form {
 #define MBR_GEMM_BATCH_DIMS 3
 
 /*
- * A batch has up to three dimensions; the strides say how far apart the matrices are, in floats, 0 where one matrix serves
- * all. A packed B is pack_size(k, n) / sizeof(float) floats long. k = 0 gives sums of zero; m, n or a batch of 0, no tiles.
- * C may not overlap A or B. All strides may be any value that keeps the rows of C apart.
+ * A batch has up to three dimensions; the strides say how far apart the matrices are, in floats, 0 where one matrix
+ * serves all. A packed B is pack_size(k, n) / sizeof(float) floats long. k = 0 gives sums of zero; m, n or a batch of
+ * 0, no tiles. C may not overlap A or B. All strides may be any value that keeps the rows of C apart.
  */
 typedef struct mbr_gemm_args {
     size_t m, n, k;
@@ -74,7 +75,7 @@ typedef struct mbr_gemm_args {
 /* One product, alpha 1, nothing on the way out; the rest is zero and for the caller to fill. */
 #define MBR_GEMM_ARGS_INIT                                                                                             \
     {                                                                                                                  \
-        .alpha = 1.0f, .batch = {1, 1, 1}                                                                              \
+        .alpha = 1.0f, .batch = { 1, 1, 1 }                                                                            \
     }
 
 /* Bytes of a packed B. 0 when the size does not fit size_t. */

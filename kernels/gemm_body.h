@@ -22,10 +22,10 @@
 
 /* How a product is cut. Depends on sizes and the machine's caches alone; none of it changes the sums. */
 typedef struct gemm_plan {
-    size_t tm, tn;         /* rows and panels of a tile */
+    size_t tm, tn; /* rows and panels of a tile */
     size_t m_tiles, n_tiles;
     size_t kc, k_blocks;
-    bool copy_a, stream;   /* stream: few rows, so that B passes once and goes through no cache block */
+    bool copy_a, stream;                   /* stream: few rows, so that B passes once and goes through no cache block */
     size_t a_floats, b_floats, acc_floats; /* of scratch */
 } gemm_plan;
 
@@ -49,7 +49,8 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
     p.stream = g->m <= GEMM_MR && g->b_form == MBR_GEMM_B_PACKED;
     if (p.stream) {
         size_t panel_bytes = k * GEMM_NR * sizeof(float);
-        size_t bytes = gemm_clamp(panels * panel_bytes * matrices / GEMM_MIN_TILES, GEMM_STREAM_BYTES / 8, GEMM_STREAM_BYTES);
+        size_t bytes =
+            gemm_clamp(panels * panel_bytes * matrices / GEMM_MIN_TILES, GEMM_STREAM_BYTES / 8, GEMM_STREAM_BYTES);
         p.tm = g->m;
         p.tn = gemm_clamp(gemm_up(bytes / panel_bytes, 4), 4, panels > 4 ? panels : 4);
         p.m_tiles = 1;
@@ -90,17 +91,18 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
 static size_t gemm_pack_size(size_t k, size_t n)
 {
     size_t cells;
-    if (!mbr_round_up(n, GEMM_NR, &cells) || !mbr_mul_size(cells, k, &cells) || !mbr_mul_size(cells, sizeof(float), &cells) ||
-        !mbr_round_up(cells, 64, &cells))
+    if (!mbr_round_up(n, GEMM_NR, &cells) || !mbr_mul_size(cells, k, &cells) ||
+        !mbr_mul_size(cells, sizeof(float), &cells) || !mbr_round_up(cells, 64, &cells))
         return 0;
     return cells;
 }
 
-static void gemm_pack(float *packed, size_t k, size_t n, const float *b, ptrdiff_t stride_p, ptrdiff_t stride_j, size_t first,
-                      size_t last)
+static void gemm_pack(float *packed, size_t k, size_t n, const float *b, ptrdiff_t stride_p, ptrdiff_t stride_j,
+                      size_t first, size_t last)
 {
     for (size_t j = first; j < last; j += GEMM_NR)
-        gemm_pack_panel(packed + j * k, b + (ptrdiff_t)j * stride_j, stride_p, stride_j, k, n - j < GEMM_NR ? n - j : GEMM_NR);
+        gemm_pack_panel(packed + j * k, b + (ptrdiff_t)j * stride_j, stride_p, stride_j, k,
+                        n - j < GEMM_NR ? n - j : GEMM_NR);
 }
 
 static size_t gemm_scratch(const mbr_gemm_args *g)
@@ -119,8 +121,15 @@ static size_t gemm_tiles(const mbr_gemm_args *g)
 static void gemm_stream(const mbr_gemm_args *g, const float *a, const float *b, const gemm_out *out, size_t cols)
 {
     _Alignas(64) float sums[GEMM_MR * GEMM_NP_MAX * GEMM_NR];
-    gemm_tile t = {.kc = g->k, .a = a, .lda = g->lda, .b_panel = g->k * GEMM_NR, .acc = sums, .first = true, .ldc = out->ldc,
-                   .ld_other = out->ld_other, .alpha = out->alpha};
+    gemm_tile t = {.kc = g->k,
+                   .a = a,
+                   .lda = g->lda,
+                   .b_panel = g->k * GEMM_NR,
+                   .acc = sums,
+                   .first = true,
+                   .ldc = out->ldc,
+                   .ld_other = out->ld_other,
+                   .alpha = out->alpha};
     bool plain = gemm_out_is_plain(out, &t.low, &t.high);
     size_t wide = GEMM_NP(g->m) * GEMM_NR;
     for (size_t j = 0; j < cols;) {
@@ -139,11 +148,12 @@ static void gemm_stream(const mbr_gemm_args *g, const float *a, const float *b, 
 }
 
 /* One tile with its whole k. b is the packed panel j0, or the matrix itself. */
-static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const float *a, const float *b, const gemm_out *out,
-                           size_t rows, size_t j0, size_t cols, float *scratch)
+static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const float *a, const float *b,
+                           const gemm_out *out, size_t rows, size_t j0, size_t cols, float *scratch)
 {
     float *acc = p->acc_floats ? scratch : NULL, *own_b = scratch + p->acc_floats, *own_a = own_b + p->b_floats;
-    ptrdiff_t stride_p = g->b_form == MBR_GEMM_B_ROWS ? g->ldb : 1, stride_j = g->b_form == MBR_GEMM_B_ROWS ? 1 : g->ldb;
+    ptrdiff_t stride_p = g->b_form == MBR_GEMM_B_ROWS ? g->ldb : 1,
+              stride_j = g->b_form == MBR_GEMM_B_ROWS ? 1 : g->ldb;
     size_t row_tiles = (rows + GEMM_MR - 1) / GEMM_MR;
     for (size_t q = 0; q < p->k_blocks; q++) {
         size_t k0 = q * p->kc, kc = g->k - k0 < p->kc ? g->k - k0 : p->kc;
@@ -162,9 +172,11 @@ static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const flo
         }
         for (size_t j = 0; j < cols; j += GEMM_NR) {
             size_t width = cols - j < GEMM_NR ? cols - j : GEMM_NR;
-            gemm_pack_panel(own_b, b + (ptrdiff_t)k0 * stride_p + (ptrdiff_t)(j0 + j) * stride_j, stride_p, stride_j, kc, width);
+            gemm_pack_panel(own_b, b + (ptrdiff_t)k0 * stride_p + (ptrdiff_t)(j0 + j) * stride_j, stride_p, stride_j,
+                            kc, width);
             gemm_out at = gemm_out_at(out, 0, j);
-            gemm_block(block, lda, own_b, 0, kc, rows, width, acc ? acc + j * row_tiles * GEMM_MR : NULL, first, last, &at);
+            gemm_block(block, lda, own_b, 0, kc, rows, width, acc ? acc + j * row_tiles * GEMM_MR : NULL, first, last,
+                       &at);
         }
     }
 }
@@ -179,9 +191,15 @@ static void gemm_run(const mbr_gemm_args *g, void *scratch, size_t first, size_t
         size_t panel = rest % p.n_tiles * p.tn, matrix = rest / p.n_tiles, j0 = panel * GEMM_NR;
         size_t rows = mbr_min_size(p.tm, g->m - i0), cols = mbr_min_size(p.tn * GEMM_NR, g->n - j0);
         const float *a = g->a + (ptrdiff_t)i0 * g->lda, *b = g->b;
-        gemm_out out = {.c = g->c, .ldc = g->ldc, .bias = e->bias_per_row ? NULL : e->bias,
-                        .row_bias = e->bias_per_row ? e->bias : NULL, .ld_other = e->ld_other, .other_is = e->other_is,
-                        .other = e->other_is == MBR_GEMM_OTHER_NONE ? NULL : e->other, .act = e->act, .alpha = g->alpha};
+        gemm_out out = {.c = g->c,
+                        .ldc = g->ldc,
+                        .bias = e->bias_per_row ? NULL : e->bias,
+                        .row_bias = e->bias_per_row ? e->bias : NULL,
+                        .ld_other = e->ld_other,
+                        .other_is = e->other_is,
+                        .other = e->other_is == MBR_GEMM_OTHER_NONE ? NULL : e->other,
+                        .act = e->act,
+                        .alpha = g->alpha};
         for (int d = MBR_GEMM_BATCH_DIMS - 1; d >= 0; d--) {
             ptrdiff_t at = (ptrdiff_t)(matrix % g->batch[d]);
             matrix /= g->batch[d];

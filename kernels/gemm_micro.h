@@ -7,10 +7,10 @@
  *   GEMM_NV          vectors in a panel: a panel is GEMM_NR = GEMM_NV * MBR_VL columns of B
  *   GEMM_EACH_ROW(X) X(1) X(2) ... X(GEMM_MR)
  *
- * A register tile takes mr rows of A, any row stride, np panels of B, and kc steps of the sums. It begins at zero or at the
- * partial sums that an earlier block of k left (so a sum stays one chain however k is cut), and ends by leaving partial
- * sums, or by writing C when nothing more than a bias, an addition and clipping stands in between. Everything else
- * goes through gemm_finish, from the sums: both do the same operations in the same order.
+ * A register tile takes mr rows of A, any row stride, np panels of B, and kc steps of the sums. It begins at zero or at
+ * the partial sums that an earlier block of k left (so a sum stays one chain however k is cut), and ends by leaving
+ * partial sums, or by writing C when nothing more than a bias, an addition and clipping stands in between. Everything
+ * else goes through gemm_finish, from the sums: both do the same operations in the same order.
  */
 #ifndef MBR_KERNELS_GEMM_MICRO_H
 #define MBR_KERNELS_GEMM_MICRO_H
@@ -185,7 +185,8 @@ MBR_INLINE vf gemm_finish_one(const gemm_out *o, vf x, vf bias, vf other, mbr_ac
     return x;
 }
 
-MBR_INLINE void gemm_finish_kind(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols, const mbr_act_kind kind)
+MBR_INLINE void gemm_finish_kind(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols,
+                                 const mbr_act_kind kind)
 {
     for (size_t r = 0; r < rows; r++) {
         float *c = o->c + (ptrdiff_t)r * o->ldc;
@@ -232,13 +233,16 @@ static void gemm_finish(const gemm_out *o, const float *acc, size_t ld, size_t r
     }
 }
 
-/* Columns j .. j + cols - 1 of B, steps p .. p + kc - 1, into one dense (kc, GEMM_NR) panel; the missing columns are zero. */
-static void gemm_pack_panel(float *panel, const float *b, ptrdiff_t stride_p, ptrdiff_t stride_j, size_t kc, size_t cols)
+/* Columns j .. j + cols - 1 of B, steps p .. p + kc - 1, into one dense (kc, GEMM_NR) panel; the missing columns are
+ * zero. */
+static void gemm_pack_panel(float *panel, const float *b, ptrdiff_t stride_p, ptrdiff_t stride_j, size_t kc,
+                            size_t cols)
 {
     if (stride_j == 1 && cols == GEMM_NR) {
         for (size_t p = 0; p < kc; p++)
             for (size_t v = 0; v < GEMM_NV; v++)
-                vf_store(panel + p * GEMM_NR + v * MBR_VL, vf_load(b + (ptrdiff_t)p * stride_p + (ptrdiff_t)(v * MBR_VL)));
+                vf_store(panel + p * GEMM_NR + v * MBR_VL,
+                         vf_load(b + (ptrdiff_t)p * stride_p + (ptrdiff_t)(v * MBR_VL)));
         return;
     }
     if (cols < GEMM_NR)
@@ -252,14 +256,16 @@ static void gemm_pack_panel(float *panel, const float *b, ptrdiff_t stride_p, pt
 }
 
 /*
- * One block of k for a rectangle of C: rows x panels, row tiles innermost so that a panel of B stays in the first cache.
- * acc holds the partial sums of the rectangle, tile by tile; NULL when k is one block. cols: columns of C from the first panel on.
+ * One block of k for a rectangle of C: rows x panels, row tiles innermost so that a panel of B stays in the first
+ * cache. acc holds the partial sums of the rectangle, tile by tile; NULL when k is one block. cols: columns of C from
+ * the first panel on.
  */
-static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_panel, size_t kc, size_t rows, size_t cols,
-                       float *acc, bool first, bool last, const gemm_out *out)
+static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_panel, size_t kc, size_t rows,
+                       size_t cols, float *acc, bool first, bool last, const gemm_out *out)
 {
     _Alignas(64) float sums[GEMM_MR * GEMM_NR];
-    gemm_tile t = {.kc = kc, .lda = lda, .first = first, .ldc = out->ldc, .ld_other = out->ld_other, .alpha = out->alpha};
+    gemm_tile t = {
+        .kc = kc, .lda = lda, .first = first, .ldc = out->ldc, .ld_other = out->ld_other, .alpha = out->alpha};
     bool plain = gemm_out_is_plain(out, &t.low, &t.high);
     size_t row_tiles = (rows + GEMM_MR - 1) / GEMM_MR;
     for (size_t j = 0; j < cols; j += GEMM_NR) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Convolution as its definition says, summed in double precision. Packed, the weights are as they were. A tile is one output row. */
+/* Convolution as its definition says, summed in double precision. Packed, the weights are as they were. A tile is one
+ * output row. */
 #include "kernels/conv.h"
 
 #include "base/checked.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The matrix product as its definition says, summed in double precision. Packed, B is (n, k). A tile is one row of C. */
+/* The matrix product as its definition says, summed in double precision. Packed, B is (n, k). A tile is one row of C.
+ */
 #include "kernels/gemm.h"
 
 #include "base/checked.h"
@@ -10,11 +11,13 @@
 static size_t pack_size(size_t k, size_t n)
 {
     size_t bytes;
-    return mbr_mul_size(k, n, &bytes) && mbr_mul_size(bytes, sizeof(float), &bytes) && mbr_round_up(bytes, 64, &bytes) ? bytes : 0;
+    return mbr_mul_size(k, n, &bytes) && mbr_mul_size(bytes, sizeof(float), &bytes) && mbr_round_up(bytes, 64, &bytes)
+               ? bytes
+               : 0;
 }
 
-static void pack(float *packed, size_t k, size_t n, const float *b, ptrdiff_t stride_p, ptrdiff_t stride_j, size_t first,
-                 size_t last)
+static void pack(float *packed, size_t k, size_t n, const float *b, ptrdiff_t stride_p, ptrdiff_t stride_j,
+                 size_t first, size_t last)
 {
     (void)n;
     for (size_t j = first; j < last; j++)
@@ -61,7 +64,8 @@ static void run(const mbr_gemm_args *g, void *scratch, size_t first, size_t last
     (void)scratch;
     for (size_t t = first; t < last; t++) {
         size_t i = t % g->m, q = t / g->m;
-        ptrdiff_t a = (ptrdiff_t)i * g->lda, b = 0, c = (ptrdiff_t)i * g->ldc, other = (ptrdiff_t)i * g->epilogue.ld_other;
+        ptrdiff_t a = (ptrdiff_t)i * g->lda, b = 0, c = (ptrdiff_t)i * g->ldc,
+                  other = (ptrdiff_t)i * g->epilogue.ld_other;
         for (int d = MBR_GEMM_BATCH_DIMS - 1; d >= 0; d--) {
             ptrdiff_t at = (ptrdiff_t)(q % g->batch[d]);
             q /= g->batch[d];
@@ -74,4 +78,5 @@ static void run(const mbr_gemm_args *g, void *scratch, size_t first, size_t last
     }
 }
 
-const mbr_gemm_f32_kernel mbr_gemm_f32_ref = {"gemm_f32_ref", MBR_TIER_BASE, 1, 1, pack_size, pack, scratch_size, tiles, run};
+const mbr_gemm_f32_kernel mbr_gemm_f32_ref = {"gemm_f32_ref", MBR_TIER_BASE, 1,     1,  pack_size,
+                                              pack,           scratch_size,  tiles, run};

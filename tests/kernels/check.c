@@ -230,8 +230,8 @@ bool check_f32(const float *want, const float *got, size_t rows, size_t cols, pt
     if (!bad)
         return true;
     size_t at = (size_t)((ptrdiff_t)row * ld) + col;
-    check_fail("%zu of %zu x %zu differ, first at (%zu, %zu): want %.9g, got %.9g, tolerance %.3g + %.3g |want|", bad, rows,
-               cols, row, col, want[at], got[at], abs, rel);
+    check_fail("%zu of %zu x %zu differ, first at (%zu, %zu): want %.9g, got %.9g, tolerance %.3g + %.3g |want|", bad,
+               rows, cols, row, col, want[at], got[at], abs, rel);
     return false;
 }
 
@@ -304,14 +304,15 @@ double bench_run(void (*call)(void *context), void *context)
 
 void bench_report(const bench_shape *shape, double work, const char *unit)
 {
-    printf("%-34s %-48s %10.2f us %9.2f %s\n", state.kernel, shape->text, state.best * 1e6, work / state.best * 1e-9, unit);
+    printf("%-34s %-48s %10.2f us %9.2f %s\n", state.kernel, shape->text, state.best * 1e6, work / state.best * 1e-9,
+           unit);
     fflush(stdout);
     free_buffers();
 }
 
 int check_summary(void)
 {
-    printf("%zu kernels passed, %zu failed, %zu skipped\n", state.kernels_run - state.kernels_failed, state.kernels_failed,
-           state.kernels_skipped);
+    printf("%zu kernels passed, %zu failed, %zu skipped\n", state.kernels_run - state.kernels_failed,
+           state.kernels_failed, state.kernels_skipped);
     return state.kernels_failed ? 1 : state.kernels_run ? 0 : 77;
 }

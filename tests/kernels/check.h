@@ -27,9 +27,9 @@
 /* ---- options, set by the programs ---- */
 typedef struct check_options {
     uint64_t seed;
-    const char *filter;  /* part of a kernel's name, or NULL */
-    bool verbose;        /* one line a case */
-    bool list;           /* name the kernels only */
+    const char *filter;   /* part of a kernel's name, or NULL */
+    bool verbose;         /* one line a case */
+    bool list;            /* name the kernels only */
     double bench_seconds; /* how long one measurement may take */
 } check_options;
 

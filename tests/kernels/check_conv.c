@@ -19,8 +19,10 @@ static const struct {
 
 static size_t out_size(const mbr_conv_args *a, int d, ptrdiff_t pad_behind)
 {
-    ptrdiff_t reach = (ptrdiff_t)((a->kernel[d] - 1) * a->dilation[d]) + 1, in = (ptrdiff_t)a->in[d], s = (ptrdiff_t)a->stride[d];
-    ptrdiff_t n = a->transposed ? (in - 1) * s + reach - a->pad[d] - pad_behind : (in + a->pad[d] + pad_behind - reach) / s + 1;
+    ptrdiff_t reach = (ptrdiff_t)((a->kernel[d] - 1) * a->dilation[d]) + 1, in = (ptrdiff_t)a->in[d],
+              s = (ptrdiff_t)a->stride[d];
+    ptrdiff_t n =
+        a->transposed ? (in - 1) * s + reach - a->pad[d] - pad_behind : (in + a->pad[d] + pad_behind - reach) / s + 1;
     return in + a->pad[d] + pad_behind < reach && !a->transposed ? 0 : n < 0 ? 0 : (size_t)n;
 }
 
@@ -80,9 +82,11 @@ static void check_one(const mbr_conv_f32_kernel *kernel, double tol, int kind, c
     mbr_conv_args a = make_args(kind);
     if (!kernel->fits(&a))
         return;
-    check_case("n %zu channels %zu filters %zu groups %zu in %zux%zux%zu out %zux%zux%zu kernel %zux%zux%zu stride %zux%zux%zu "
-               "dilation %zux%zux%zu pad %td,%td,%td%s%s", a.n, a.channels, a.filters, a.groups, a.in[0], a.in[1], a.in[2], a.out[0],
-               a.out[1], a.out[2], a.kernel[0], a.kernel[1], a.kernel[2], a.stride[0], a.stride[1], a.stride[2], a.dilation[0],
+    check_case("n %zu channels %zu filters %zu groups %zu in %zux%zux%zu out %zux%zux%zu kernel %zux%zux%zu stride "
+               "%zux%zux%zu "
+               "dilation %zux%zux%zu pad %td,%td,%td%s%s",
+               a.n, a.channels, a.filters, a.groups, a.in[0], a.in[1], a.in[2], a.out[0], a.out[1], a.out[2],
+               a.kernel[0], a.kernel[1], a.kernel[2], a.stride[0], a.stride[1], a.stride[2], a.dilation[0],
                a.dilation[1], a.dilation[2], a.pad[0], a.pad[1], a.pad[2], a.transposed ? " transposed" : "",
                a.x_planes ? " planes" : "");
     a.ldx = (ptrdiff_t)(a.channels + (check_rand_one_in(3) ? check_rand_range(1, 5) : 0));
@@ -95,7 +99,8 @@ static void check_one(const mbr_conv_f32_kernel *kernel, double tol, int kind, c
     a.x = check_alloc_f32_filled(x_floats, dist);
     random_epilogue(&a, y_floats);
     float *weights = check_alloc_f32_filled(w_floats, CHECK_UNIFORM);
-    float *want = check_alloc_f32(y_floats), *got = check_alloc_f32(y_floats), *packed = check_alloc(kernel->pack_size(&a));
+    float *want = check_alloc_f32(y_floats), *got = check_alloc_f32(y_floats),
+          *packed = check_alloc(kernel->pack_size(&a));
     size_t units = kernel->pack_units(&a), split = check_rand_range(0, units);
     kernel->pack(&a, weights, packed, split, units);
     kernel->pack(&a, weights, packed, 0, split);
@@ -161,12 +166,19 @@ void bench_conv(const bench_shape *shape)
 {
     for (size_t i = 0; i < ROWS; i++) {
         const mbr_conv_f32_kernel *kernel = rows[i].kernel;
-        size_t k = (size_t)bench_get(shape, "k", 3), s = (size_t)bench_get(shape, "s", 1), h = (size_t)bench_get(shape, "h", 56);
+        size_t k = (size_t)bench_get(shape, "k", 3), s = (size_t)bench_get(shape, "s", 1),
+               h = (size_t)bench_get(shape, "h", 56);
         size_t dil = (size_t)bench_get(shape, "d", 1), w = (size_t)bench_get(shape, "w", (long)h);
         mbr_conv_args a = {
-            .n = (size_t)bench_get(shape, "n", 1), .channels = (size_t)bench_get(shape, "c", 64),
-            .filters = (size_t)bench_get(shape, "o", 64), .groups = (size_t)bench_get(shape, "g", 1), .in = {1, h, w},
-            .kernel = {1, k, k}, .stride = {1, s, s}, .dilation = {1, dil, dil}, .x_planes = bench_has(shape, "planes"),
+            .n = (size_t)bench_get(shape, "n", 1),
+            .channels = (size_t)bench_get(shape, "c", 64),
+            .filters = (size_t)bench_get(shape, "o", 64),
+            .groups = (size_t)bench_get(shape, "g", 1),
+            .in = {1, h, w},
+            .kernel = {1, k, k},
+            .stride = {1, s, s},
+            .dilation = {1, dil, dil},
+            .x_planes = bench_has(shape, "planes"),
             .transposed = bench_has(shape, "transposed"),
         };
         a.pad[1] = a.pad[2] = bench_get(shape, "p", (long)(k / 2 * dil));
@@ -176,7 +188,9 @@ void bench_conv(const bench_shape *shape)
             continue;
         a.ldx = (ptrdiff_t)a.channels;
         a.ldy = (ptrdiff_t)a.filters;
-        a.epilogue.act.kind = bench_has(shape, "relu") ? MBR_ACT_RELU : bench_has(shape, "silu") ? MBR_ACT_SILU : MBR_ACT_NONE;
+        a.epilogue.act.kind = bench_has(shape, "relu")   ? MBR_ACT_RELU
+                              : bench_has(shape, "silu") ? MBR_ACT_SILU
+                                                         : MBR_ACT_NONE;
         a.epilogue.act.a = 1;
         size_t points = a.n * a.out[1] * a.out[2];
         float *weights = check_alloc_f32_filled(a.filters * a.channels / a.groups * k * k, CHECK_UNIFORM);
@@ -189,6 +203,7 @@ void bench_conv(const bench_shape *shape)
         timed t = {.kernel = kernel, .args = a, .scratch = check_alloc(kernel->scratch(&a))};
         bench_run(call, &t);
         size_t worked = a.transposed ? a.n * h * w : points;
-        bench_report(shape, 2.0 * (double)worked * (double)a.filters * (double)(a.channels / a.groups * k * k), "GFLOP/s");
+        bench_report(shape, 2.0 * (double)worked * (double)a.filters * (double)(a.channels / a.groups * k * k),
+                     "GFLOP/s");
     }
 }

@@ -21,7 +21,7 @@ static const struct {
 typedef struct product {
     mbr_gemm_args args;
     size_t matrices, c_floats, packed_bytes;
-    float *b;              /* as it lies in memory */
+    float *b; /* as it lies in memory */
     ptrdiff_t stride_p, stride_j;
 } product;
 
@@ -157,9 +157,10 @@ static void check_product(const mbr_gemm_f32_kernel *kernel, double tol, check_d
 {
     product p = make_product(kernel, dist);
     mbr_gemm_args *g = &p.args;
-    check_case("m %zu n %zu k %zu matrices %zu lda %td ldb %td ldc %td form %d bias %d other %d act %d", g->m, g->n, g->k,
-               p.matrices, g->lda, g->ldb, g->ldc, (int)g->b_form, g->epilogue.bias ? 1 + g->epilogue.bias_per_row : 0,
-               (int)g->epilogue.other_is, (int)g->epilogue.act.kind);
+    check_case("m %zu n %zu k %zu matrices %zu lda %td ldb %td ldc %td form %d bias %d other %d act %d", g->m, g->n,
+               g->k, p.matrices, g->lda, g->ldb, g->ldc, (int)g->b_form,
+               g->epilogue.bias ? 1 + g->epilogue.bias_per_row : 0, (int)g->epilogue.other_is,
+               (int)g->epilogue.act.kind);
     float *want = check_alloc_f32(p.c_floats), *got = check_alloc_f32(p.c_floats), *again = check_alloc_f32(p.c_floats);
     bool in_place = g->epilogue.other && g->epilogue.ld_other == g->ldc && check_rand_one_in(2);
     if (in_place) {
@@ -228,7 +229,8 @@ static void call(void *context)
 /* gemm m= n= k= [lda=] [batch=] [rows|cols] [relu|gelu|...]: B packed unless rows or cols */
 void bench_gemm(const bench_shape *shape)
 {
-    size_t m = (size_t)bench_get(shape, "m", 128), n = (size_t)bench_get(shape, "n", 128), k = (size_t)bench_get(shape, "k", 128);
+    size_t m = (size_t)bench_get(shape, "m", 128), n = (size_t)bench_get(shape, "n", 128),
+           k = (size_t)bench_get(shape, "k", 128);
     size_t lda = (size_t)bench_get(shape, "lda", (long)k), batch = (size_t)bench_get(shape, "batch", 1);
     for (size_t i = 1; i < ROWS; i++) {
         const mbr_gemm_f32_kernel *kernel = rows[i].kernel;
