@@ -70,7 +70,6 @@ MBR_KERNELS_BASE = \
     kernels/ref/qconv_ref.c \
     kernels/ref/qgemm_ref.c \
     kernels/ref/qout_ref.h \
-    kernels/ref/quantize.c \
     kernels/ref/quantize_ref.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/resize_ref.c \
