@@ -12,6 +12,7 @@ MBR_ENGINE_OPS = \
     engine/ops/constant_of_shape.c \
     engine/ops/control.c \
     engine/ops/control.h \
+    engine/ops/conv.c \
     engine/ops/dynamic_quantize_linear.c \
     engine/ops/expand.c \
     engine/ops/gather.c \
