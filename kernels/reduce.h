@@ -3,8 +3,8 @@
  * Reductions over any set of axes. NaN wins in MAX and MIN; an empty axis gives 0 for sums and norms, 1 for PROD, -inf
  * for MAX and for the logarithms, +inf for MIN (integers: their least and largest), NaN for MEAN (integers: 0).
  *
- * The f32 kernels add in several lanes and partial sums: the order, and so the rounding, depends on the shape alone,
- * never on the split. The error grows with the logarithm of the count.
+ * The f32 kernels add in the lanes of a few vectors for a block of elements, and block by block in f64: the order, and
+ * so the rounding, depends on the shape alone, never on the split.
  */
 #ifndef MBR_KERNELS_REDUCE_H
 #define MBR_KERNELS_REDUCE_H

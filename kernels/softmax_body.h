@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Softmax on vectors. A file includes a vec_*.h, defines MBR_SOFTMAX_NAME and includes this.
+ *
+ * NaN and infinities take care of themselves: whatever the maximum lets slip shows in an exponential, and so in the sum
+ * that every element is divided by.
+ */
+#include "kernels/simd/math.h"
+#include "kernels/softmax.h"
+
+#include <math.h>
+
+/* One row of n dense elements. */
+static void softmax_row(const float *in, float *out, size_t n, bool log_of)
+{
+    size_t whole = n / MBR_VL * MBR_VL, left = n - whole;
+    const vf least = vf_set1(-INFINITY);
+    vf m0 = least, m1 = least;
+    size_t i = 0;
+    for (; i + 2 * MBR_VL <= whole; i += 2 * MBR_VL) {
+        m0 = vf_max(vf_load(in + i), m0);
+        m1 = vf_max(vf_load(in + i + MBR_VL), m1);
+    }
+    if (i < whole)
+        m0 = vf_max(vf_load(in + i), m0);
+    if (left)
+        m1 = vf_select(vm_first_n(left), vf_max(vf_load_n(in + whole, left), m1), m1);
+    const vf max = vf_set1(vf_hmax(vf_max(m0, m1)));
+
+    vf s0 = vf_zero(), s1 = vf_zero();
+    for (i = 0; i + 2 * MBR_VL <= whole; i += 2 * MBR_VL) {
+        vf e0 = vf_exp(vf_sub(vf_load(in + i), max)), e1 = vf_exp(vf_sub(vf_load(in + i + MBR_VL), max));
+        s0 = vf_add(s0, e0);
+        s1 = vf_add(s1, e1);
+        if (!log_of) {
+            vf_store(out + i, e0);
+            vf_store(out + i + MBR_VL, e1);
+        }
+    }
+    for (; i < n; i += MBR_VL) {
+        size_t part = n - i < MBR_VL ? n - i : MBR_VL;
+        vf e = vf_exp(vf_sub(vf_load_n(in + i, part), max));
+        s0 = vf_add(s0, vf_select(vm_first_n(part), e, vf_zero()));
+        if (!log_of)
+            vf_store_n(out + i, e, part);
+    }
+    float sum = vf_sum(vf_add(s0, s1));
+    if (log_of) {
+        const vf shift = vf_set1(logf(sum));
+        for (i = 0; i < whole; i += MBR_VL)
+            vf_store(out + i, vf_sub(vf_sub(vf_load(in + i), max), shift));
+        if (left)
+            vf_store_n(out + whole, vf_sub(vf_sub(vf_load_n(in + whole, left), max), shift), left);
+        return;
+    }
+    const vf scale = vf_set1(1.0f / sum);
+    for (i = 0; i < whole; i += MBR_VL)
+        vf_store(out + i, vf_mul(vf_load(out + i), scale));
+    if (left)
+        vf_store_n(out + whole, vf_mul(vf_load_n(out + whole, left), scale), left);
+}
+
+/* One vector of columns (the first n of it), `step` elements between the lines of the axis. */
+MBR_INLINE void softmax_columns(const float *in, float *out, size_t axis, size_t step, size_t n, bool log_of)
+{
+    vf max = vf_set1(-INFINITY), sum = vf_zero();
+    for (size_t k = 0; k < axis; k++)
+        max = vf_max(vf_load_n(in + k * step, n), max);
+    for (size_t k = 0; k < axis; k++) {
+        vf e = vf_exp(vf_sub(vf_load_n(in + k * step, n), max));
+        sum = vf_add(sum, e);
+        if (!log_of)
+            vf_store_n(out + k * step, e, n);
+    }
+    if (log_of) {
+        vf shift = vf_log(sum);
+        for (size_t k = 0; k < axis; k++)
+            vf_store_n(out + k * step, vf_sub(vf_sub(vf_load_n(in + k * step, n), max), shift), n);
+        return;
+    }
+    vf scale = vf_div(vf_set1(1.0f), sum);
+    for (size_t k = 0; k < axis; k++)
+        vf_store_n(out + k * step, vf_mul(vf_load_n(out + k * step, n), scale), n);
+}
+
+void MBR_SOFTMAX_NAME(const mbr_softmax_args *args, size_t first, size_t last)
+{
+    size_t axis = args->axis, inner = args->inner;
+    if (inner == 1) {
+        for (size_t r = first; r < last; r++)
+            softmax_row(args->in + r * axis, args->out + r * axis, axis, args->log);
+        return;
+    }
+    size_t strips = (inner + MBR_SOFTMAX_STRIP - 1) / MBR_SOFTMAX_STRIP;
+    for (size_t t = first; t < last; t++) {
+        size_t from = t % strips * MBR_SOFTMAX_STRIP, base = t / strips * axis * inner;
+        size_t end = inner - from < MBR_SOFTMAX_STRIP ? inner : from + MBR_SOFTMAX_STRIP;
+        for (size_t i = from; i < end; i += MBR_VL) {
+            size_t n = end - i < MBR_VL ? end - i : MBR_VL;
+            softmax_columns(args->in + base + i, args->out + base + i, axis, inner, n, args->log);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kernels/simd/vec_avx512.h"
+
+#define MBR_SOFTMAX_NAME mbr_softmax_avx512
+#include "kernels/softmax_body.h"
