@@ -34,6 +34,7 @@ MBR_KERNELS_BASE = \
     kernels/norm.h \
     kernels/norm_any.h \
     kernels/norm_body.h \
+    kernels/order.h \
     kernels/pad.h \
     kernels/pool.def \
     kernels/pool.h \
@@ -60,6 +61,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
     kernels/ref/norm_vec.c \
+    kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
     kernels/ref/quantize.c \
@@ -67,6 +69,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \
     kernels/ref/scalar.h \
+    kernels/ref/scan_ref.c \
     kernels/ref/softmax_f64.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/softmax_vec.c \
@@ -77,6 +80,7 @@ MBR_KERNELS_BASE = \
     kernels/resize.h \
     kernels/resize_plan.c \
     kernels/rnn.h \
+    kernels/scan.h \
     kernels/simd/act.h \
     kernels/simd/math.h \
     kernels/simd/math_nn.h \

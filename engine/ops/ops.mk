@@ -13,6 +13,8 @@ MBR_ENGINE_OPS = \
     engine/ops/control.c \
     engine/ops/control.h \
     engine/ops/conv.c \
+    engine/ops/cum_sum.c \
+    engine/ops/depth_to_space.c \
     engine/ops/dynamic_quantize_linear.c \
     engine/ops/expand.c \
     engine/ops/gather.c \
@@ -29,6 +31,8 @@ MBR_ENGINE_OPS = \
     engine/ops/ml.c \
     engine/ops/ml.h \
     engine/ops/non_max_suppression.c \
+    engine/ops/non_zero.c \
+    engine/ops/one_hot.c \
     engine/ops/op.h \
     engine/ops/op_util.c \
     engine/ops/op_util.h \
@@ -42,12 +46,14 @@ MBR_ENGINE_OPS = \
     engine/ops/registry.c \
     engine/ops/reshape.c \
     engine/ops/resize.c \
+    engine/ops/reverse_sequence.c \
     engine/ops/scan.c \
     engine/ops/shape.c \
     engine/ops/simple_norms.c \
     engine/ops/slice.c \
     engine/ops/softmax_op.c \
     engine/ops/split.c \
+    engine/ops/top_k.c \
     engine/ops/transpose_op.c \
     engine/ops/tree_ensemble.c \
     engine/ops/tree_source.c \

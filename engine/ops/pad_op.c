@@ -122,13 +122,13 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     a->rank = mbr_op_dims(in, a->dims);
     mbr_op_dims(out, a->out_dims);
     memset(a->begin, 0, sizeof a->begin);
-    if (s->op->param == PAD) {
+    mode_of(s->node, &a->mode);
+    if (s->op->param == PAD && in->rank > 0) {
         int64_t pads[2 * MBR_MAX_RANK];
         int order[MBR_MAX_RANK], count = in->rank;
         uint32_t bits;
         size_t n;
         mbr_op_given given = MBR_OP_ABSENT;
-        mode_of(s->node, &a->mode);
         if (s->op->since >= 18)
             MBR_TRY(mbr_op_step_axes(s, NULL, 3, in->rank, &bits, order, &count, &given, err));
         if (given == MBR_OP_ABSENT)

@@ -60,7 +60,7 @@ static mbr_status infer(mbr_infer *c)
     if (in->dtype && !mbr_reduce_has(op, in->dtype))
         return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "it does not take tensors of %s", mbr_dtype_name(in->dtype));
     MBR_TRY(mbr_op_infer_axes(c, axes_attr(c->node->op), 1, in->rank, &bits, NULL, &listed, &given));
-    if (in->rank < 0 || given == MBR_OP_UNKNOWN) {
+    if (in->rank < 0 || (given == MBR_OP_UNKNOWN && in->rank > 0)) {
         bool one = given == MBR_OP_UNKNOWN && !keep && in->rank > 0 && c->in[1].rank == 1 && c->in[1].dims[0] == 1;
         mbr_infer_out(c, 0, in->dtype, keep ? in->rank : one ? in->rank - 1 : -1, NULL);
         return MBR_OK;
@@ -84,8 +84,11 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     size_t dims[MBR_MAX_RANK], count = mbr_value_count(in);
     uint32_t bits;
     int listed, rank = mbr_op_dims(in, dims);
-    mbr_op_given given;
-    MBR_TRY(mbr_op_step_axes(s, axes_attr(s->op), 1, rank, &bits, NULL, &listed, &given, err));
+    mbr_op_given given = MBR_OP_ABSENT;
+    bits = 0;
+    listed = 0;
+    if (rank > 0) /* a single number has no axes; their list may not be computed yet */
+        MBR_TRY(mbr_op_step_axes(s, axes_attr(s->op), 1, rank, &bits, NULL, &listed, &given, err));
     /* with noop_with_empty_axes the tensor itself comes out, whatever the reduction */
     bits = resolve(s->node, given, listed, bits, rank);
     st->copies = bits == 0 && rank > 0;

@@ -98,6 +98,8 @@ static mbr_status infer(mbr_infer *c)
         mbr_infer_out(c, 0, in->dtype, -1, NULL);
         return MBR_OK;
     }
+    if (in->rank == 0)
+        return mbr_infer_fail(c, MBR_ERR_MODEL, "a single number cannot be sliced");
     memcpy(dims, in->dims, sizeof dims);
     size_t n = g_start == MBR_OP_KNOWN ? n_start : g_end == MBR_OP_KNOWN ? n_end : n_axes;
     if ((g_start == MBR_OP_KNOWN && n_start != n) || (g_end == MBR_OP_KNOWN && n_end != n) ||
@@ -118,7 +120,10 @@ static mbr_status infer(mbr_infer *c)
         bool plain = g_start == MBR_OP_KNOWN && g_end == MBR_OP_KNOWN && mbr_dim_is_known(by) && mbr_dim_is_const(by);
         dims[axis] = plain ? length(c, start[i], end[i], by, in->dims[axis]) : MBR_DIM_UNKNOWN;
     }
-    if (!which)
+    /* what is not known yet decides when the step may be prepared: no size may look known then */
+    bool later = g_start == MBR_OP_UNKNOWN || g_end == MBR_OP_UNKNOWN || g_axes == MBR_OP_UNKNOWN ||
+                 g_step == MBR_OP_UNKNOWN;
+    if (!which || (later && n == 0))
         for (int i = 0; i < in->rank; i++)
             dims[i] = MBR_DIM_UNKNOWN;
     mbr_infer_out(c, 0, in->dtype, in->rank, dims);
