@@ -64,7 +64,6 @@ MBR_KERNELS_BASE = \
     kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
-    kernels/ref/quantize.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \

@@ -81,10 +81,10 @@ typedef struct key {
 } key;
 
 /* Nodes by (tree, id), and the place where the search last ended: neighbours mostly follow one another. */
-typedef struct index {
+typedef struct node_index {
     key *keys;
     size_t n, hint;
-} index;
+} node_index;
 
 static int compare_keys(const void *a, const void *b)
 {
@@ -95,7 +95,7 @@ static int compare_keys(const void *a, const void *b)
 }
 
 /* SIZE_MAX: no such node. */
-static size_t find(index *x, int64_t tree, int64_t id)
+static size_t find(node_index *x, int64_t tree, int64_t id)
 {
     const key want = { .tree = tree, .id = id };
     const key *near = &x->keys[x->hint];
@@ -124,7 +124,7 @@ static size_t find(index *x, int64_t tree, int64_t id)
 }
 
 static mbr_status make_index(const mbr_ir_node *n, const int64_t *trees, const int64_t *ids, size_t nodes,
-                             mbr_arena *a, index *x, mbr_error *err)
+                             mbr_arena *a, node_index *x, mbr_error *err)
 {
     bool sorted = true;
     x->keys = mbr_arena_alloc(a, nodes * sizeof *x->keys);
@@ -218,7 +218,7 @@ static mbr_status find_votes(mbr_tree_attrs *t, const uint32_t *trees, mbr_error
 
 /* --- versions 1 and 3 --- */
 
-static mbr_status read_nodes(const mbr_ir_node *n, mbr_tree_attrs *t, index *x, uint32_t **trees, mbr_error *err)
+static mbr_status read_nodes(const mbr_ir_node *n, mbr_tree_attrs *t, node_index *x, uint32_t **trees, mbr_error *err)
 {
     mbr_tree_source *s = &t->source;
     size_t n_trees, n_ids, n_features, n_modes, n_true, n_false, n_missing;
@@ -308,7 +308,7 @@ static mbr_status read_nodes(const mbr_ir_node *n, mbr_tree_attrs *t, index *x, 
     return MBR_OK;
 }
 
-static mbr_status read_votes(const mbr_ir_node *n, const char *prefix, mbr_tree_attrs *t, index *x, mbr_error *err)
+static mbr_status read_votes(const mbr_ir_node *n, const char *prefix, mbr_tree_attrs *t, node_index *x, mbr_error *err)
 {
     char lead[16];
     vote v;
@@ -362,7 +362,7 @@ static mbr_status read_aggregate(const mbr_ir_node *n, mbr_tree_source *s, mbr_e
 mbr_status mbr_tree_attrs_read(const mbr_ir_node *n, const char *prefix, size_t targets, mbr_memory *memory,
                                mbr_tree_attrs *t, mbr_error *err)
 {
-    index x;
+    node_index x;
     uint32_t *trees = NULL;
     *t = (mbr_tree_attrs){ .source = { .targets = targets } };
     mbr_arena_init(&t->arena, memory, 0);
