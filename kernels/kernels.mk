@@ -28,6 +28,9 @@ MBR_KERNELS_BASE = \
     kernels/gemm_micro.h \
     kernels/index.h \
     kernels/linear_any.h \
+    kernels/nbits.c \
+    kernels/nbits.def \
+    kernels/nbits.h \
     kernels/nms.h \
     kernels/nn_select.c \
     kernels/norm.def \
@@ -38,6 +41,11 @@ MBR_KERNELS_BASE = \
     kernels/pad.h \
     kernels/pool.def \
     kernels/pool.h \
+    kernels/post_transform.h \
+    kernels/qconv.def \
+    kernels/qgemm.c \
+    kernels/qgemm.def \
+    kernels/qgemm.h \
     kernels/quantize.h \
     kernels/real.h \
     kernels/reduce.def \
@@ -57,6 +65,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/gemm_vec.c \
     kernels/ref/index_ref.c \
     kernels/ref/linear_any.c \
+    kernels/ref/nbits_ref.c \
     kernels/ref/nms.c \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
@@ -64,6 +73,11 @@ MBR_KERNELS_BASE = \
     kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
+    kernels/ref/post_transform_ref.c \
+    kernels/ref/qconv_ref.c \
+    kernels/ref/qgemm_ref.c \
+    kernels/ref/qout_ref.h \
+    kernels/ref/quantize_ref.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \
