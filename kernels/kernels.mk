@@ -14,6 +14,7 @@ MBR_KERNELS_BASE = \
     kernels/conv.def \
     kernels/conv.h \
     kernels/conv_body.h \
+    kernels/conv_depthwise_body.h \
     kernels/convert.def \
     kernels/convert.h \
     kernels/copy.def \

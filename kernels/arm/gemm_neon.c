@@ -4,6 +4,7 @@
 
 #define GEMM_NAME gemm_f32_neon_6x16
 #define CONV_NAME conv_f32_neon_gemm
+#define DEPTHWISE_NAME conv_f32_neon_depthwise
 #define GEMM_TIER MBR_TIER_NEON
 #define GEMM_MR 6
 #define GEMM_NV 4
@@ -11,3 +12,4 @@
 #define GEMM_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"
+#include "kernels/conv_depthwise_body.h"
