@@ -21,6 +21,8 @@ MBR_KERNELS_BASE = \
     kernels/cpu.c \
     kernels/cpu.def \
     kernels/cpu.h \
+    kernels/det.h \
+    kernels/einsum.h \
     kernels/elementwise.h \
     kernels/gemm.c \
     kernels/gemm.def \
@@ -38,6 +40,7 @@ MBR_KERNELS_BASE = \
     kernels/norm.h \
     kernels/norm_any.h \
     kernels/norm_body.h \
+    kernels/optimizer.h \
     kernels/order.h \
     kernels/pad.h \
     kernels/pool.def \
@@ -48,6 +51,7 @@ MBR_KERNELS_BASE = \
     kernels/qgemm.def \
     kernels/qgemm.h \
     kernels/quantize.h \
+    kernels/random.h \
     kernels/real.h \
     kernels/reduce.def \
     kernels/reduce.h \
@@ -59,6 +63,8 @@ MBR_KERNELS_BASE = \
     kernels/ref/chain_vec.c \
     kernels/ref/conv_ref.c \
     kernels/ref/convert_ref.c \
+    kernels/ref/det_ref.c \
+    kernels/ref/einsum_ref.c \
     kernels/ref/element.c \
     kernels/ref/element.h \
     kernels/ref/elementwise_ref.c \
@@ -71,6 +77,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
     kernels/ref/norm_vec.c \
+    kernels/ref/optimizer_ref.c \
     kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \

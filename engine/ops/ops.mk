@@ -2,6 +2,7 @@
 MBR_ENGINE_OPS = \
     engine/ops/activation.c \
     engine/ops/activation.h \
+    engine/ops/adagrad.c \
     engine/ops/arg_max.c \
     engine/ops/batch_normalization.c \
     engine/ops/binary.c \
@@ -15,7 +16,9 @@ MBR_ENGINE_OPS = \
     engine/ops/conv.c \
     engine/ops/cum_sum.c \
     engine/ops/depth_to_space.c \
+    engine/ops/det.c \
     engine/ops/dynamic_quantize_linear.c \
+    engine/ops/einsum.c \
     engine/ops/expand.c \
     engine/ops/gather.c \
     engine/ops/gather_elements.c \
@@ -36,11 +39,13 @@ MBR_ENGINE_OPS = \
     engine/ops/op.h \
     engine/ops/op_util.c \
     engine/ops/op_util.h \
+    engine/ops/optional.c \
     engine/ops/pad_op.c \
     engine/ops/pointwise.c \
     engine/ops/pointwise.h \
     engine/ops/pools.c \
     engine/ops/quantize_linear.c \
+    engine/ops/random.c \
     engine/ops/range.c \
     engine/ops/reduce_op.c \
     engine/ops/registry.c \
@@ -48,6 +53,8 @@ MBR_ENGINE_OPS = \
     engine/ops/resize.c \
     engine/ops/reverse_sequence.c \
     engine/ops/scan.c \
+    engine/ops/sequence.c \
+    engine/ops/sequence_map.c \
     engine/ops/shape.c \
     engine/ops/simple_norms.c \
     engine/ops/slice.c \
