@@ -472,10 +472,10 @@ static mbr_status lay_out(mbr_frame *f, mbr_error *err)
             pv->place == MBR_PLACE_BOUND)
             continue;
         MBR_TRY(set_dims(f, v, &bytes, err));
-        if (pv->place == MBR_PLACE_CONTENT) {
+        if (pv->place == MBR_PLACE_CONTENT || pv->place == MBR_PLACE_OWN)
             MBR_TRY(mbr_value_resize(&f->values[v], f->values[v].dtype, f->values[v].rank, f->values[v].dims, err));
+        if (pv->place == MBR_PLACE_CONTENT)
             write_content(f, v);
-        }
     }
     MBR_TRY(lay_out_slab(f, err));
     for (uint32_t v = 0; v < p->n_values; v++)

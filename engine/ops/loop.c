@@ -254,8 +254,9 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     return unload(s, trips, err);
 }
 
+/* Trip count and condition may both be absent: infer checks that their places are there. */
 #define ROW(version)                                                                                                   \
-    { .domain = "", .name = "Loop", .since = version, .min_in = 2, .max_in = MBR_OP_MANY, .min_out = 1,                \
+    { .domain = "", .name = "Loop", .since = version, .min_in = 0, .max_in = MBR_OP_MANY, .min_out = 1,                \
       .max_out = MBR_OP_MANY, .flags = MBR_CONTROL_FLAGS, .infer = infer, .init = init, .run = run, .fini = fini,      \
       .state_size = sizeof(state) }
 

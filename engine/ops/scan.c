@@ -392,8 +392,9 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     return t->opened ? MBR_OK : nothing_scanned(s, entries, err);
 }
 
+/* No input need be there for the table: the lengths of version 8 are optional, and infer checks the rest. */
 #define ROW(version)                                                                                                   \
-    { .domain = "", .name = "Scan", .since = version, .min_in = 1, .max_in = MBR_OP_MANY, .min_out = 1,                \
+    { .domain = "", .name = "Scan", .since = version, .min_in = 0, .max_in = MBR_OP_MANY, .min_out = 1,                \
       .max_out = MBR_OP_MANY, .flags = MBR_CONTROL_FLAGS, .infer = infer, .init = init, .run = run, .fini = fini,      \
       .state_size = sizeof(state) }
 
