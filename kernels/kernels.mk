@@ -14,15 +14,14 @@ MBR_KERNELS_BASE = \
     kernels/conv.def \
     kernels/conv.h \
     kernels/conv_body.h \
-    kernels/conv_depthwise_body.h \
     kernels/convert.def \
     kernels/convert.h \
+    kernels/convert_body.h \
     kernels/copy.def \
+    kernels/copy_body.h \
     kernels/cpu.c \
     kernels/cpu.def \
     kernels/cpu.h \
-    kernels/det.h \
-    kernels/einsum.h \
     kernels/elementwise.h \
     kernels/gemm.c \
     kernels/gemm.def \
@@ -31,27 +30,17 @@ MBR_KERNELS_BASE = \
     kernels/gemm_micro.h \
     kernels/index.h \
     kernels/linear_any.h \
-    kernels/nbits.c \
-    kernels/nbits.def \
-    kernels/nbits.h \
     kernels/nms.h \
     kernels/nn_select.c \
     kernels/norm.def \
     kernels/norm.h \
     kernels/norm_any.h \
     kernels/norm_body.h \
-    kernels/optimizer.h \
-    kernels/order.h \
     kernels/pad.h \
     kernels/pool.def \
     kernels/pool.h \
-    kernels/post_transform.h \
-    kernels/qconv.def \
-    kernels/qgemm.c \
-    kernels/qgemm.def \
-    kernels/qgemm.h \
+    kernels/pool_body.h \
     kernels/quantize.h \
-    kernels/random.h \
     kernels/real.h \
     kernels/reduce.def \
     kernels/reduce.h \
@@ -63,8 +52,8 @@ MBR_KERNELS_BASE = \
     kernels/ref/chain_vec.c \
     kernels/ref/conv_ref.c \
     kernels/ref/convert_ref.c \
-    kernels/ref/det_ref.c \
-    kernels/ref/einsum_ref.c \
+    kernels/ref/convert_vec.c \
+    kernels/ref/copy_vec.c \
     kernels/ref/element.c \
     kernels/ref/element.h \
     kernels/ref/elementwise_ref.c \
@@ -72,25 +61,19 @@ MBR_KERNELS_BASE = \
     kernels/ref/gemm_vec.c \
     kernels/ref/index_ref.c \
     kernels/ref/linear_any.c \
-    kernels/ref/nbits_ref.c \
     kernels/ref/nms.c \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
     kernels/ref/norm_vec.c \
-    kernels/ref/optimizer_ref.c \
-    kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
-    kernels/ref/post_transform_ref.c \
-    kernels/ref/qconv_ref.c \
-    kernels/ref/qgemm_ref.c \
-    kernels/ref/qout_ref.h \
-    kernels/ref/quantize_ref.c \
+    kernels/ref/pool_vec.c \
+    kernels/ref/quantize.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \
+    kernels/ref/resize_vec.c \
     kernels/ref/scalar.h \
-    kernels/ref/scan_ref.c \
     kernels/ref/softmax_f64.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/softmax_vec.c \
@@ -99,9 +82,9 @@ MBR_KERNELS_BASE = \
     kernels/ref/tree_walk.h \
     kernels/resize.def \
     kernels/resize.h \
+    kernels/resize_body.h \
     kernels/resize_plan.c \
     kernels/rnn.h \
-    kernels/scan.h \
     kernels/simd/act.h \
     kernels/simd/math.h \
     kernels/simd/math_nn.h \
@@ -121,25 +104,37 @@ MBR_KERNELS_BASE = \
 MBR_KERNELS_AVX2 = \
     kernels/x86/arg_avx2.c \
     kernels/x86/chain_avx2.c \
+    kernels/x86/convert_avx2.c \
+    kernels/x86/copy_avx2.c \
     kernels/x86/gemm_avx2.c \
     kernels/x86/norm_avx2.c \
+    kernels/x86/pool_avx2.c \
     kernels/x86/reduce_avx2.c \
+    kernels/x86/resize_avx2.c \
     kernels/x86/softmax_avx2.c
 MBR_KERNELS_AVX512 = \
     kernels/x86/arg_avx512.c \
     kernels/x86/chain_avx512.c \
+    kernels/x86/convert_avx512.c \
+    kernels/x86/copy_avx512.c \
     kernels/x86/gemm_avx512.c \
     kernels/x86/norm_avx512.c \
+    kernels/x86/pool_avx512.c \
     kernels/x86/reduce_avx512.c \
+    kernels/x86/resize_avx512.c \
     kernels/x86/softmax_avx512.c
 MBR_KERNELS_AVX512VNNI =
 MBR_KERNELS_AVX512BF16 =
 MBR_KERNELS_NEON = \
     kernels/arm/arg_neon.c \
     kernels/arm/chain_neon.c \
+    kernels/arm/convert_neon.c \
+    kernels/arm/copy_neon.c \
     kernels/arm/gemm_neon.c \
     kernels/arm/norm_neon.c \
+    kernels/arm/pool_neon.c \
     kernels/arm/reduce_neon.c \
+    kernels/arm/resize_neon.c \
     kernels/arm/softmax_neon.c
 MBR_KERNELS_DOTPROD =
 MBR_KERNELS_I8MM =
@@ -151,8 +146,12 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_arg.c \
     tests/kernels/check_chain.c \
     tests/kernels/check_conv.c \
+    tests/kernels/check_convert.c \
+    tests/kernels/check_copy.c \
     tests/kernels/check_gemm.c \
     tests/kernels/check_norm.c \
+    tests/kernels/check_pool.c \
     tests/kernels/check_reduce.c \
+    tests/kernels/check_resize.c \
     tests/kernels/check_softmax.c \
     tests/kernels/families.def
