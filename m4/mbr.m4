@@ -38,7 +38,7 @@ AC_DEFUN([MBR_CHECK_VERSION_SCRIPT], [
 ])
 
 dnl MBR_TIER(NAME, FLAGS, INCLUDE, BODY): one CPU tier. When a file that uses it compiles with FLAGS, sets the
-dnl conditional TIER_NAME and the flags MBR_NAME_CFLAGS; MBR_TIER_CPPFLAGS tells kernels/cpu.h what is built.
+dnl conditional TIER_NAME, the flags MBR_NAME_CFLAGS and the macro MBR_HAVE_NAME in config.h.
 AC_DEFUN([MBR_TIER], [
     AC_CACHE_CHECK([for the CPU tier $1], [mbr_cv_tier_$1], [
         mbr_save_CFLAGS=$CFLAGS
@@ -50,16 +50,14 @@ AC_DEFUN([MBR_TIER], [
     AC_SUBST([MBR_$1_CFLAGS])
     AS_IF([test "x$mbr_cv_tier_$1" = xyes], [
         mbr_tiers="$mbr_tiers m4_tolower($1)"
-        MBR_TIER_CPPFLAGS="$MBR_TIER_CPPFLAGS -DMBR_WITH_$1=1"
-    ], [MBR_TIER_CPPFLAGS="$MBR_TIER_CPPFLAGS -DMBR_WITH_$1=0"])
+        AC_DEFINE([MBR_HAVE_$1], [1], [Define when the CPU tier $1 is built.])
+    ])
     AM_CONDITIONAL([TIER_$1], [test "x$mbr_cv_tier_$1" = xyes])
 ])
 
 dnl MBR_CHECK_TIERS: all of them. A tier of another architecture fails its test and is left out.
 AC_DEFUN([MBR_CHECK_TIERS], [
     mbr_tiers=
-    MBR_TIER_CPPFLAGS=
-    AC_SUBST([MBR_TIER_CPPFLAGS])
     m4_define([mbr_avx2], [-mavx2 -mfma -mf16c -mbmi -mbmi2])
     m4_define([mbr_avx512], [mbr_avx2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd])
     MBR_TIER([AVX2], [mbr_avx2], [[#include <immintrin.h>]],
