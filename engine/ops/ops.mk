@@ -41,6 +41,8 @@ MBR_ENGINE_OPS = \
     engine/ops/op_util.h \
     engine/ops/optional.c \
     engine/ops/pad_op.c \
+    engine/ops/pattern.c \
+    engine/ops/pattern.h \
     engine/ops/pointwise.c \
     engine/ops/pointwise.h \
     engine/ops/pools.c \
@@ -60,6 +62,8 @@ MBR_ENGINE_OPS = \
     engine/ops/slice.c \
     engine/ops/softmax_op.c \
     engine/ops/split.c \
+    engine/ops/string_ops.c \
+    engine/ops/tf_idf_vectorizer.c \
     engine/ops/top_k.c \
     engine/ops/transpose_op.c \
     engine/ops/tree_ensemble.c \
