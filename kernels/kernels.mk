@@ -22,8 +22,6 @@ MBR_KERNELS_BASE = \
     kernels/cpu.c \
     kernels/cpu.def \
     kernels/cpu.h \
-    kernels/det.h \
-    kernels/einsum.h \
     kernels/elementwise.h \
     kernels/gemm.c \
     kernels/gemm.def \
@@ -38,14 +36,11 @@ MBR_KERNELS_BASE = \
     kernels/norm.h \
     kernels/norm_any.h \
     kernels/norm_body.h \
-    kernels/optimizer.h \
-    kernels/order.h \
     kernels/pad.h \
     kernels/pool.def \
     kernels/pool.h \
     kernels/pool_body.h \
     kernels/quantize.h \
-    kernels/random.h \
     kernels/real.h \
     kernels/reduce.def \
     kernels/reduce.h \
@@ -59,8 +54,6 @@ MBR_KERNELS_BASE = \
     kernels/ref/convert_ref.c \
     kernels/ref/convert_vec.c \
     kernels/ref/copy_vec.c \
-    kernels/ref/det_ref.c \
-    kernels/ref/einsum_ref.c \
     kernels/ref/element.c \
     kernels/ref/element.h \
     kernels/ref/elementwise_ref.c \
@@ -72,8 +65,6 @@ MBR_KERNELS_BASE = \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
     kernels/ref/norm_vec.c \
-    kernels/ref/optimizer_ref.c \
-    kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
     kernels/ref/pool_vec.c \
@@ -82,8 +73,9 @@ MBR_KERNELS_BASE = \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \
     kernels/ref/resize_vec.c \
+    kernels/ref/rnn_ref.c \
+    kernels/ref/rnn_vec.c \
     kernels/ref/scalar.h \
-    kernels/ref/scan_ref.c \
     kernels/ref/softmax_f64.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/softmax_vec.c \
@@ -94,8 +86,9 @@ MBR_KERNELS_BASE = \
     kernels/resize.h \
     kernels/resize_body.h \
     kernels/resize_plan.c \
+    kernels/rnn.def \
     kernels/rnn.h \
-    kernels/scan.h \
+    kernels/rnn_body.h \
     kernels/simd/act.h \
     kernels/simd/math.h \
     kernels/simd/math_nn.h \
@@ -122,6 +115,7 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/pool_avx2.c \
     kernels/x86/reduce_avx2.c \
     kernels/x86/resize_avx2.c \
+    kernels/x86/rnn_avx2.c \
     kernels/x86/softmax_avx2.c
 MBR_KERNELS_AVX512 = \
     kernels/x86/arg_avx512.c \
@@ -133,6 +127,7 @@ MBR_KERNELS_AVX512 = \
     kernels/x86/pool_avx512.c \
     kernels/x86/reduce_avx512.c \
     kernels/x86/resize_avx512.c \
+    kernels/x86/rnn_avx512.c \
     kernels/x86/softmax_avx512.c
 MBR_KERNELS_AVX512VNNI =
 MBR_KERNELS_AVX512BF16 =
@@ -146,6 +141,7 @@ MBR_KERNELS_NEON = \
     kernels/arm/pool_neon.c \
     kernels/arm/reduce_neon.c \
     kernels/arm/resize_neon.c \
+    kernels/arm/rnn_neon.c \
     kernels/arm/softmax_neon.c
 MBR_KERNELS_DOTPROD =
 MBR_KERNELS_I8MM =
@@ -164,5 +160,6 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_pool.c \
     tests/kernels/check_reduce.c \
     tests/kernels/check_resize.c \
+    tests/kernels/check_rnn.c \
     tests/kernels/check_softmax.c \
     tests/kernels/families.def

@@ -6,6 +6,7 @@
 #include "kernels/pool.h"
 #include "kernels/reduce.h"
 #include "kernels/resize.h"
+#include "kernels/rnn.h"
 #include "kernels/softmax.h"
 #include "kernels/transpose.h"
 
@@ -38,6 +39,12 @@
     mbr_norm_fn mbr_##name;                                                                                            \
     mbr_group_norm_fn mbr_##group;
 #include "kernels/norm.def"
+#undef KERNEL
+#define KERNEL(name, gru, rnn, tier)                                                                                   \
+    mbr_lstm_fn mbr_##name;                                                                                            \
+    mbr_gru_fn mbr_##gru;                                                                                              \
+    mbr_rnn_fn mbr_##rnn;
+#include "kernels/rnn.def"
 #undef KERNEL
 
 /* Inside a select function: the last row whose tier is in the set wins. */
@@ -110,6 +117,17 @@ mbr_norm_kernels mbr_norm_select(unsigned tiers)
     if (tiers & MBR_TIER_BIT(MBR_TIER_##tier))                                                                         \
         best = (mbr_norm_kernels){mbr_##name, mbr_##group};
 #include "kernels/norm.def"
+#undef KERNEL
+    return best;
+}
+
+mbr_rnn_kernels mbr_rnn_select(unsigned tiers)
+{
+    mbr_rnn_kernels best = {mbr_lstm_ref, mbr_gru_ref, mbr_rnn_ref};
+#define KERNEL(name, gru, rnn, tier)                                                                                   \
+    if (tiers & MBR_TIER_BIT(MBR_TIER_##tier))                                                                         \
+        best = (mbr_rnn_kernels){mbr_##name, mbr_##gru, mbr_##rnn};
+#include "kernels/rnn.def"
 #undef KERNEL
     return best;
 }

@@ -56,7 +56,7 @@ typedef void mbr_lstm_fn(const mbr_lstm_args *args, size_t first, size_t last);
  *     linear_before_reset: n = g(x[h] + rr r[h])        (r holds R h' + Rb, all three)
  *     else:                n = g(x[h] + r[h])           (r[h] holds Rh (rr h') + Rbh: see phase)
  *     h = (1 - z) n + z h'
- * x holds W x + Wb. Without linear_before_reset the step has two phases: the first writes rr * h' to reset, the caller
+ * x holds W x + Wb. Without linear_before_reset the step has two phases: the first writes rr * h' to reset, the caller then
  * multiplies it by Rh into r[h], the second finishes. h may be h_prev.
  */
 typedef struct mbr_gru_args {

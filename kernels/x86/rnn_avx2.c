@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kernels/simd/vec_avx2.h"
+
+#define MBR_LSTM_NAME mbr_lstm_avx2
+#define MBR_GRU_NAME mbr_gru_avx2
+#define MBR_RNN_NAME mbr_rnn_avx2
+#include "kernels/rnn_body.h"
