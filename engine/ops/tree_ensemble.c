@@ -227,6 +227,13 @@ static bool has_vote(const forest *f, const void *voted, size_t row, size_t k)
            (f->votes[k] == MBR_TREE_VOTES_SOMETIMES && score_at(f, voted, row * f->targets + k) != 0);
 }
 
+/* ONNX Runtime leaves a single score as it is, but for PROBIT. */
+static void transform(const forest *f, float *z)
+{
+    if (f->targets > 1 || f->post == MBR_POST_PROBIT)
+        mbr_post_transform_ref(f->post, z, f->targets);
+}
+
 /* More than two classes, or one: the best that got a vote. */
 static size_t classify_many(const forest *f, const void *scores, const void *voted, size_t row, float *z)
 {
@@ -241,9 +248,9 @@ static size_t classify_many(const forest *f, const void *scores, const void *vot
             best = k;
             most = v;
         }
-        z[k] = (float)v;
+        z[k] = has ? (float)v : 0.0f;
     }
-    mbr_post_transform_ref(f->post, z, f->targets);
+    transform(f, z);
     return best == SIZE_MAX ? 0 : best;
 }
 
@@ -269,21 +276,19 @@ static size_t classify_two(const forest *f, const void *scores, const void *vote
     double decides = has_b ? b : has_a ? a : 0;
     bool second = decides > (f->one_set && f->positive ? 0.5 : 0);
     if (two) {
-        z[0] = (float)a;
-        z[1] = (float)b;
+        z[0] = has_a ? (float)a : 0.0f;
+        z[1] = has_b ? (float)b : 0.0f;
         mbr_post_transform_ref(f->post, z, 2);
         return second;
     }
     z[1] = (float)a;
     if (f->post == MBR_POST_PROBIT)
         z[0] = z[1] = mbr_probit((float)a);
-    else if (f->one_set && f->positive)
-        z[0] = 1.0f - (float)a;
     else if (f->post == MBR_POST_LOGISTIC) {
         z[0] = mbr_logistic(-(float)a);
         z[1] = mbr_logistic((float)a);
     } else {
-        z[0] = -(float)a;
+        z[0] = f->one_set && f->positive ? 1.0f - (float)a : -(float)a;
     }
     return second;
 }
@@ -298,7 +303,7 @@ static void put_targets(const forest *f, const void *scores, size_t row, float *
     }
     for (size_t k = 0; k < n; k++)
         z[k] = (float)score_at(f, scores, row * n + k);
-    mbr_post_transform_ref(f->post, z, n);
+    transform(f, z);
     for (size_t k = 0; k < n; k++)
         if (y->dtype == MBR_DTYPE_F64)
             ((double *)y->data)[at * n + k] = z[k];

@@ -15,7 +15,7 @@ float mbr_probit(float x)
     float sign = y < 0 ? -1.0f : 1.0f;
     float l = logf((1.0f - y) * (1.0f + y));
     float v = 2.0f / (3.14159f * 0.147f) + 0.5f * l;
-    float root = sqrtf(-v + sqrtf(v * v - l / 0.147f));
+    float root = sqrtf(-v + sqrtf(v * v - 1.0f / 0.147f * l));
     return 1.41421356f * sign * root;
 }
 
