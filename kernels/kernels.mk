@@ -22,6 +22,8 @@ MBR_KERNELS_BASE = \
     kernels/cpu.c \
     kernels/cpu.def \
     kernels/cpu.h \
+    kernels/det.h \
+    kernels/einsum.h \
     kernels/elementwise.h \
     kernels/gemm.c \
     kernels/gemm.def \
@@ -36,11 +38,14 @@ MBR_KERNELS_BASE = \
     kernels/norm.h \
     kernels/norm_any.h \
     kernels/norm_body.h \
+    kernels/optimizer.h \
+    kernels/order.h \
     kernels/pad.h \
     kernels/pool.def \
     kernels/pool.h \
     kernels/pool_body.h \
     kernels/quantize.h \
+    kernels/random.h \
     kernels/real.h \
     kernels/reduce.def \
     kernels/reduce.h \
@@ -54,6 +59,8 @@ MBR_KERNELS_BASE = \
     kernels/ref/convert_ref.c \
     kernels/ref/convert_vec.c \
     kernels/ref/copy_vec.c \
+    kernels/ref/det_ref.c \
+    kernels/ref/einsum_ref.c \
     kernels/ref/element.c \
     kernels/ref/element.h \
     kernels/ref/elementwise_ref.c \
@@ -65,10 +72,11 @@ MBR_KERNELS_BASE = \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
     kernels/ref/norm_vec.c \
+    kernels/ref/optimizer_ref.c \
+    kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
     kernels/ref/pool_vec.c \
-    kernels/ref/quantize.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \
@@ -76,6 +84,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/rnn_ref.c \
     kernels/ref/rnn_vec.c \
     kernels/ref/scalar.h \
+    kernels/ref/scan_ref.c \
     kernels/ref/softmax_f64.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/softmax_vec.c \
@@ -89,6 +98,7 @@ MBR_KERNELS_BASE = \
     kernels/rnn.def \
     kernels/rnn.h \
     kernels/rnn_body.h \
+    kernels/scan.h \
     kernels/simd/act.h \
     kernels/simd/math.h \
     kernels/simd/math_nn.h \
