@@ -5,6 +5,7 @@ MBR_KERNELS_BASE = \
     kernels/arg.def \
     kernels/arg_body.h \
     kernels/attention.h \
+    kernels/attention_any.h \
     kernels/chain.def \
     kernels/chain.h \
     kernels/chain_body.h \
@@ -14,6 +15,7 @@ MBR_KERNELS_BASE = \
     kernels/conv.def \
     kernels/conv.h \
     kernels/conv_body.h \
+    kernels/conv_depthwise_body.h \
     kernels/convert.def \
     kernels/convert.h \
     kernels/convert_body.h \
@@ -32,6 +34,9 @@ MBR_KERNELS_BASE = \
     kernels/gemm_micro.h \
     kernels/index.h \
     kernels/linear_any.h \
+    kernels/nbits.c \
+    kernels/nbits.def \
+    kernels/nbits.h \
     kernels/nms.h \
     kernels/nn_select.c \
     kernels/norm.def \
@@ -44,6 +49,11 @@ MBR_KERNELS_BASE = \
     kernels/pool.def \
     kernels/pool.h \
     kernels/pool_body.h \
+    kernels/post_transform.h \
+    kernels/qconv.def \
+    kernels/qgemm.c \
+    kernels/qgemm.def \
+    kernels/qgemm.h \
     kernels/quantize.h \
     kernels/random.h \
     kernels/real.h \
@@ -53,6 +63,7 @@ MBR_KERNELS_BASE = \
     kernels/reduce_plan.c \
     kernels/ref/act_ref.h \
     kernels/ref/arg_vec.c \
+    kernels/ref/attention_any.c \
     kernels/ref/chain_ref.c \
     kernels/ref/chain_vec.c \
     kernels/ref/conv_ref.c \
@@ -68,6 +79,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/gemm_vec.c \
     kernels/ref/index_ref.c \
     kernels/ref/linear_any.c \
+    kernels/ref/nbits_ref.c \
     kernels/ref/nms.c \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
@@ -77,12 +89,18 @@ MBR_KERNELS_BASE = \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
     kernels/ref/pool_vec.c \
+    kernels/ref/post_transform_ref.c \
+    kernels/ref/qconv_ref.c \
+    kernels/ref/qgemm_ref.c \
+    kernels/ref/qout_ref.h \
+    kernels/ref/quantize_ref.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \
     kernels/ref/resize_vec.c \
     kernels/ref/rnn_ref.c \
     kernels/ref/rnn_vec.c \
+    kernels/ref/sample.c \
     kernels/ref/scalar.h \
     kernels/ref/scan_ref.c \
     kernels/ref/softmax_f64.c \
@@ -98,6 +116,7 @@ MBR_KERNELS_BASE = \
     kernels/rnn.def \
     kernels/rnn.h \
     kernels/rnn_body.h \
+    kernels/sample.h \
     kernels/scan.h \
     kernels/simd/act.h \
     kernels/simd/math.h \

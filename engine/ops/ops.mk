@@ -3,11 +3,13 @@ MBR_ENGINE_OPS = \
     engine/ops/activation.c \
     engine/ops/activation.h \
     engine/ops/adagrad.c \
+    engine/ops/affine_grid.c \
     engine/ops/arg_max.c \
     engine/ops/batch_normalization.c \
     engine/ops/binary.c \
     engine/ops/cast.c \
     engine/ops/clip.c \
+    engine/ops/col2im.c \
     engine/ops/concat.c \
     engine/ops/constant.c \
     engine/ops/constant_of_shape.c \
@@ -15,6 +17,7 @@ MBR_ENGINE_OPS = \
     engine/ops/control.h \
     engine/ops/conv.c \
     engine/ops/cum_sum.c \
+    engine/ops/deform_conv.c \
     engine/ops/depth_to_space.c \
     engine/ops/det.c \
     engine/ops/dynamic_quantize_linear.c \
@@ -24,6 +27,7 @@ MBR_ENGINE_OPS = \
     engine/ops/gather_elements.c \
     engine/ops/gather_nd.c \
     engine/ops/global_pools.c \
+    engine/ops/grid_sample.c \
     engine/ops/group_normalization.c \
     engine/ops/identity.c \
     engine/ops/if.c \
@@ -31,6 +35,7 @@ MBR_ENGINE_OPS = \
     engine/ops/list.h \
     engine/ops/loop.c \
     engine/ops/matmul.c \
+    engine/ops/max_unpool.c \
     engine/ops/ml.c \
     engine/ops/ml.h \
     engine/ops/non_max_suppression.c \
@@ -54,6 +59,7 @@ MBR_ENGINE_OPS = \
     engine/ops/reshape.c \
     engine/ops/resize.c \
     engine/ops/reverse_sequence.c \
+    engine/ops/roi_align.c \
     engine/ops/scan.c \
     engine/ops/sequence.c \
     engine/ops/sequence_map.c \
