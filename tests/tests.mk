@@ -5,13 +5,25 @@ LDADD = libmbr_all.la $(CHECK_LIBS)
 
 # Need the Check library.
 MBR_UNIT_TESTS = \
-    tests/test_base
+    tests/test_base \
+    tests/test_filemap \
+    tests/test_onnx_import \
+    tests/test_onnx_prescan \
+    tests/test_onnx_value
+tests_test_onnx_import_SOURCES = tests/test_onnx_import.c tests/onnx_writer.h
+tests_test_onnx_prescan_SOURCES = tests/test_onnx_prescan.c tests/onnx_writer.h
+tests_test_onnx_value_SOURCES = tests/test_onnx_value.c tests/onnx_writer.h
 
 # Need nothing but the library.
 MBR_PLAIN_TESTS = \
+    tests/fuzz/check-fuzz-onnx \
     tests/kernels/check-kernels
 tests_kernels_check_kernels_SOURCES = tests/kernels/check_main.c $(MBR_CHECK_KERNELS)
 tests_kernels_check_kernels_LDADD = libmbr_all.la
+# Replays the seed corpus and mutations of it; with a fuzzer, link fuzz_onnx.c alone.
+tests_fuzz_check_fuzz_onnx_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_onnx.c tests/fuzz/fuzz.h
+tests_fuzz_check_fuzz_onnx_LDADD = libmbr_all.la
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
 
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS =

@@ -208,7 +208,7 @@ static mbr_status nodes(mbr_onnx_importer *m, Mbr__Onnx__NodeProto *const *list,
         const Mbr__Onnx__NodeProto *p = list[order ? order[i] : i];
         mbr_status st = node(m, p, scope, level, err);
         if (st != MBR_OK)
-            return mbr_onnx_fail_at_node(m, p, st, err);
+            return mbr_onnx_fail_at_node(m, p, scope->call != NULL, st, err);
     }
     m->nesting--;
     return MBR_OK;

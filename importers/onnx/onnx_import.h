@@ -18,7 +18,7 @@ mbr_status mbr_onnx_import(mbr_import_source *source, mbr_ir_module **out, mbr_e
 #define MBR_ONNX_NESTING 100
 
 /* Nodes once functions are inlined: a few nested functions can ask for any number. */
-#define MBR_ONNX_MAX_NODES ((size_t)1 << 22)
+#define MBR_ONNX_MAX_NODES ((size_t)1 << 20)
 
 typedef struct mbr_onnx_importer {
     mbr_ir_module *module;

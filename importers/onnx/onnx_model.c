@@ -67,8 +67,8 @@ static mbr_status note_functions(mbr_onnx_importer *m, mbr_error *err)
 
 /* --- messages --- */
 
-mbr_status mbr_onnx_fail_at_node(const mbr_onnx_importer *m, const Mbr__Onnx__NodeProto *p, mbr_status status,
-                                 mbr_error *err)
+mbr_status mbr_onnx_fail_at_node(const mbr_onnx_importer *m, const Mbr__Onnx__NodeProto *p, bool in_function,
+                                 mbr_status status, mbr_error *err)
 {
     const char *name = mbr_onnx_text(p->name);
     if (!err)
@@ -80,6 +80,8 @@ mbr_status mbr_onnx_fail_at_node(const mbr_onnx_importer *m, const Mbr__Onnx__No
         if (strncmp(err->text, "node '", 6) == 0 || strncmp(err->text, "node that", 9) == 0)
             return status;
     }
+    if (in_function && strncmp(err->text, "node ", 5) == 0) /* of a chain of calls, the first and the last will do */
+        return status;
     if (name[0])
         return mbr_fail_at(err, status, "node '%s' (%s): ", name, mbr_onnx_text(p->op_type));
     return mbr_fail_at(err, status, "node that makes '%s' (%s): ", p->n_output ? p->output[0] : "",

@@ -13,7 +13,7 @@ mbr_status mbr_onnx_find_function(mbr_onnx_importer *m, const char *domain, cons
                                   const Mbr__Onnx__FunctionProto **out, mbr_error *err);
 
 /* Puts "node 'NAME' (OP): " before a message that does not name this node already. */
-mbr_status mbr_onnx_fail_at_node(const mbr_onnx_importer *m, const Mbr__Onnx__NodeProto *p, mbr_status status,
-                                 mbr_error *err);
+mbr_status mbr_onnx_fail_at_node(const mbr_onnx_importer *m, const Mbr__Onnx__NodeProto *p, bool in_function,
+                                 mbr_status status, mbr_error *err);
 
 #endif
