@@ -212,6 +212,16 @@ START_TEST(messages_say_what_is_wrong)
     ck_assert_int_eq(mbr_onnx_value_parse(&memory, MBR_KIND_MAP, map.data, map.size, &back, &err), MBR_ERR_INPUT);
     ck_assert(strstr(err.text, "2 keys and 1 values"));
     wire_free(&map);
+    wire list = { 0 };
+    for (int dtype = MBR_DTYPE_U8; dtype <= MBR_DTYPE_I8; dtype++) {
+        t = wire_tensor("", dtype, none);
+        wire_bytes(&t, 9, "a", 1);
+        wire_message(&list, 3, &t);
+    }
+    ck_assert_int_eq(mbr_onnx_value_parse(&memory, MBR_KIND_SEQUENCE, list.data, list.size, &back, &err),
+                     MBR_ERR_INPUT);
+    ck_assert(strstr(err.text, "item 1") && strstr(err.text, "i8") && strstr(err.text, "u8"));
+    wire_free(&list);
     ck_assert_int_eq(mbr_onnx_value_parse(&memory, (mbr_kind)9, "", 0, &back, &err), MBR_ERR_ARGUMENT);
 }
 END_TEST

@@ -19,16 +19,16 @@ static mbr_status optional(const mbr_onnx_reader *r, const Mbr__Onnx__OptionalPr
 /* Puts an item into a container; drops the caller's reference. The first tensor decides the container's dtype. */
 static mbr_status push(mbr_value *container, mbr_value *item, mbr_error *err)
 {
+    mbr_status st = MBR_OK;
     if (item->kind == MBR_KIND_TENSOR) {
         if (container->dtype == MBR_DTYPE_UNDEFINED)
             container->dtype = item->dtype;
-        if (container->dtype != item->dtype) {
-            mbr_value_drop(item);
-            return mbr_fail(err, MBR_ERR_INPUT, "item %zu has the element type %s, those before it %s",
-                            container->n_items, mbr_dtype_name(item->dtype), mbr_dtype_name(container->dtype));
-        }
+        if (container->dtype != item->dtype)
+            st = mbr_fail(err, MBR_ERR_INPUT, "item %zu has the element type %s, those before it %s",
+                          container->n_items, mbr_dtype_name(item->dtype), mbr_dtype_name(container->dtype));
     }
-    mbr_status st = mbr_value_push(container, item, err);
+    if (st == MBR_OK)
+        st = mbr_value_push(container, item, err);
     mbr_value_drop(item);
     return st;
 }
