@@ -30,47 +30,27 @@
 #define MBR_ARCH_ARM 0
 #endif
 
-/* Which tiers are compiled in: what configure found, or all of the architecture in a build without it. */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#define MBR_TIERS_CONFIGURED 1
-#else
-#define MBR_TIERS_CONFIGURED 0
+/* Which tiers are compiled in: configure says it on the command line; without it, all of the architecture. */
+#ifndef MBR_WITH_AVX2
+#define MBR_WITH_AVX2 MBR_ARCH_X86
 #endif
-#if defined(MBR_HAVE_AVX2) || (!MBR_TIERS_CONFIGURED && MBR_ARCH_X86)
-#define MBR_WITH_AVX2 1
-#else
-#define MBR_WITH_AVX2 0
+#ifndef MBR_WITH_AVX512
+#define MBR_WITH_AVX512 MBR_ARCH_X86
 #endif
-#if defined(MBR_HAVE_AVX512) || (!MBR_TIERS_CONFIGURED && MBR_ARCH_X86)
-#define MBR_WITH_AVX512 1
-#else
-#define MBR_WITH_AVX512 0
+#ifndef MBR_WITH_AVX512VNNI
+#define MBR_WITH_AVX512VNNI MBR_ARCH_X86
 #endif
-#if defined(MBR_HAVE_AVX512VNNI) || (!MBR_TIERS_CONFIGURED && MBR_ARCH_X86)
-#define MBR_WITH_AVX512VNNI 1
-#else
-#define MBR_WITH_AVX512VNNI 0
+#ifndef MBR_WITH_AVX512BF16
+#define MBR_WITH_AVX512BF16 MBR_ARCH_X86
 #endif
-#if defined(MBR_HAVE_AVX512BF16) || (!MBR_TIERS_CONFIGURED && MBR_ARCH_X86)
-#define MBR_WITH_AVX512BF16 1
-#else
-#define MBR_WITH_AVX512BF16 0
+#ifndef MBR_WITH_NEON
+#define MBR_WITH_NEON MBR_ARCH_ARM
 #endif
-#if defined(MBR_HAVE_NEON) || (!MBR_TIERS_CONFIGURED && MBR_ARCH_ARM)
-#define MBR_WITH_NEON 1
-#else
-#define MBR_WITH_NEON 0
+#ifndef MBR_WITH_DOTPROD
+#define MBR_WITH_DOTPROD MBR_ARCH_ARM
 #endif
-#if defined(MBR_HAVE_DOTPROD) || (!MBR_TIERS_CONFIGURED && MBR_ARCH_ARM)
-#define MBR_WITH_DOTPROD 1
-#else
-#define MBR_WITH_DOTPROD 0
-#endif
-#if defined(MBR_HAVE_I8MM) || (!MBR_TIERS_CONFIGURED && MBR_ARCH_ARM)
-#define MBR_WITH_I8MM 1
-#else
-#define MBR_WITH_I8MM 0
+#ifndef MBR_WITH_I8MM
+#define MBR_WITH_I8MM MBR_ARCH_ARM
 #endif
 
 typedef enum mbr_cpu_tier {
