@@ -474,7 +474,8 @@ def main():
             action, 100 * hit.mean(), 100 * yt[hit].mean() if hit.any() else 0, 100 * yt[hit].sum() / yt.sum()))
 
     def flow(parts):    # a YAML list or table, folded
-        return textwrap.fill(", ".join(parts), 105, subsequent_indent=" " * 14)
+        keep = ", ".join(p.replace(" ", "\0") for p in parts)
+        return textwrap.fill(keep, 105, subsequent_indent=" " * 14).replace("\0", " ")
 
     pairs = lambda table: flow("%s: %s" % kv for kv in table.items())
     with open(os.path.join(args.out, "pipeline.yaml"), "w", encoding="utf-8") as f:

@@ -118,7 +118,7 @@ typedef struct mbr_decision {
     const char *action;    /* NULL: the row is faulty and the pipeline has no fallback */
     const char *rule;      /* name of the rule that fired, "fallback", or NULL without action */
     const char *error;     /* what is wrong with the row (with its line number), or NULL */
-    const double *scores;  /* (score_count), NaN where the row is faulty */
+    const double *scores;  /* (score_count), NaN where there is none: a faulty row, say */
     int score_count;
 } mbr_decision;
 

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What an environment lends to the layers that cannot see into it (runtime/). Defined by api/. */
+#ifndef MBR_BASE_ENV_H
+#define MBR_BASE_ENV_H
+
+#include "base/memory.h"
+#include "mbr/env.h"
+
+/* The memory that everything of the environment comes from. */
+mbr_memory *mbr_env_heap(mbr_env *env);
+
+#endif

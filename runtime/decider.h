@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A decider: the buffers of one stream of decisions. decide.c runs batches, decide_rows.c fills them. */
+#ifndef MBR_RUNTIME_DECIDER_H
+#define MBR_RUNTIME_DECIDER_H
+
+#include "runtime/pipeline_impl.h"
+
+/* Where a row of the batch came from. */
+typedef struct mbr_row_head {
+    uint64_t row, line;
+} mbr_row_head;
+
+struct mbr_decider {
+    mbr_memory *memory;
+    mbr_arena arena;
+    mbr_pipeline *pipeline;
+    mbr_session *session;
+    mbr_value **tensors;  /* (feed_count) */
+    mbr_rows rows;
+    mbr_row_head *heads;  /* (batch) */
+    int *sound;           /* (batch), scratch: rows that go to the model */
+    double *scores;       /* (score_count) of the decision being given */
+    int batch;
+    uint64_t row_number;
+    const char *source_name;
+};
+
+/* An empty batch; what an earlier one left is gone. */
+void mbr_decider_begin_batch(mbr_decider *d);
+
+/* Adds a row, all of whose inputs are missing yet. There must be room. Returns its number in the batch. */
+int mbr_decider_begin_row(mbr_decider *d, uint64_t row, uint64_t line);
+
+/* Puts one field into an input of a row, parsed and checked; what is wrong is a fault of the row. */
+void mbr_decider_put(mbr_decider *d, int row, int input, const mbr_field *field);
+
+/* Puts fields by name. */
+void mbr_decider_put_fields(mbr_decider *d, int row, const mbr_field *fields, size_t count);
+
+/* Gives inputs that are still missing their default, or the row a fault. */
+void mbr_decider_end_row(mbr_decider *d, int row);
+
+/* A terminated copy that lives as long as the batch; without memory the row is faulty and the text missing. */
+mbr_string mbr_decider_keep_text(mbr_decider *d, int row, const char *text, size_t n);
+
+/* Features, model, post-processing. */
+mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err);
+
+/* Rules and actions: calls fn for each row. */
+mbr_status mbr_decider_give_batch(mbr_decider *d, mbr_decision_fn fn, void *user, mbr_decide_totals *totals,
+                                  mbr_error *err);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A compiled pipeline. The way of a row:
+ *
+ *     fields -> input columns -> feature steps -> tensors -> model -> output columns -> post steps -> rules -> decision
+ *
+ * All columns share one scope, in the order in which they are made: a step, an expression or a tensor can only name
+ * what stands before it, so that there are no cycles and no ordering to find.
+ */
+#ifndef MBR_RUNTIME_PIPELINE_IMPL_H
+#define MBR_RUNTIME_PIPELINE_IMPL_H
+
+#include "mbr/pipeline.h"
+#include "mbr/session.h"
+#include "runtime/expr.h"
+#include "runtime/step.h"
+
+typedef enum mbr_time_format {
+    MBR_TIME_ISO = 0,
+    MBR_TIME_EPOCH = 1,
+    MBR_TIME_EPOCH_MS = 2
+} mbr_time_format;
+
+/* A column of the application's data. */
+typedef struct mbr_input {
+    const char *name;
+    int col;            /* in the scope */
+    mbr_col_type type;
+    bool optional;      /* a file may lack the column */
+    bool keep;          /* a missing value stays missing; else it is a fault, unless there is a default */
+    bool has_default;
+    double number;      /* the default */
+    mbr_string text;
+    double min, max;    /* of numbers and times; infinite where not given */
+    mbr_time_format format;
+} mbr_input;
+
+/* An input of the model. */
+typedef struct mbr_feed {
+    int port;
+    mbr_dtype dtype;
+    int *from;          /* (from_count), columns side by side */
+    int from_count;
+    int width;          /* of all of them */
+    int rank;
+    bool batched;       /* dims[0] is the number of rows */
+    int64_t dims[MBR_MAX_RANK];
+    const char *name;
+} mbr_feed;
+
+/* An output of the model, or one column of it. */
+typedef struct mbr_fetch {
+    int port;
+    int64_t column;     /* first value of a row that is taken */
+    int col;            /* in the scope; as many values as it is wide */
+    const char *name;   /* of the output */
+} mbr_fetch;
+
+typedef struct mbr_rule {
+    const char *name;
+    bool always;
+    mbr_expr when;
+    int action;
+    int line;
+} mbr_rule;
+
+struct mbr_pipeline {
+    mbr_memory *memory;
+    atomic_int references;
+    mbr_arena arena;
+    mbr_env *env;
+    mbr_model *model;
+    const char *file, *name;
+    char delimiter;
+    mbr_strings missing;  /* texts that mean a missing value, beside the empty one */
+    bool refuse_extra;
+    mbr_input *inputs;    /* (input_count) */
+    mbr_names input_names;
+    int input_count, id;  /* id: of inputs, or -1 */
+    mbr_step *features, *posts;
+    int feature_count, post_count;
+    mbr_feed *feeds;      /* (feed_count) */
+    mbr_fetch *fetches;   /* (fetch_count) */
+    int feed_count, fetch_count;
+    int *scores;          /* (score_count), columns */
+    int score_count;
+    mbr_rule *rules;      /* (rule_count); the last is always true */
+    int rule_count;
+    const char **actions; /* (action_count) */
+    int action_count;
+    int fallback;         /* of actions, or -1 */
+    bool single;          /* the model takes one row at a time */
+    mbr_scope scope;
+};
+
+/* pipeline_model.c: the two ends where a pipeline meets its model. */
+mbr_status mbr_pipeline_read_feeds(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *tensors);
+mbr_status mbr_pipeline_read_fetches(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *outputs);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where a pipeline meets its model: columns to input tensors, output tensors to columns. */
+#include "runtime/pipeline_impl.h"
+
+#include "base/checked.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The names of the model's inputs or outputs, for a message. */
+static void list_ports(const mbr_model *model, bool inputs, char *text, size_t size)
+{
+    int n = inputs ? mbr_model_input_count(model) : mbr_model_output_count(model);
+    text[0] = '\0';
+    for (int i = 0; i < n; i++) {
+        mbr_port port = { .size = sizeof port };
+        size_t used = strlen(text);
+        mbr_status st = inputs ? mbr_model_input(model, i, &port, NULL) : mbr_model_output(model, i, &port, NULL);
+        if (st == MBR_OK)
+            snprintf(text + used, size - used, "%s'%s'", used ? ", " : "", port.name);
+    }
+}
+
+/* Prints "[rows, 38]". */
+static void shape_text(const mbr_port *port, char *text, size_t size)
+{
+    snprintf(text, size, "%s", port->rank < 0 ? "unknown" : "[");
+    for (int i = 0; i < port->rank; i++) {
+        size_t used = strlen(text);
+        if (port->dims[i] < 0)
+            snprintf(text + used, size - used, "%s%s", i ? ", " : "", port->symbols[i] ? port->symbols[i] : "?");
+        else
+            snprintf(text + used, size - used, "%s%lld", i ? ", " : "", (long long)port->dims[i]);
+    }
+    if (port->rank >= 0) {
+        size_t used = strlen(text);
+        snprintf(text + used, size - used, "]");
+    }
+}
+
+/* ---- inputs of the model ---- */
+
+typedef struct feed_keys {
+    mbr_string input;
+    mbr_strings from;
+} feed_keys;
+
+static const mbr_param feed_params[] = {
+    { .name = "input", .type = MBR_PARAM_STRING, .required = true, .offset = offsetof(feed_keys, input) },
+    { .name = "from", .type = MBR_PARAM_STRINGS, .required = true, .offset = offsetof(feed_keys, from) },
+    { .name = NULL }
+};
+
+/* Which columns an element type can hold. */
+static bool feeds_dtype(mbr_dtype dtype, bool *text)
+{
+    *text = dtype == MBR_DTYPE_STRING;
+    return *text || dtype == MBR_DTYPE_F32 || dtype == MBR_DTYPE_F64 || dtype == MBR_DTYPE_I64 ||
+           dtype == MBR_DTYPE_I32 || dtype == MBR_DTYPE_BOOL;
+}
+
+static mbr_status read_feed_columns(const mbr_compiling *c, const mbr_node *n, const mbr_strings *names, bool text,
+                                    mbr_feed *feed)
+{
+    const mbr_reading *r = &c->read;
+    feed->from = mbr_arena_calloc(r->arena, names->count, sizeof *feed->from);
+    if (!feed->from)
+        return mbr_no_memory(r->err, names->count * sizeof *feed->from);
+    for (size_t i = 0; i < names->count; i++) {
+        const char *name = names->items[i].data;
+        int col = mbr_scope_find(c->scope, name, names->items[i].size);
+        if (col < 0) {
+            const char *near = mbr_scope_near(c->scope, name);
+            return mbr_node_fail(r, n, "tensor '%s': there is no column '%s'%s%s%s", feed->name, name,
+                                 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        }
+        const mbr_col *column = &c->scope->cols[col];
+        if ((column->type == MBR_COL_STRING) != text)
+            return mbr_node_fail(r, n, "tensor '%s': column '%s' is a %s, and the model takes %s; %s", feed->name, name,
+                                 mbr_col_type_name(column->type), mbr_dtype_name(feed->dtype),
+                                 text ? "name a string column" : "make numbers of it by one_hot, ordinal or lookup");
+        if (column->width > MBR_MAX_WIDTH - feed->width)
+            return mbr_node_fail(r, n, "tensor '%s': more than %d values a row", feed->name, MBR_MAX_WIDTH);
+        feed->width += column->width;
+        feed->from[feed->from_count++] = col;
+    }
+    return MBR_OK;
+}
+
+/* Fits [rows, width] into the declared shape. */
+static mbr_status fit_shape(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n, const mbr_port *port,
+                            mbr_feed *feed)
+{
+    char shape[160];
+    int64_t fixed = 1;
+    int open = -1, begin = 1;
+    shape_text(port, shape, sizeof shape);
+    feed->batched = true;
+    feed->rank = port->rank < 0 ? 2 : port->rank;
+    if (port->rank < 0) {
+        feed->dims[0] = -1;
+        feed->dims[1] = feed->width;
+        return MBR_OK;
+    }
+    if (port->rank == 0 || (port->rank == 1 && port->dims[0] > 1)) {
+        feed->batched = false; /* the model knows no rows: one at a time */
+        begin = 0;
+    } else if (port->dims[0] > 1) {
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "input '%s' of the model has the shape %s: it always takes %lld "
+                               "rows; export it with a free first dimension", feed->name, shape,
+                               (long long)port->dims[0]);
+    }
+    for (int i = begin; i < port->rank; i++) {
+        feed->dims[i] = port->dims[i];
+        if (port->dims[i] < 0) {
+            open = open < 0 ? i : MBR_MAX_RANK;
+            continue;
+        }
+        if (!mbr_mul_i64(fixed, port->dims[i], &fixed))
+            fixed = INT64_MAX;
+    }
+    bool fits = open < 0 ? fixed == feed->width : open < MBR_MAX_RANK && fixed > 0 && feed->width % fixed == 0;
+    if (!fits)
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "the columns of tensor '%s' are %d values a row, and the model "
+                               "wants the shape %s; compare the list with what the model was trained on", feed->name,
+                               feed->width, shape);
+    if (open >= 0)
+        feed->dims[open] = feed->width / fixed;
+    if (!feed->batched || port->dims[0] == 1)
+        p->single = true;
+    return MBR_OK;
+}
+
+static mbr_status read_feed(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *n, mbr_feed *feed)
+{
+    const mbr_reading *r = &c->read;
+    feed_keys keys;
+    mbr_port port = { .size = sizeof port };
+    bool text;
+    MBR_TRY(mbr_node_read(r, n, "an entry of 'tensors'", feed_params, NULL, &keys));
+    feed->name = keys.input.data;
+    feed->port = mbr_model_find_input(p->model, feed->name);
+    if (feed->port < 0) {
+        char names[300];
+        list_ports(p->model, true, names, sizeof names);
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "the model has no input '%s'; it has %s", feed->name, names);
+    }
+    for (const mbr_feed *other = p->feeds; other < feed; other++)
+        if (other->port == feed->port)
+            return mbr_node_fail(r, n, "the input '%s' has two entries in 'tensors'", feed->name);
+    MBR_TRY(mbr_model_input(p->model, feed->port, &port, r->err));
+    feed->dtype = port.dtype;
+    if (port.kind != MBR_KIND_TENSOR || !feeds_dtype(port.dtype, &text))
+        return mbr_node_refuse(r, n, MBR_ERR_UNSUPPORTED, "input '%s' of the model is a %s of %s; pipelines make "
+                               "tensors of f32, f64, i32, i64, bool and string", feed->name,
+                               port.kind == MBR_KIND_TENSOR ? "tensor" : "container", mbr_dtype_name(port.dtype));
+    MBR_TRY(read_feed_columns(c, n, &keys.from, text, feed));
+    return fit_shape(p, r, n, &port, feed);
+}
+
+mbr_status mbr_pipeline_read_feeds(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *n)
+{
+    const mbr_reading *r = &c->read;
+    MBR_TRY(mbr_node_expect(r, n, MBR_NODE_LIST, "'tensors'"));
+    if (n->count > MBR_MAX_COLUMNS)
+        return mbr_node_fail(r, n, "'tensors' has more than %d entries", MBR_MAX_COLUMNS);
+    p->feeds = mbr_arena_calloc(r->arena, n->count + 1, sizeof *p->feeds);
+    if (!p->feeds)
+        return mbr_no_memory(r->err, (n->count + 1) * sizeof *p->feeds);
+    for (; (size_t)p->feed_count < n->count; p->feed_count++)
+        MBR_TRY(read_feed(p, c, n->items[p->feed_count], &p->feeds[p->feed_count]));
+    for (int i = 0; i < mbr_model_input_count(p->model); i++) {
+        mbr_port port = { .size = sizeof port };
+        bool fed = false;
+        MBR_TRY(mbr_model_input(p->model, i, &port, r->err));
+        for (int k = 0; k < p->feed_count; k++)
+            fed |= p->feeds[k].port == i;
+        if (!fed && !port.optional)
+            return mbr_node_refuse(r, n, MBR_ERR_INPUT, "'tensors' has no entry for the model's input '%s'; add "
+                                   "'- {input: %s, from: [...]}'", port.name, port.name);
+    }
+    return MBR_OK;
+}
+
+/* ---- outputs of the model ---- */
+
+typedef struct fetch_keys {
+    const mbr_node *name;
+    mbr_string output;
+    int64_t column;
+} fetch_keys;
+
+static const mbr_param fetch_params[] = {
+    { .name = "name", .type = MBR_PARAM_NODE, .required = true, .offset = offsetof(fetch_keys, name) },
+    { .name = "output", .type = MBR_PARAM_STRING, .required = true, .offset = offsetof(fetch_keys, output) },
+    { .name = "column", .type = MBR_PARAM_INT, .offset = offsetof(fetch_keys, column), .preset = -1 },
+    { .name = NULL }
+};
+
+static bool fetches_dtype(mbr_dtype dtype)
+{
+    bool text;
+    return feeds_dtype(dtype, &text);
+}
+
+/* Values a row of an output; -1 where only a run can tell. */
+static int64_t values_a_row(const mbr_port *port)
+{
+    int64_t n = 1;
+    for (int i = 1; i < port->rank; i++)
+        if (port->dims[i] < 0 || !mbr_mul_i64(n, port->dims[i], &n))
+            return -1;
+    return port->rank < 0 ? -1 : n;
+}
+
+static mbr_status read_fetch(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *n, mbr_fetch *fetch)
+{
+    const mbr_reading *r = &c->read;
+    fetch_keys keys;
+    mbr_port port = { .size = sizeof port };
+    mbr_col col = { .type = MBR_COL_NUMBER, .width = 1, .line = n->line };
+    MBR_TRY(mbr_node_read(r, n, "an entry of 'outputs'", fetch_params, NULL, &keys));
+    MBR_TRY(mbr_node_name(r, keys.name, "an output's name", &col.name));
+    int twin = mbr_scope_find(c->scope, col.name, strlen(col.name));
+    if (twin >= 0)
+        return mbr_node_fail(r, keys.name, "there is a column '%s' already, from line %d", col.name,
+                             c->scope->cols[twin].line);
+    fetch->name = keys.output.data;
+    fetch->port = mbr_model_find_output(p->model, fetch->name);
+    if (fetch->port < 0) {
+        char names[300];
+        list_ports(p->model, false, names, sizeof names);
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "the model has no output '%s'; it has %s", fetch->name, names);
+    }
+    MBR_TRY(mbr_model_output(p->model, fetch->port, &port, r->err));
+    if (port.kind != MBR_KIND_TENSOR || !fetches_dtype(port.dtype))
+        return mbr_node_refuse(r, n, MBR_ERR_UNSUPPORTED, "output '%s' of the model is a %s of %s; pipelines read "
+                               "tensors of f32, f64, i32, i64, bool and string (export scikit-learn models without "
+                               "ZipMap)", fetch->name, port.kind == MBR_KIND_TENSOR ? "tensor" : "container",
+                               mbr_dtype_name(port.dtype));
+    int64_t values = values_a_row(&port);
+    bool text = port.dtype == MBR_DTYPE_STRING;
+    if (port.dtype == MBR_DTYPE_BOOL)
+        col.type = MBR_COL_BOOL;
+    if (text)
+        col.type = MBR_COL_STRING;
+    if (mbr_node_get(n, "column")) {
+        if (keys.column < 0 || (values >= 0 && keys.column >= values))
+            return mbr_node_fail(r, n, "output '%s' has %lld values a row; 'column' counts from 0", fetch->name,
+                                 (long long)values);
+        fetch->column = keys.column;
+    } else if (values > 1) {
+        if (text || values > MBR_MAX_WIDTH)
+            return mbr_node_fail(r, n, "output '%s' has %lld values a row; name one by 'column'", fetch->name,
+                                 (long long)values);
+        col.width = (int)values;
+    }
+    mbr_status st = mbr_scope_add(c->scope, &col, &fetch->col, r->err);
+    return st == MBR_OK ? MBR_OK : mbr_fail_at(r->err, st, "%s:%d: ", r->file, n->line);
+}
+
+mbr_status mbr_pipeline_read_fetches(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *n)
+{
+    const mbr_reading *r = &c->read;
+    MBR_TRY(mbr_node_expect(r, n, MBR_NODE_LIST, "'outputs'"));
+    if (!n->count || n->count > MBR_MAX_COLUMNS)
+        return mbr_node_fail(r, n, "'outputs' must have 1 to %d entries", MBR_MAX_COLUMNS);
+    p->fetches = mbr_arena_calloc(r->arena, n->count, sizeof *p->fetches);
+    if (!p->fetches)
+        return mbr_no_memory(r->err, n->count * sizeof *p->fetches);
+    for (; (size_t)p->fetch_count < n->count; p->fetch_count++)
+        MBR_TRY(read_fetch(p, c, n->items[p->fetch_count], &p->fetches[p->fetch_count]));
+    return MBR_OK;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Steps: what makes one column out of others, before the model (features) and after it (post-processing). A kind of
+ * step is one row of the table in steps.c: its parameters as data, one function that checks and prepares it when the
+ * pipeline is opened, and one that runs it over a batch. To add a kind: a line in MBR_STEP_KINDS below, the symbols
+ * that it declares in a step_*.c file, a case in tests/test_pipeline_steps.c, a paragraph in docs/pipeline.md.
+ */
+#ifndef MBR_RUNTIME_STEP_H
+#define MBR_RUNTIME_STEP_H
+
+#include "runtime/column.h"
+#include "runtime/node.h"
+
+#define MBR_STEP_INPUTS 64
+#define MBR_STEP_PARAMS 128
+
+typedef struct mbr_step mbr_step;
+
+typedef struct mbr_compiling {
+    mbr_reading read;
+    mbr_scope *scope;
+} mbr_compiling;
+
+/* Sets of column types. */
+#define MBR_TYPE_BIT(t) (1u << (t))
+#define MBR_TYPES_NUMBER (MBR_TYPE_BIT(MBR_COL_NUMBER) | MBR_TYPE_BIT(MBR_COL_BOOL))
+#define MBR_TYPES_TIME MBR_TYPE_BIT(MBR_COL_TIME)
+#define MBR_TYPES_STRING MBR_TYPE_BIT(MBR_COL_STRING)
+#define MBR_TYPES_ANY (MBR_TYPES_NUMBER | MBR_TYPES_TIME | MBR_TYPES_STRING)
+
+typedef struct mbr_step_kind {
+    const char *name;
+    int min_from, max_from; /* how many columns it reads */
+    unsigned types;         /* which it reads */
+    bool wide;              /* may they be wider than one value? */
+    const mbr_param *params; /* they fill a struct of at most MBR_STEP_PARAMS bytes */
+    /*
+     * Called with s->params filled and *out set to a number column as wide as the first input. Checks what params
+     * cannot say, sets the type and width of *out. NULL: params say all, and *out stays.
+     */
+    mbr_status (*compile)(const mbr_compiling *c, const mbr_node *at, mbr_step *s, mbr_col *out);
+    /* Fills column s->out of every row. Faults go to mbr_rows_fail; such a row still gets some value. */
+    void (*run)(const mbr_step *s, mbr_rows *rows);
+} mbr_step_kind;
+
+struct mbr_step {
+    const mbr_step_kind *kind;
+    const char *name;
+    int line;
+    int *from;      /* (from_count), columns */
+    int from_count;
+    int out;        /* column */
+    void *params;
+};
+
+/* The table: ends with a kind without name. */
+extern const mbr_step_kind mbr_step_kinds[];
+
+/* Reads one entry of `features` or `post`, compiles it and adds its column to the scope. */
+mbr_status mbr_step_compile(const mbr_compiling *c, const mbr_node *n, mbr_step *out);
+
+/* ---- for the files of the kinds ---- */
+
+/* The numbers that a step reads (input i) and writes, and how many there are in the batch. */
+static inline const double *mbr_step_in(const mbr_step *s, const mbr_rows *rows, int i)
+{
+    return rows->lanes[s->from[i]].num;
+}
+
+static inline double *mbr_step_out(const mbr_step *s, const mbr_rows *rows)
+{
+    return rows->lanes[s->out].num;
+}
+
+static inline size_t mbr_step_count(const mbr_step *s, const mbr_rows *rows)
+{
+    return (size_t)rows->count * (size_t)rows->cols[s->out].width;
+}
+
+/* kind, compile, min_from, max_from, types, wide: see mbr_step_kind */
+#define MBR_STEP_KINDS(KIND) \
+    /* numbers */ \
+    KIND(impute, mbr_compile_impute, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_STRING, true) \
+    KIND(standardize, mbr_compile_standardize, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(min_max, mbr_compile_min_max, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(log, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(clip, mbr_compile_clip, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(bucket, mbr_compile_bucket, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(affine, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(ratio, NULL, 2, 2, MBR_TYPES_NUMBER, false) \
+    KIND(cyclic, mbr_compile_cyclic, 1, 1, MBR_TYPES_NUMBER, false) \
+    KIND(is_missing, mbr_compile_is_missing, 1, 1, MBR_TYPES_ANY, true) \
+    KIND(expr, mbr_compile_expr, 0, 0, MBR_TYPES_ANY, false) \
+    /* categories */ \
+    KIND(one_hot, mbr_compile_one_hot, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_STRING, false) \
+    KIND(ordinal, mbr_compile_ordinal, 1, 1, MBR_TYPES_STRING, false) \
+    KIND(lookup, mbr_compile_lookup, 1, 1, MBR_TYPES_STRING, false) \
+    KIND(cross, mbr_compile_cross, 2, 8, MBR_TYPES_STRING, false) \
+    /* times */ \
+    KIND(date_part, mbr_compile_date_part, 1, 1, MBR_TYPES_TIME, false) \
+    KIND(elapsed, NULL, 2, 2, MBR_TYPES_TIME, false) \
+    /* scores */ \
+    KIND(sigmoid, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(platt, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(softmax, mbr_compile_softmax, 1, 1, MBR_TYPES_NUMBER, true)
+
+#define MBR_STEP_DECLARE(kind, check, min, max, types, wide) \
+    mbr_status mbr_compile_##kind(const mbr_compiling *c, const mbr_node *at, mbr_step *s, mbr_col *out); \
+    void mbr_run_##kind(const mbr_step *s, mbr_rows *rows); \
+    extern const mbr_param mbr_params_##kind[];
+MBR_STEP_KINDS(MBR_STEP_DECLARE)
+
+#endif
