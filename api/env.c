@@ -4,6 +4,8 @@
 #endif
 #include "api/env.h"
 
+#include "base/env.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +66,11 @@ void mbr_env_release(mbr_env **env)
     *env = NULL;
     mbr_team_free(e->team);
     e->memory.release(e->memory.user, e);
+}
+
+mbr_memory *mbr_env_heap(mbr_env *env)
+{
+    return &env->memory;
 }
 
 int mbr_env_threads(const mbr_env *env)

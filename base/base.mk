@@ -2,6 +2,7 @@
 MBR_BASE_SOURCES = \
     base/checked.h \
     base/dtype.c \
+    base/env.h \
     base/error.c \
     base/error.h \
     base/filemap.c \

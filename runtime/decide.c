@@ -81,6 +81,9 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
     *out = NULL;
     if (!pipeline)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_new: the pipeline is NULL");
+    if (options && options->size < sizeof(size_t))
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_options.size is not set; set it to "
+                        "sizeof(mbr_decider_options)");
     if (options)
         memcpy(&o, options, mbr_min_size(options->size, sizeof o));
     if (o.batch < 0 || o.batch > MAX_BATCH)

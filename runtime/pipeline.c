@@ -373,24 +373,20 @@ static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const
     return read_rules(p, r, keys.rules, keys.fallback);
 }
 
-/* A copy of the caller's options in which fields that an older caller does not have are 0. */
-static mbr_pipeline_options known_options(const mbr_pipeline_options *options)
-{
-    mbr_pipeline_options o = { 0 };
-    if (options)
-        memcpy(&o, options, mbr_min_size(options->size, sizeof o));
-    return o;
-}
-
 mbr_status mbr_pipeline_open_memory(mbr_env *env, const void *text, size_t bytes, const char *name,
                                     const mbr_pipeline_options *options, mbr_pipeline **out, mbr_error *err)
 {
-    mbr_pipeline_options o = known_options(options);
+    mbr_pipeline_options o = { 0 };
     if (!out)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_pipeline_open: out is NULL");
     *out = NULL;
     if (!env || (!text && bytes))
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_pipeline_open: the environment or the text is NULL");
+    if (options && options->size < sizeof(size_t))
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_pipeline_options.size is not set; set it to "
+                        "sizeof(mbr_pipeline_options)");
+    if (options) /* fields that an older caller does not have stay 0 */
+        memcpy(&o, options, mbr_min_size(options->size, sizeof o));
     mbr_memory *memory = mbr_env_heap(env);
     mbr_pipeline *p = mbr_calloc(memory, 1, sizeof *p);
     if (!p)
