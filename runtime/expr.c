@@ -722,62 +722,63 @@ static bool arithmetic(op_code code, double x, double y, double *out, const char
 
 bool mbr_expr_eval(const mbr_expr *e, const mbr_lane *lanes, size_t row, mbr_slot *result, const char **fault)
 {
-    mbr_slot stack[MBR_EXPR_STACK + 1], *top = stack; /* the first is never used */
+    mbr_slot stack[MBR_EXPR_STACK];
+    int top = -1;
     for (int i = 0; i < e->count; i++) {
         const mbr_expr_op *op = &e->ops[i];
         switch (op->code) {
         case OP_NUM:
-            (++top)->num = op->u.num;
+            stack[++top].num = op->u.num;
             break;
         case OP_STR:
-            (++top)->str = op->u.str;
+            stack[++top].str = op->u.str;
             break;
         case OP_LOAD_NUM:
-            (++top)->num = lanes[op->a].num[row * (size_t)op->b + (size_t)op->c];
+            stack[++top].num = lanes[op->a].num[row * (size_t)op->b + (size_t)op->c];
             break;
         case OP_LOAD_STR:
-            (++top)->str = lanes[op->a].str[row];
+            stack[++top].str = lanes[op->a].str[row];
             break;
         case OP_MISSING_NUM:
-            (++top)->num = isnan(lanes[op->a].num[row * (size_t)op->b + (size_t)op->c]);
+            stack[++top].num = isnan(lanes[op->a].num[row * (size_t)op->b + (size_t)op->c]);
             break;
         case OP_MISSING_STR:
-            (++top)->num = !lanes[op->a].str[row].data;
+            stack[++top].num = !lanes[op->a].str[row].data;
             break;
         case OP_NOT:
-            top->num = !mbr_slot_true(top);
+            stack[top].num = !mbr_slot_true(&stack[top]);
             break;
         case OP_TRUTH:
-            top->num = mbr_slot_true(top);
+            stack[top].num = mbr_slot_true(&stack[top]);
             break;
         case OP_SLT: case OP_SLE: case OP_SGT: case OP_SGE: case OP_SEQ: case OP_SNE:
             top--;
-            top->num = text_relation(op->code, &top[0].str, &top[1].str);
+            stack[top].num = text_relation(op->code, &stack[top].str, &stack[top + 1].str);
             break;
         case OP_STARTS: case OP_ENDS:
             top--;
-            top->num = affix(op->code, &top[0].str, &top[1].str);
+            stack[top].num = affix(op->code, &stack[top].str, &stack[top + 1].str);
             break;
         case OP_LENGTH:
-            top->num = length(&top->str);
+            stack[top].num = length(&stack[top].str);
             break;
         case OP_IN_NUM:
-            top->num = in_numbers(op, top->num);
+            stack[top].num = in_numbers(op, stack[top].num);
             break;
         case OP_IN_STR:
-            top->num = in_texts(op, &top->str);
+            stack[top].num = in_texts(op, &stack[top].str);
             break;
         case OP_AND:
         case OP_OR:
-            if (mbr_slot_true(top) == (op->code == OP_OR)) {
-                top->num = op->code == OP_OR;
+            if (mbr_slot_true(&stack[top]) == (op->code == OP_OR)) {
+                stack[top].num = op->code == OP_OR;
                 i = op->a - 1;
             } else {
                 top--;
             }
             break;
         case OP_ELSE:
-            if (!mbr_slot_true(top--))
+            if (!mbr_slot_true(&stack[top--]))
                 i = op->a - 1;
             break;
         case OP_JUMP:
@@ -785,21 +786,21 @@ bool mbr_expr_eval(const mbr_expr *e, const mbr_lane *lanes, size_t row, mbr_slo
             break;
         case OP_DEFAULT_NUM:
         case OP_DEFAULT_STR:
-            if (op->code == OP_DEFAULT_NUM ? !isnan(top->num) : top->str.data != NULL)
+            if (op->code == OP_DEFAULT_NUM ? !isnan(stack[top].num) : stack[top].str.data != NULL)
                 i = op->a - 1;
             else
                 top--;
             break;
         case OP_NEG: case OP_ABS: case OP_CEIL: case OP_EXP: case OP_FLOOR: case OP_LOG: case OP_ROUND: case OP_SQRT:
-            arithmetic(op->code, top->num, 0, &top->num, fault);
+            arithmetic(op->code, stack[top].num, 0, &stack[top].num, fault);
             break;
         default: /* two numbers */
             top--;
-            if (!arithmetic(op->code, top[0].num, top[1].num, &top->num, fault))
+            if (!arithmetic(op->code, stack[top].num, stack[top + 1].num, &stack[top].num, fault))
                 return false;
             break;
         }
     }
-    *result = *top;
+    *result = stack[top];
     return true;
 }

@@ -12,6 +12,25 @@
 
 #include <yaml.h>
 
+/* Open brackets at once: libyaml's time grows with the square of this. Brackets in texts and comments count as well. */
+#define MAX_BRACKETS 200
+
+static mbr_status check_brackets(const mbr_reading *r, const char *text, size_t bytes)
+{
+    int open = 0, line = 1;
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == '\n')
+            line++;
+        else if (text[i] == '[' || text[i] == '{')
+            open++;
+        else if ((text[i] == ']' || text[i] == '}') && open)
+            open--;
+        if (open > MAX_BRACKETS)
+            return mbr_fail(r->err, MBR_ERR_FORMAT, "%s:%d: more than %d open brackets", r->file, line, MAX_BRACKETS);
+    }
+    return MBR_OK;
+}
+
 static int line_of(yaml_mark_t mark)
 {
     return mark.line < INT_MAX ? (int)mark.line + 1 : INT_MAX;
@@ -144,6 +163,7 @@ mbr_status mbr_yaml_read(const mbr_reading *r, const void *text, size_t bytes, m
     if (bytes > MBR_PIPELINE_BYTES)
         return mbr_fail(r->err, MBR_ERR_LIMIT, "%s: %zu bytes; a pipeline file may have %zu", r->file, bytes,
                         MBR_PIPELINE_BYTES);
+    MBR_TRY(check_brackets(r, text, bytes));
     if (!yaml_parser_initialize(&parser))
         return mbr_fail(r->err, MBR_ERR_NO_MEMORY, "%s: out of memory while reading YAML", r->file);
     yaml_parser_set_input_string(&parser, text, bytes);

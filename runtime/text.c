@@ -366,8 +366,10 @@ mbr_status mbr_names_build(mbr_names *t, mbr_arena *arena, const mbr_string *key
         size_t at = hash_text(keys[i].data, keys[i].size) & t->mask;
         for (; t->slots[at]; at = (at + 1) & t->mask) {
             const mbr_string *k = &keys[t->slots[at] - 1];
-            if (k->size == keys[i].size && memcmp(k->data, keys[i].data, k->size) == 0 && *twin == SIZE_MAX)
+            if (k->size == keys[i].size && memcmp(k->data, keys[i].data, k->size) == 0) {
                 *twin = i;
+                return MBR_OK;
+            }
         }
         t->slots[at] = (uint32_t)i + 1;
     }

@@ -53,7 +53,10 @@ typedef struct mbr_names {
     size_t count, mask;
 } mbr_names;
 
-/* keys must outlive the table. *twin receives the index of the first key that stands there twice, or SIZE_MAX. */
+/*
+ * keys must outlive the table. *twin receives SIZE_MAX, or the index of the first key that stands there twice; the
+ * table is then of no use.
+ */
 mbr_status mbr_names_build(mbr_names *t, mbr_arena *arena, const mbr_string *keys, size_t count, size_t *twin,
                            mbr_error *err);
 /* SIZE_MAX where the text is not in the table. */
