@@ -121,7 +121,9 @@ void mbr_decider_put(mbr_decider *d, int row, int input, const mbr_field *field)
     const mbr_input *in = &d->pipeline->inputs[input];
     if (means_missing(d->pipeline, field))
         return;
-    if (in->type == MBR_COL_STRING)
+    if (field->kind == MBR_FIELD_NESTED)
+        mbr_rows_fail(&d->rows, row, "column '%s' is a list or an object; it must be a single value", in->name);
+    else if (in->type == MBR_COL_STRING)
         put_string(d, row, in, field);
     else
         put_number(d, row, in, field);

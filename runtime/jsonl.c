@@ -105,6 +105,10 @@ static void take_value(mbr_field *f, char *text, json_t *value)
     case JSON_FALSE:
         f->number = json_is_true(value);
         break;
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        f->kind = MBR_FIELD_NESTED;
+        break;
     default:
         f->kind = MBR_FIELD_MISSING;
         break;
@@ -130,12 +134,6 @@ static mbr_status take_fields(mbr_jsonl *j, mbr_error *err)
     char *texts = (char *)(j->fields + j->field_capacity);
     size_t i = 0;
     json_object_foreach(object, name, value) {
-        if (json_is_array(value) || json_is_object(value)) {
-            snprintf(j->fault_text, sizeof j->fault_text,
-                     "'%.100s' is a list or an object; fields must be single values", name);
-            j->fault = j->fault_text;
-            return MBR_OK;
-        }
         memset(&j->fields[i], 0, sizeof j->fields[i]);
         j->fields[i].name = name;
         take_value(&j->fields[i], texts + i * NUMBER_TEXT, value);

@@ -6,6 +6,9 @@
 #include "mbr/pipeline.h"
 #include "runtime/csv.h"
 
+/* A field that is a list or an object: a fault where it is an input, and of no interest elsewhere. */
+#define MBR_FIELD_NESTED ((mbr_field_kind)100)
+
 /* The longest line. */
 #define MBR_JSONL_LINE ((size_t)1 << 20)
 

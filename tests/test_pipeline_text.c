@@ -382,7 +382,8 @@ static void read_json(const char *text, char *out, size_t room)
             else if (p->kind == MBR_FIELD_NUMBER)
                 used += (size_t)snprintf(out + used, room - used, "[%s=%g%s]", p->name, p->number, p->text ? "i" : "");
             else
-                used += (size_t)snprintf(out + used, room - used, "[%s]", p->name);
+                used += (size_t)snprintf(out + used, room - used, p->kind == MBR_FIELD_NESTED ? "[%s+]" : "[%s]",
+                                         p->name);
         }
         snprintf(out + used, room - used, "\n");
     }
@@ -395,8 +396,8 @@ START_TEST(json_lines)
     char out[600];
     read_json("{\"a\": 1, \"b\": \"x\", \"c\": null}\n\n{\"a\": 2.5, \"b\": true}", out, sizeof out);
     ck_assert_str_eq(out, "1:[a=1i][b='x'][c]\n3:[a=2.5][b=1]\n");
-    read_json("{\"a\": [1]}\n[1]\n{\"a\"\n{\"a\": 1, \"a\": 2}\n{\"z\": 0}\n", out, sizeof out);
-    ck_assert_str_eq(out, "1:!\n2:!\n3:!\n4:!\n5:[z=0i]\n");
+    read_json("{\"a\": [1], \"b\": {}}\n[1]\n{\"a\"\n{\"a\": 1, \"a\": 2}\n{\"z\": 0}\n", out, sizeof out);
+    ck_assert_str_eq(out, "1:[a+][b+]\n2:!\n3:!\n4:!\n5:[z=0i]\n");
 }
 END_TEST
 
