@@ -14,6 +14,16 @@ tests_test_onnx_import_SOURCES = tests/test_onnx_import.c tests/onnx_writer.h
 tests_test_onnx_prescan_SOURCES = tests/test_onnx_prescan.c tests/onnx_writer.h
 tests_test_onnx_value_SOURCES = tests/test_onnx_value.c tests/onnx_writer.h
 
+if MBR_RUNTIME
+MBR_UNIT_TESTS += \
+    tests/test_pipeline \
+    tests/test_pipeline_expr \
+    tests/test_pipeline_steps \
+    tests/test_pipeline_text
+endif
+tests_test_pipeline_expr_SOURCES = tests/test_pipeline_expr.c tests/pipeline_rows.h
+tests_test_pipeline_steps_SOURCES = tests/test_pipeline_steps.c tests/pipeline_rows.h
+
 # Need nothing but the library.
 MBR_PLAIN_TESTS = \
     tests/fuzz/check-fuzz-onnx \
