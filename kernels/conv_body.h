@@ -126,16 +126,12 @@ static conv_plan conv_plan_of(const mbr_conv_args *a)
     double macs = all < GEMM_TILE_MACS / 6.0 ? GEMM_TILE_MACS / 6.0 : all > GEMM_TILE_MACS ? GEMM_TILE_MACS : all;
     size_t cells = (size_t)(macs / (double)steps);
     /* Gathering a row costs about three times as much as reading a column of B. */
-    p.tm = gemm_clamp(gemm_up((size_t)sqrt((double)cells / 3) + 1, GEMM_MR), GEMM_MR, gemm_up(p.rows, GEMM_MR));
-    p.tn = gemm_clamp(cells / (p.tm * GEMM_NR), 1, p.panels);
-    p.tm = gemm_clamp(gemm_up(cells / (p.tn * GEMM_NR) + 1, GEMM_MR), GEMM_MR, gemm_up(p.rows, GEMM_MR));
-    p.m_tiles = (p.rows + p.tm - 1) / p.tm;
-    p.tm = gemm_up((p.rows + p.m_tiles - 1) / p.m_tiles, GEMM_MR);
+    gemm_cut(p.rows, p.panels, steps, cells, point_kernel ? 3 : SIZE_MAX, point_kernel ? 0.5 : 0.3, &p.tm, &p.tn);
     p.m_tiles = (p.rows + p.tm - 1) / p.tm;
     p.n_tiles = (p.panels + p.tn - 1) / p.tn;
     p.tn = (p.panels + p.n_tiles - 1) / p.n_tiles;
     p.n_tiles = (p.panels + p.tn - 1) / p.tn;
-    p.direct = point_kernel && (a->ldx % 512 != 0 || p.tn == 1);
+    p.direct = point_kernel && (GEMM_MR <= 8 || a->ldx % 1024 != 0 || p.tn == 1);
     if (!p.direct) {
         p.segment_bytes = gemm_up(p.kc * sizeof(conv_segment), 64);
         p.a_floats = gemm_up(p.tm * (p.kc + 16), 16);
@@ -267,9 +263,35 @@ MBR_INLINE void conv_zero(float *to, size_t n)
         vf_store(to + i, vf_zero());
 }
 
-/* One row of A: the segments around the scaled output point q of sample b. */
+/* One segment of one row of A, partly or wholly outside the input: its first point is w of a row of `width`, at x. */
+static void conv_gather_edge(const conv_segment *s, const float *x, ptrdiff_t point, ptrdiff_t w, ptrdiff_t width,
+                             float *to)
+{
+    ptrdiff_t run = (ptrdiff_t)s->run, low = w < 0 ? -w : 0, high = w + run > width ? width - w : run;
+    size_t unit = s->unit;
+    if (low >= high) {
+        conv_zero(to, s->run * unit);
+        return;
+    }
+    if (low)
+        conv_zero(to, (size_t)low * unit);
+    conv_copy(to + (size_t)low * unit, x + (w + low) * point, (size_t)(high - low) * unit);
+    if (high < run)
+        conv_zero(to + (size_t)high * unit, (size_t)(run - high) * unit);
+}
+
+/* Smallest i >= 0 with first + i * step >= least. */
+static inline size_t conv_first_at(ptrdiff_t first, ptrdiff_t step, ptrdiff_t least)
+{
+    return first >= least ? 0 : (size_t)((least - first + step - 1) / step);
+}
+
+/*
+ * Rows of A for `points` neighbours in one output row of sample b, from the scaled output point q on: segment by
+ * segment, so that what is outside the input is found once for all of them.
+ */
 static void conv_gather(const mbr_conv_args *a, const conv_segment *seg, size_t count, size_t b, const ptrdiff_t q[3],
-                        float *row)
+                        ptrdiff_t step, size_t points, float *block, ptrdiff_t lda)
 {
     ptrdiff_t in[3] = {(ptrdiff_t)a->in[0], (ptrdiff_t)a->in[1], (ptrdiff_t)a->in[2]};
     ptrdiff_t point = a->x_planes ? 1 : a->ldx;
@@ -277,20 +299,32 @@ static void conv_gather(const mbr_conv_args *a, const conv_segment *seg, size_t 
     for (size_t i = 0; i < count; i++) {
         const conv_segment *s = &seg[i];
         ptrdiff_t d = q[0] + s->step[0], h = q[1] + s->step[1], w = q[2] + s->step[2];
-        float *to = row + s->at;
-        size_t n = (size_t)s->run * s->unit;
-        if (d < 0 || d >= in[0] || h < 0 || h >= in[1] || w >= in[2] || w + (ptrdiff_t)s->run <= 0) {
-            conv_zero(to, n);
+        size_t n = (size_t)s->run * s->unit, j = 0;
+        bool inside = d >= 0 && d < in[0] && h >= 0 && h < in[1];
+        const float *line = x + (inside ? (d * in[1] + h) * in[2] * point + s->offset : 0);
+        size_t low = points, high = points; /* rows low .. high - 1 are wholly inside */
+        if (inside) {
+            low = mbr_min_size(conv_first_at(w, step, 0), points);
+            high = mbr_min_size(conv_first_at(w, step, in[2] - (ptrdiff_t)s->run + 1), points);
+            high = mbr_max_size(high, low);
+        }
+        float *to = block + s->at;
+        if (!inside) {
+            for (; j < points; j++, to += lda)
+                conv_zero(to, n);
             continue;
         }
-        ptrdiff_t low = w < 0 ? -w : 0, high = w + (ptrdiff_t)s->run > in[2] ? in[2] - w : (ptrdiff_t)s->run;
-        const float *from = x + ((d * in[1] + h) * in[2] + w + low) * point + s->offset;
-        size_t unit = s->unit;
-        if (low)
-            conv_zero(to, (size_t)low * unit);
-        conv_copy(to + (size_t)low * unit, from, (size_t)(high - low) * unit);
-        if (high < (ptrdiff_t)s->run)
-            conv_zero(to + (size_t)high * unit, (s->run - (size_t)high) * unit);
+        for (; j < low; j++, to += lda)
+            conv_gather_edge(s, line, point, w + (ptrdiff_t)j * step, in[2], to);
+        const float *from = line + (w + (ptrdiff_t)j * step) * point;
+        if (n < MBR_VL)
+            for (; j < high; j++, to += lda, from += step * point)
+                vf_store(to, vf_load_n(from, n));
+        else
+            for (; j < high; j++, to += lda, from += step * point)
+                conv_copy(to, from, n);
+        for (; j < points; j++, to += lda)
+            conv_gather_edge(s, line, point, w + (ptrdiff_t)j * step, in[2], to);
     }
 }
 
@@ -306,28 +340,17 @@ static void conv_gather_rows(const mbr_conv_args *a, const conv_phase *phase, co
     if (a->transposed) {
         size_t line = rect->line / a->stride[2], h = line % a->out[1], d = line / a->out[1] % a->out[0];
         ptrdiff_t q[3] = {(ptrdiff_t)(d / a->stride[0]), (ptrdiff_t)(h / a->stride[1]), (ptrdiff_t)rect->first};
-        for (size_t i = 0; i < rect->rows; i++, q[2]++)
-            conv_gather(a, seg, count, line / (a->out[0] * a->out[1]), q, block + (ptrdiff_t)i * lda);
+        conv_gather(a, seg, count, line / (a->out[0] * a->out[1]), q, 1, rect->rows, block, lda);
         return;
     }
-    size_t at[3] = {rect->first / (a->out[1] * a->out[2]) % a->out[0], rect->first / a->out[2] % a->out[1],
-                    rect->first % a->out[2]};
-    size_t b = rect->first / (a->out[0] * a->out[1] * a->out[2]);
-    for (size_t i = 0; i < rect->rows; i++) {
-        ptrdiff_t q[3];
-        for (int d = 0; d < 3; d++)
-            q[d] = (ptrdiff_t)at[d] * phase->scale[d];
-        conv_gather(a, seg, count, b, q, block + (ptrdiff_t)i * lda);
-        if (++at[2] == a->out[2]) {
-            at[2] = 0;
-            if (++at[1] == a->out[1]) {
-                at[1] = 0;
-                if (++at[0] == a->out[0]) {
-                    at[0] = 0;
-                    b++;
-                }
-            }
-        }
+    for (size_t done = 0; done < rect->rows;) {
+        size_t at = rect->first + done, w = at % a->out[2], line = at / a->out[2];
+        size_t points = mbr_min_size(a->out[2] - w, rect->rows - done);
+        ptrdiff_t q[3] = {(ptrdiff_t)(line / a->out[1] % a->out[0]) * phase->scale[0],
+                          (ptrdiff_t)(line % a->out[1]) * phase->scale[1], (ptrdiff_t)w * phase->scale[2]};
+        conv_gather(a, seg, count, line / (a->out[0] * a->out[1]), q, phase->scale[2], points,
+                    block + (ptrdiff_t)done * lda, lda);
+        done += points;
     }
 }
 

@@ -39,6 +39,25 @@ static size_t gemm_clamp(size_t n, size_t low, size_t high)
     return n < low ? low : n > high ? high : n;
 }
 
+/*
+ * Rows and panels of a tile of about `cells` sums, k steps each. Tiles that follow each other share their part of B: it
+ * may take half of the second cache, when that is `keep` panels at least, and the rows of A that stream past it a
+ * quarter. Otherwise the parts of A and B are read equally often, with share the price of a column over that of a row.
+ */
+static void gemm_cut(size_t m, size_t panels, size_t k, size_t cells, size_t keep, double share, size_t *tm, size_t *tn)
+{
+    size_t l2 = mbr_cpu_caches_get().l2 / sizeof(float), least = 4 * GEMM_MR;
+    l2 = l2 ? l2 : 131072;
+    size_t kept = mbr_min_size(l2 / 2 / (k * GEMM_NR), panels), rows = (size_t)sqrt((double)cells * share) + 1;
+    bool keeps = kept >= mbr_min_size(keep, panels);
+    if (keeps)
+        rows = mbr_max_size(mbr_min_size(l2 / 4 / k, cells / (kept * GEMM_NR)), least);
+    size_t count = (m + rows / 2) / rows; /* to the nearest: a small rest would be a bad tile */
+    count = count ? count : 1;
+    *tm = gemm_up((m + count - 1) / count, GEMM_MR);
+    *tn = gemm_clamp(cells / (*tm * GEMM_NR), 1, keeps ? kept : panels);
+}
+
 static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
 {
     gemm_plan p = {.k_blocks = 1, .kc = g->k};
@@ -62,17 +81,13 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
         double all = (double)g->m * (double)(panels * GEMM_NR) * (double)k * (double)matrices / GEMM_MIN_TILES;
         double macs = all < GEMM_TILE_MACS / 6.0 ? GEMM_TILE_MACS / 6.0 : all > GEMM_TILE_MACS ? GEMM_TILE_MACS : all;
         size_t cells = (size_t)(macs / (double)k);
-        /* A is copied or at least spread over more lines, so that its rows weigh twice the columns of B. An unpacked B
-         * is packed once for each row of tiles: then rows are cheaper. */
-        double share = g->b_form == MBR_GEMM_B_PACKED ? 0.5 : 4;
-        size_t tm = gemm_up((size_t)sqrt((double)cells * share) + 1, GEMM_MR);
-        tm = tm < g->m ? tm : g->m;
-        p.m_tiles = (g->m + tm - 1) / tm;
-        p.tm = gemm_up((g->m + p.m_tiles - 1) / p.m_tiles, GEMM_MR);
+        /* An unpacked B is packed once for each row of tiles: then rows are cheap. */
+        bool packed = g->b_form == MBR_GEMM_B_PACKED;
+        gemm_cut(g->m, panels, k, cells, packed ? 3 : SIZE_MAX, packed ? 0.5 : 4, &p.tm, &p.tn);
         p.m_tiles = (g->m + p.tm - 1) / p.tm;
-        p.tn = gemm_clamp(cells / (p.tm * GEMM_NR), 1, panels);
+        /* Rows that far apart share one set of the first cache; up to 8 fit there. */
         size_t stride = (size_t)(g->lda < 0 ? -g->lda : g->lda) * sizeof(float);
-        p.copy_a = p.tm > GEMM_MR && stride % 2048 == 0 && p.tn > 1;
+        p.copy_a = GEMM_MR > 8 && p.tm > GEMM_MR && stride % 4096 == 0 && p.tn > 1;
         if (p.copy_a)
             p.a_floats = p.tm * (p.kc + 16);
         if (g->b_form != MBR_GEMM_B_PACKED)

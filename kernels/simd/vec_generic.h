@@ -49,7 +49,7 @@ static inline vi vi_set1(int32_t x)
 }
 static inline vm vm_first_n(size_t n)
 {
-    vm m;
+    vm m = {0};
     for (size_t i = 0; i < MBR_VL; i++)
         m[i] = i < n ? -1 : 0;
     return m;
@@ -77,7 +77,7 @@ static inline void vf_store_n(float *p, vf v, size_t n)
 }
 static inline vf vf_set1(float x)
 {
-    vf v;
+    vf v = {0};
     for (int i = 0; i < MBR_VL; i++)
         v[i] = x;
     return v;
@@ -109,14 +109,14 @@ static inline vf vf_div(vf a, vf b)
 #ifdef __FMA__
 static inline vf vf_fma(vf a, vf b, vf c)
 {
-    vf r;
+    vf r = {0};
     for (int i = 0; i < MBR_VL; i++)
         r[i] = __builtin_fmaf(a[i], b[i], c[i]);
     return r;
 }
 static inline vf vf_fnma(vf a, vf b, vf c)
 {
-    vf r;
+    vf r = {0};
     for (int i = 0; i < MBR_VL; i++)
         r[i] = __builtin_fmaf(-a[i], b[i], c[i]);
     return r;
@@ -213,7 +213,7 @@ static inline vf vf_max(vf a, vf b)
 #define MBR_VEC_LANES(name, call)                                                                                      \
     static inline vf name(vf a)                                                                                        \
     {                                                                                                                  \
-        vf r;                                                                                                          \
+        vf r = a;                                                                                                      \
         for (int i = 0; i < MBR_VL; i++)                                                                               \
             r[i] = call(a[i]);                                                                                         \
         return r;                                                                                                      \
@@ -232,14 +232,14 @@ static inline int32_t vec_int(float x)
 }
 static inline vi vf_to_vi(vf a)
 {
-    vi r;
+    vi r = {0};
     for (int i = 0; i < MBR_VL; i++)
         r[i] = vec_int(rintf(a[i]));
     return r;
 }
 static inline vi vf_trunc_to_vi(vf a)
 {
-    vi r;
+    vi r = {0};
     for (int i = 0; i < MBR_VL; i++)
         r[i] = vec_int(a[i]);
     return r;
@@ -393,7 +393,7 @@ static inline void vf_store_f16(uint16_t *p, vf v)
 }
 static inline vf vf_gather(const float *p, vi index)
 {
-    vf r;
+    vf r = {0};
     for (int i = 0; i < MBR_VL; i++)
         r[i] = p[index[i]];
     return r;
