@@ -27,6 +27,7 @@ MBR_KERNELS_BASE = \
     kernels/det.h \
     kernels/einsum.h \
     kernels/elementwise.h \
+    kernels/features.h \
     kernels/gemm.c \
     kernels/gemm.def \
     kernels/gemm.h \
@@ -75,6 +76,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/element.c \
     kernels/ref/element.h \
     kernels/ref/elementwise_ref.c \
+    kernels/ref/features_ref.c \
     kernels/ref/gemm_ref.c \
     kernels/ref/gemm_vec.c \
     kernels/ref/index_ref.c \
@@ -106,6 +108,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/softmax_f64.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/softmax_vec.c \
+    kernels/ref/svm_ref.c \
     kernels/ref/transpose_ref.c \
     kernels/ref/tree_ref.c \
     kernels/ref/tree_walk.h \
@@ -129,6 +132,7 @@ MBR_KERNELS_BASE = \
     kernels/softmax.def \
     kernels/softmax.h \
     kernels/softmax_body.h \
+    kernels/svm.h \
     kernels/transpose.h \
     kernels/transpose_plan.c \
     kernels/transpose_walk.h \

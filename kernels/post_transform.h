@@ -16,6 +16,12 @@ typedef enum mbr_post_transform {
 /* In place, n scores of one row. */
 void mbr_post_transform_ref(mbr_post_transform kind, float *scores, size_t n);
 
+/*
+ * Two scores from the one of a two-class model, z[0]: for LOGISTIC its own and the opposite's, for PROBIT twice the
+ * transformed one, else 1 - s and s.
+ */
+void mbr_post_transform_pair(mbr_post_transform kind, float z[2]);
+
 float mbr_logistic(float x);
 float mbr_probit(float x);
 

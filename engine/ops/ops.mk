@@ -5,9 +5,12 @@ MBR_ENGINE_OPS = \
     engine/ops/adagrad.c \
     engine/ops/affine_grid.c \
     engine/ops/arg_max.c \
+    engine/ops/array_feature_extractor.c \
     engine/ops/batch_normalization.c \
+    engine/ops/binarizer.c \
     engine/ops/binary.c \
     engine/ops/cast.c \
+    engine/ops/cast_map.c \
     engine/ops/clip.c \
     engine/ops/col2im.c \
     engine/ops/concat.c \
@@ -20,9 +23,11 @@ MBR_ENGINE_OPS = \
     engine/ops/deform_conv.c \
     engine/ops/depth_to_space.c \
     engine/ops/det.c \
+    engine/ops/dict_vectorizer.c \
     engine/ops/dynamic_quantize_linear.c \
     engine/ops/einsum.c \
     engine/ops/expand.c \
+    engine/ops/feature_vectorizer.c \
     engine/ops/gather.c \
     engine/ops/gather_elements.c \
     engine/ops/gather_nd.c \
@@ -31,16 +36,23 @@ MBR_ENGINE_OPS = \
     engine/ops/group_normalization.c \
     engine/ops/identity.c \
     engine/ops/if.c \
+    engine/ops/imputer.c \
+    engine/ops/label_encoder.c \
     engine/ops/layer_normalization.c \
+    engine/ops/linear_models.c \
     engine/ops/list.h \
     engine/ops/loop.c \
     engine/ops/matmul.c \
     engine/ops/max_unpool.c \
     engine/ops/ml.c \
     engine/ops/ml.h \
+    engine/ops/ml_table.c \
+    engine/ops/ml_table.h \
     engine/ops/non_max_suppression.c \
     engine/ops/non_zero.c \
+    engine/ops/normalizer.c \
     engine/ops/one_hot.c \
+    engine/ops/one_hot_encoder.c \
     engine/ops/op.h \
     engine/ops/op_util.c \
     engine/ops/op_util.h \
@@ -60,6 +72,7 @@ MBR_ENGINE_OPS = \
     engine/ops/resize.c \
     engine/ops/reverse_sequence.c \
     engine/ops/roi_align.c \
+    engine/ops/scaler.c \
     engine/ops/scan.c \
     engine/ops/sequence.c \
     engine/ops/sequence_map.c \
@@ -69,6 +82,7 @@ MBR_ENGINE_OPS = \
     engine/ops/softmax_op.c \
     engine/ops/split.c \
     engine/ops/string_ops.c \
+    engine/ops/support_vector_machines.c \
     engine/ops/tf_idf_vectorizer.c \
     engine/ops/top_k.c \
     engine/ops/transpose_op.c \
@@ -78,4 +92,5 @@ MBR_ENGINE_OPS = \
     engine/ops/unary.c \
     engine/ops/where.c \
     engine/ops/window.c \
-    engine/ops/window.h
+    engine/ops/window.h \
+    engine/ops/zip_map.c

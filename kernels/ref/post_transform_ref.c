@@ -73,3 +73,21 @@ void mbr_post_transform_ref(mbr_post_transform kind, float *scores, size_t n)
         break;
     }
 }
+
+void mbr_post_transform_pair(mbr_post_transform kind, float z[2])
+{
+    float s = z[0];
+    switch (kind) {
+    case MBR_POST_LOGISTIC:
+        z[0] = mbr_logistic(-s);
+        z[1] = mbr_logistic(s);
+        break;
+    case MBR_POST_PROBIT:
+        z[0] = z[1] = mbr_probit(s);
+        break;
+    default:
+        z[0] = 1.0f - s;
+        z[1] = s;
+        break;
+    }
+}
