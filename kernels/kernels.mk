@@ -5,7 +5,6 @@ MBR_KERNELS_BASE = \
     kernels/arg.def \
     kernels/arg_body.h \
     kernels/attention.h \
-    kernels/attention_any.h \
     kernels/chain.def \
     kernels/chain.h \
     kernels/chain_body.h \
@@ -15,7 +14,6 @@ MBR_KERNELS_BASE = \
     kernels/conv.def \
     kernels/conv.h \
     kernels/conv_body.h \
-    kernels/conv_depthwise_body.h \
     kernels/convert.def \
     kernels/convert.h \
     kernels/convert_body.h \
@@ -24,10 +22,7 @@ MBR_KERNELS_BASE = \
     kernels/cpu.c \
     kernels/cpu.def \
     kernels/cpu.h \
-    kernels/det.h \
-    kernels/einsum.h \
     kernels/elementwise.h \
-    kernels/features.h \
     kernels/gemm.c \
     kernels/gemm.def \
     kernels/gemm.h \
@@ -35,28 +30,17 @@ MBR_KERNELS_BASE = \
     kernels/gemm_micro.h \
     kernels/index.h \
     kernels/linear_any.h \
-    kernels/nbits.c \
-    kernels/nbits.def \
-    kernels/nbits.h \
     kernels/nms.h \
     kernels/nn_select.c \
     kernels/norm.def \
     kernels/norm.h \
     kernels/norm_any.h \
     kernels/norm_body.h \
-    kernels/optimizer.h \
-    kernels/order.h \
     kernels/pad.h \
     kernels/pool.def \
     kernels/pool.h \
     kernels/pool_body.h \
-    kernels/post_transform.h \
-    kernels/qconv.def \
-    kernels/qgemm.c \
-    kernels/qgemm.def \
-    kernels/qgemm.h \
     kernels/quantize.h \
-    kernels/random.h \
     kernels/real.h \
     kernels/reduce.def \
     kernels/reduce.h \
@@ -64,54 +48,39 @@ MBR_KERNELS_BASE = \
     kernels/reduce_plan.c \
     kernels/ref/act_ref.h \
     kernels/ref/arg_vec.c \
-    kernels/ref/attention_any.c \
     kernels/ref/chain_ref.c \
     kernels/ref/chain_vec.c \
     kernels/ref/conv_ref.c \
     kernels/ref/convert_ref.c \
     kernels/ref/convert_vec.c \
     kernels/ref/copy_vec.c \
-    kernels/ref/det_ref.c \
-    kernels/ref/einsum_ref.c \
     kernels/ref/element.c \
     kernels/ref/element.h \
     kernels/ref/elementwise_ref.c \
-    kernels/ref/features_ref.c \
     kernels/ref/gemm_ref.c \
     kernels/ref/gemm_vec.c \
     kernels/ref/index_ref.c \
     kernels/ref/linear_any.c \
-    kernels/ref/nbits_ref.c \
     kernels/ref/nms.c \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
     kernels/ref/norm_vec.c \
-    kernels/ref/optimizer_ref.c \
-    kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
     kernels/ref/pool_vec.c \
-    kernels/ref/post_transform_ref.c \
-    kernels/ref/qconv_ref.c \
-    kernels/ref/qgemm_ref.c \
-    kernels/ref/qout_ref.h \
-    kernels/ref/quantize_ref.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \
     kernels/ref/resize_vec.c \
     kernels/ref/rnn_ref.c \
     kernels/ref/rnn_vec.c \
-    kernels/ref/sample.c \
     kernels/ref/scalar.h \
-    kernels/ref/scan_ref.c \
     kernels/ref/softmax_f64.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/softmax_vec.c \
-    kernels/ref/svm_ref.c \
     kernels/ref/transpose_ref.c \
     kernels/ref/tree_ref.c \
-    kernels/ref/tree_walk.h \
+    kernels/ref/tree_vec.c \
     kernels/resize.def \
     kernels/resize.h \
     kernels/resize_body.h \
@@ -119,8 +88,6 @@ MBR_KERNELS_BASE = \
     kernels/rnn.def \
     kernels/rnn.h \
     kernels/rnn_body.h \
-    kernels/sample.h \
-    kernels/scan.h \
     kernels/simd/act.h \
     kernels/simd/math.h \
     kernels/simd/math_nn.h \
@@ -132,11 +99,14 @@ MBR_KERNELS_BASE = \
     kernels/softmax.def \
     kernels/softmax.h \
     kernels/softmax_body.h \
-    kernels/svm.h \
     kernels/transpose.h \
     kernels/transpose_plan.c \
     kernels/transpose_walk.h \
+    kernels/tree.def \
     kernels/tree.h \
+    kernels/tree_body.h \
+    kernels/tree_layout.h \
+    kernels/tree_plan.c \
     kernels/view.h
 MBR_KERNELS_AVX2 = \
     kernels/x86/arg_avx2.c \
@@ -149,7 +119,8 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/reduce_avx2.c \
     kernels/x86/resize_avx2.c \
     kernels/x86/rnn_avx2.c \
-    kernels/x86/softmax_avx2.c
+    kernels/x86/softmax_avx2.c \
+    kernels/x86/tree_avx2.c
 MBR_KERNELS_AVX512 = \
     kernels/x86/arg_avx512.c \
     kernels/x86/chain_avx512.c \
@@ -161,7 +132,8 @@ MBR_KERNELS_AVX512 = \
     kernels/x86/reduce_avx512.c \
     kernels/x86/resize_avx512.c \
     kernels/x86/rnn_avx512.c \
-    kernels/x86/softmax_avx512.c
+    kernels/x86/softmax_avx512.c \
+    kernels/x86/tree_avx512.c
 MBR_KERNELS_AVX512VNNI =
 MBR_KERNELS_AVX512BF16 =
 MBR_KERNELS_NEON = \
@@ -175,7 +147,8 @@ MBR_KERNELS_NEON = \
     kernels/arm/reduce_neon.c \
     kernels/arm/resize_neon.c \
     kernels/arm/rnn_neon.c \
-    kernels/arm/softmax_neon.c
+    kernels/arm/softmax_neon.c \
+    kernels/arm/tree_neon.c
 MBR_KERNELS_DOTPROD =
 MBR_KERNELS_I8MM =
 
@@ -195,4 +168,5 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_resize.c \
     tests/kernels/check_rnn.c \
     tests/kernels/check_softmax.c \
+    tests/kernels/check_tree.c \
     tests/kernels/families.def

@@ -9,6 +9,7 @@
 #include "kernels/rnn.h"
 #include "kernels/softmax.h"
 #include "kernels/transpose.h"
+#include "kernels/tree.h"
 
 /* The prototypes of every row. */
 #define KERNEL(name, tier) mbr_chain_fn mbr_##name;
@@ -34,6 +35,9 @@
 #undef KERNEL
 #define KERNEL(name, tier) mbr_resize_fn mbr_##name;
 #include "kernels/resize.def"
+#undef KERNEL
+#define KERNEL(name, tier) mbr_tree_fn mbr_##name;
+#include "kernels/tree.def"
 #undef KERNEL
 #define KERNEL(name, group, tier)                                                                                      \
     mbr_norm_fn mbr_##name;                                                                                            \
@@ -105,6 +109,13 @@ mbr_resize_fn *mbr_resize_select(unsigned tiers)
 {
     mbr_resize_fn *best = mbr_resize_ref;
 #include "kernels/resize.def"
+    return best;
+}
+
+mbr_tree_fn *mbr_tree_select(unsigned tiers)
+{
+    mbr_tree_fn *best = mbr_tree_ref;
+#include "kernels/tree.def"
     return best;
 }
 

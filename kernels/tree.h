@@ -27,7 +27,7 @@ typedef enum mbr_tree_aggregate { MBR_TREE_SUM, MBR_TREE_AVERAGE, MBR_TREE_MIN, 
 /*
  * The ensemble as the importer or operator hands it over. Children are node numbers. `value`, `member` and the leaves'
  * `weight` are exact in f64 whatever the model stored. Every tree is checked: children in range, no node reached
- * twice, depth bounded.
+ * twice.
  */
 typedef struct mbr_tree_source {
     size_t nodes, trees, features, targets;
@@ -64,7 +64,13 @@ typedef enum mbr_tree_fault {
     MBR_TREE_TOO_LARGE
 } mbr_tree_fault;
 
-/* Checks the source and tells the bytes of the prepared layout. *node: the culprit. work: 4 * `nodes` bytes. */
+/* Bytes of the work space of the two calls below, for each node. */
+#define MBR_TREE_WORK 16
+
+/*
+ * Checks the source and tells the bytes of the prepared layout; on a fault, *node is the culprit. work: MBR_TREE_WORK
+ * bytes a node, aligned to 8.
+ */
 mbr_tree_fault mbr_tree_measure(const mbr_tree_source *source, void *work, size_t *bytes, size_t *node);
 
 /* Lays the ensemble out in `memory` (of `bytes`, aligned to MBR_ALIGN); the source is no longer needed. work as above. */
@@ -72,7 +78,8 @@ mbr_tree_ensemble *mbr_tree_prepare(const mbr_tree_source *source, void *work, v
 
 /*
  * scores[row][target] for rows first .. last-1: the aggregate over all trees, in f64 for f64 rows, else f32, trees in
- * order for every target, plus base. Rows of `row_stride` elements, scores dense.
+ * order for every target, plus base. A target that no leaf adds to has 0 before base. Rows of `row_stride` elements,
+ * scores dense. The same row gives the same bits whatever the number of rows.
  */
 typedef void mbr_tree_fn(const mbr_tree_ensemble *ensemble, const void *rows, ptrdiff_t row_stride, void *scores,
                          size_t first, size_t last);

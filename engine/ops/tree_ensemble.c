@@ -115,9 +115,9 @@ static mbr_status build(mbr_pack *p, mbr_tree_attrs *t, bool classifier)
         sometimes |= t->votes[k] == MBR_TREE_VOTES_SOMETIMES;
     if (sometimes)
         MBR_TRY(count_votes(t, &voted, p->err));
-    void *work = mbr_arena_alloc(&t->arena, 4 * s->nodes);
+    void *work = mbr_arena_alloc(&t->arena, MBR_TREE_WORK * s->nodes);
     if (!work)
-        return mbr_no_memory(p->err, 4 * s->nodes);
+        return mbr_no_memory(p->err, MBR_TREE_WORK * s->nodes);
     size_t bytes, voted_bytes = 0, node, total;
     mbr_tree_fault fault = mbr_tree_measure(s, work, &bytes, &node);
     if (fault == MBR_TREE_OK && sometimes)

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tree ensembles: few rows walk the trees, eight at a time; many rows go through the leaf masks, a row in each lane. A
+ * file includes a vec_*.h, defines MBR_TREE_NAME and includes this.
+ */
+#include "kernels/simd/vec_common.h"
+#include "kernels/tree_layout.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TREE_SHALLOW 8   /* depth of a group up to which all its levels are walked */
+#define TREE_ROWS 64      /* rows that meet the same trees before the next ones are loaded */
+#define TREE_BUFFER 16384 /* floats on the stack for them */
+#define TREE_VECTORS 4    /* of rows that go through the masks together, at most */
+#define TREE_WIDTH (TREE_VECTORS * MBR_VL)
+
+/*
+ * Walks the trees of a group, none deeper than `depth`, to their leaves, for a row without NaN. `early` looks whether all
+ * have arrived: worth a branch that is hard to predict in deep trees only. Without leaf, the leaves' weights are added
+ * to *sum: in a register, for through memory each would wait for the one before. Both are constants where this is expanded.
+ */
+MBR_INLINE void tree_walk(const tree_node *nodes, const uint32_t *root, const float *row, uint32_t depth, bool early,
+                          const tree_node **leaf, float *sum)
+{
+    const tree_node *n0 = nodes + root[0], *n1 = nodes + root[1], *n2 = nodes + root[2], *n3 = nodes + root[3];
+    const tree_node *n4 = nodes + root[4], *n5 = nodes + root[5], *n6 = nodes + root[6], *n7 = nodes + root[7];
+    unsigned moved = 1;
+#define STEP(n)                                                                                                        \
+    do {                                                                                                               \
+        unsigned step = n->child + (unsigned)!(row[n->feature] <= n->t);                                               \
+        n += step;                                                                                                     \
+        moved |= step;                                                                                                 \
+    } while (0)
+    for (; depth > 0 && (moved || !early); depth--) {
+        moved = 0;
+        STEP(n0);
+        STEP(n1);
+        STEP(n2);
+        STEP(n3);
+        STEP(n4);
+        STEP(n5);
+        STEP(n6);
+        STEP(n7);
+    }
+#undef STEP
+    if (!leaf) {
+        *sum = *sum + n0->t + n1->t + n2->t + n3->t + n4->t + n5->t + n6->t + n7->t;
+        return;
+    }
+    leaf[0] = n0;
+    leaf[1] = n1;
+    leaf[2] = n2;
+    leaf[3] = n3;
+    leaf[4] = n4;
+    leaf[5] = n5;
+    leaf[6] = n6;
+    leaf[7] = n7;
+}
+
+static void tree_add(const mbr_tree_ensemble *e, size_t tree, const tree_node *leaf, float *scores)
+{
+    if (e->direct)
+        scores[e->roots[tree].target] += leaf->t;
+    else
+        tree_add_leaf(e, e->leaf_number[leaf - e->narrow_nodes], scores);
+}
+
+/* Copies a row, with the leaves' own feature behind it. False: it holds a NaN. */
+static bool tree_copy_row(const float *row, float *copy, size_t features)
+{
+    float sum = 0.0f;
+    for (size_t i = 0; i < features; i++) {
+        copy[i] = row[i];
+        sum += row[i] * 0.0f; /* an infinity counts as a NaN here: the slow way is right for both */
+    }
+    copy[features] = -INFINITY;
+    return sum == 0.0f;
+}
+
+/* Rows 0 .. n-1 (at most TREE_ROWS and what fits the buffer). */
+static void tree_walk_rows(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *scores, size_t n)
+{
+    float buffer[TREE_BUFFER];
+    bool plain[TREE_ROWS];
+    size_t width = e->features + 1, targets = e->targets;
+    bool one = e->direct && targets == 1;
+    for (size_t r = 0; r < n; r++)
+        plain[r] = tree_copy_row(rows + (ptrdiff_t)r * row_stride, buffer + r * width, e->features);
+    for (size_t t = 0; t < e->trees; t += TREE_GROUP) {
+        size_t count = e->trees - t < TREE_GROUP ? e->trees - t : TREE_GROUP;
+        const uint32_t *roots = e->group_nodes + t;
+        uint32_t depth = e->group_depth[t / TREE_GROUP];
+        bool shallow = depth <= TREE_SHALLOW;
+        for (size_t r = 0; r < n; r++) {
+            const float *row = buffer + r * width;
+            float *to = scores + r * targets;
+            const tree_node *leaf[TREE_GROUP];
+            if (plain[r] && one && count == TREE_GROUP) {
+                if (shallow)
+                    tree_walk(e->narrow_nodes, roots, row, depth, false, NULL, to);
+                else
+                    tree_walk(e->narrow_nodes, roots, row, depth, true, NULL, to);
+                continue;
+            }
+            if (plain[r])
+                tree_walk(e->narrow_nodes, roots, row, depth, true, leaf, NULL);
+            for (size_t k = 0; k < count; k++)
+                tree_add(e, t + k, plain[r] ? leaf[k] : tree_find_leaf(e, t + k, row), to);
+        }
+    }
+}
+
+/* The number of the lowest bit of each lane; anything for a lane without one. */
+MBR_INLINE vi tree_lowest(vi mask)
+{
+    vi lowest = vi_and(mask, vi_sub(vi_zero(), mask));
+    vi exponent = vi_and(vi_shr(vf_as_vi(vi_to_vf(lowest)), 23), vi_set1(0xff));
+    return vi_sub(exponent, vi_set1(127));
+}
+
+/* The leaves where `vectors` times MBR_VL rows end: x is (features, vectors * MBR_VL). */
+MBR_INLINE void tree_mask_leaves(const tree_mask *masks, size_t n, const float *x, vi *leaf, int vectors, bool wide)
+{
+    vi low[TREE_VECTORS], high[TREE_VECTORS];
+    MBR_UNROLL(4)
+    for (int v = 0; v < vectors; v++)
+        low[v] = high[v] = vi_set1(-1);
+    for (size_t k = 0; k < n; k++) {
+        const float *feature = x + masks[k].feature * (size_t)(vectors * MBR_VL);
+        const vf t = vf_set1(masks[k].t);
+        const vi keep_low = vi_set1((int32_t)masks[k].keep_low);
+        const vi keep_high = wide ? vi_set1((int32_t)masks[k].keep_high) : vi_zero();
+        MBR_UNROLL(4)
+        for (int v = 0; v < vectors; v++) {
+            vm yes = vf_le(vf_load(feature + v * MBR_VL), t);
+            low[v] = vi_select(yes, low[v], vi_and(low[v], keep_low));
+            if (wide)
+                high[v] = vi_select(yes, high[v], vi_and(high[v], keep_high));
+        }
+    }
+    MBR_UNROLL(4)
+    for (int v = 0; v < vectors; v++) {
+        leaf[v] = tree_lowest(low[v]);
+        if (wide)
+            leaf[v] = vi_select(vi_eq(low[v], vi_zero()), vi_add(tree_lowest(high[v]), vi_set1(32)), leaf[v]);
+    }
+}
+
+/* n <= vectors * MBR_VL rows through the leaf masks; x as above, the lanes beyond n hold anything. */
+MBR_INLINE void tree_mask_rows(const mbr_tree_ensemble *e, const float *x, float *scores, size_t n, int vectors)
+{
+    bool one = e->direct && e->targets == 1;
+    vf sum[TREE_VECTORS];
+    MBR_UNROLL(4)
+    for (int v = 0; v < vectors; v++)
+        sum[v] = vf_zero();
+    for (size_t t = 0; t < e->trees; t++) {
+        const tree_root *root = &e->roots[t];
+        vi leaf[TREE_VECTORS];
+        if (root->leaves <= 32)
+            tree_mask_leaves(e->masks + root->mask, root->masks, x, leaf, vectors, false);
+        else
+            tree_mask_leaves(e->masks + root->mask, root->masks, x, leaf, vectors, true);
+        if (one) {
+            MBR_UNROLL(4)
+            for (int v = 0; v < vectors; v++)
+                sum[v] = vf_add(sum[v], vf_gather(e->leaf_value + root->leaf, leaf[v]));
+            continue;
+        }
+        int32_t at[TREE_WIDTH];
+        MBR_UNROLL(4)
+        for (int v = 0; v < vectors; v++)
+            vi_store(at + v * MBR_VL, leaf[v]);
+        for (size_t r = 0; r < n; r++) {
+            size_t place = root->leaf + (size_t)at[r];
+            if (e->direct)
+                scores[r * e->targets + (size_t)root->target] += e->leaf_value[place];
+            else
+                tree_add_leaf(e, e->leaf_node[place], scores + r * e->targets);
+        }
+    }
+    if (one) {
+        float sums[TREE_WIDTH];
+        MBR_UNROLL(4)
+        for (int v = 0; v < vectors; v++)
+            vf_store(sums + v * MBR_VL, sum[v]);
+        memcpy(scores, sums, n * sizeof *scores);
+    }
+}
+
+/* Up to TREE_WIDTH rows, turned so that a feature's values lie side by side. False: a NaN among them, nothing is done. */
+static bool tree_try_masks(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *scores, size_t n)
+{
+    _Alignas(64) float x[TREE_BUFFER];
+    size_t width = n > TREE_WIDTH / 2 ? TREE_WIDTH : TREE_WIDTH / 2;
+    float sum = 0.0f;
+    for (size_t r = 0; r < width; r++) {
+        const float *row = rows + (ptrdiff_t)(r < n ? r : 0) * row_stride;
+        for (size_t f = 0; f < e->features; f++) {
+            x[f * width + r] = row[f];
+            sum += row[f] * 0.0f;
+        }
+    }
+    if (sum != 0.0f)
+        return false;
+    if (width == TREE_WIDTH)
+        tree_mask_rows(e, x, scores, n, TREE_VECTORS);
+    else
+        tree_mask_rows(e, x, scores, n, TREE_VECTORS / 2);
+    return true;
+}
+
+void MBR_TREE_NAME(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_stride, void *scores, size_t first,
+                   size_t last)
+{
+    if (!e->narrow || e->trees == 0) {
+        mbr_tree_ref(e, rows, row_stride, scores, first, last);
+        return;
+    }
+    float *out = (float *)scores + first * e->targets;
+    mbr_tree_start(e, out, last - first);
+    size_t fit = TREE_BUFFER / (e->features + 1), block = fit < TREE_ROWS ? fit : TREE_ROWS;
+    bool masks = e->masked && e->features * TREE_WIDTH <= TREE_BUFFER;
+    for (size_t r = first; r < last;) {
+        const float *from = (const float *)rows + (ptrdiff_t)r * row_stride;
+        float *to = (float *)scores + r * e->targets;
+        size_t n = last - r;
+        if (masks && n >= MBR_VL) {
+            n = n < TREE_WIDTH ? n : TREE_WIDTH;
+            if (!tree_try_masks(e, from, row_stride, to, n))
+                for (size_t k = 0; k < n; k += block)
+                    tree_walk_rows(e, from + (ptrdiff_t)k * row_stride, row_stride, to + k * e->targets,
+                                   n - k < block ? n - k : block);
+        } else {
+            n = n < block ? n : block;
+            tree_walk_rows(e, from, row_stride, to, n);
+        }
+        r += n;
+    }
+    mbr_tree_finish(e, out, last - first);
+}

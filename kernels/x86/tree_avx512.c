@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kernels/simd/vec_avx512.h"
+
+#define MBR_TREE_NAME mbr_tree_avx512
+#include "kernels/tree_body.h"
