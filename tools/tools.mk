@@ -4,4 +4,5 @@
 #   mbr_SOURCES = tools/...
 #   mbr_CPPFLAGS = -I$(top_srcdir) -I$(top_srcdir)/include $(JANSSON_CFLAGS)
 #   mbr_LDFLAGS = $(AM_LDFLAGS) -static-libtool-libs
+#   mbr_LIBTOOLFLAGS =
 #   mbr_LDADD = libmbr.la $(JANSSON_LIBS)
