@@ -36,7 +36,10 @@ static mbr_status tensor_dims(mbr_onnx_importer *m, const Mbr__Onnx__TensorShape
             out->dims[i] = mbr_dim_const(d->dim_value);
             continue;
         }
-        out->dims[i] = mbr_dim_symbol(&m->module->dims, axis_name(d));
+        const char *name = axis_name(d); /* the table keeps the pointer, and the message goes away */
+        if (name && !(name = mbr_arena_strdup(&m->module->arena, name)))
+            return mbr_no_memory(err, strlen(axis_name(d)) + 1);
+        out->dims[i] = mbr_dim_symbol(&m->module->dims, name);
         if (!mbr_dim_is_known(out->dims[i]))
             return mbr_no_memory(err, sizeof(mbr_dim_expr));
     }
