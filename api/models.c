@@ -257,6 +257,13 @@ void mbr_model_each_op(const mbr_model *model, mbr_op_use_fn fn, void *user)
     }
 }
 
+void mbr_each_known_op(mbr_known_op_fn fn, void *user)
+{
+    const mbr_op *op;
+    for (size_t i = 0; (op = mbr_op_at(i)); i++)
+        fn(user, *op->domain ? op->domain : "ai.onnx", op->name, op->since);
+}
+
 mbr_status mbr_model_dump(const mbr_model *model, const char *stage, mbr_write_fn write, void *user, mbr_error *err)
 {
     mbr_ir_module *m;

@@ -4,10 +4,13 @@ MBR_ENGINE_SOURCES = $(MBR_ENGINE_OPS) \
     engine/dim.c \
     engine/frame.c \
     engine/frame.h \
+    engine/passes/batchnorm.c \
     engine/passes/cse.c \
     engine/passes/dce.c \
+    engine/passes/epilogue.c \
     engine/passes/fold.c \
     engine/passes/identity.c \
+    engine/passes/layout.c \
     engine/passes/list.h \
     engine/passes/pass.h \
     engine/passes/passes.c \

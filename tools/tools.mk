@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The program sees the public headers only, and carries the library inside, so that it starts fast:
-#   bin_PROGRAMS += mbr
-#   mbr_SOURCES = tools/...
-#   mbr_CPPFLAGS = -I$(top_srcdir) -I$(top_srcdir)/include $(JANSSON_CFLAGS)
-#   mbr_LDFLAGS = $(AM_LDFLAGS) -static-libtool-libs
-#   mbr_LIBTOOLFLAGS =
-#   mbr_LDADD = libmbr.la $(JANSSON_LIBS)
+# The program sees the public headers only, and carries the library inside, so that it starts fast.
+bin_PROGRAMS += mbr
+mbr_SOURCES = \
+    tools/bench.c \
+    tools/command.h \
+    tools/compare.c \
+    tools/data.c \
+    tools/files.c \
+    tools/info.c \
+    tools/mbr.c \
+    tools/run.c \
+    tools/test.c
+if MBR_RUNTIME
+mbr_SOURCES += tools/decide.c
+endif
+mbr_CPPFLAGS = -I$(top_builddir) -I$(top_srcdir) -I$(top_srcdir)/include
+mbr_LDFLAGS = $(AM_LDFLAGS) -static-libtool-libs
+mbr_LDADD = libmbr.la $(LIBM)

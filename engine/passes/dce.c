@@ -18,3 +18,8 @@ mbr_status mbr_pass_dce(mbr_ir_graph *g, bool *changed, mbr_error *err)
     }
     return MBR_OK;
 }
+
+mbr_status mbr_pass_clean(mbr_ir_graph *g, bool *changed, mbr_error *err)
+{
+    return mbr_pass_dce(g, changed, err);
+}

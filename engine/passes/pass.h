@@ -32,6 +32,11 @@ mbr_status mbr_pass_set_parse(const char *text, mbr_pass_set *set, mbr_error *er
  */
 mbr_status mbr_passes_run(mbr_ir_module *m, const mbr_pass_set *set, const char *until, mbr_error *err);
 
+/* The functions of the table: mbr_pass_NAME. */
+#define MBR_PASS(id, text) mbr_status mbr_pass_##id(mbr_ir_graph *g, bool *changed, mbr_error *err);
+#include "engine/passes/list.h"
+#undef MBR_PASS
+
 /* --- for passes --- */
 
 /* Calls fn for g and every graph in attributes of its nodes, inner ones first. */

@@ -6,10 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MBR_PASS(id, text) mbr_status mbr_pass_##id(mbr_ir_graph *g, bool *changed, mbr_error *err);
-#include "engine/passes/list.h"
-#undef MBR_PASS
-
 #define MBR_PASS(id, text) { #id, text, mbr_pass_##id },
 const mbr_pass mbr_pass_table[] = {
 #include "engine/passes/list.h"

@@ -92,6 +92,10 @@ MBR_API mbr_status mbr_model_dump(const mbr_model *model, const char *stage, mbr
 typedef void (*mbr_op_use_fn)(void *user, const char *domain, const char *name, int since, size_t nodes);
 MBR_API void mbr_model_each_op(const mbr_model *model, mbr_op_use_fn fn, void *user);
 
+/* Calls fn for every row of the operator table: an operator, and each version that changed its meaning. */
+typedef void (*mbr_known_op_fn)(void *user, const char *domain, const char *name, int since);
+MBR_API void mbr_each_known_op(mbr_known_op_fn fn, void *user);
+
 #ifdef __cplusplus
 }
 #endif

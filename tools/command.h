@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the commands of `mbr` share: options, errors, files, data folders, JSON. */
+#ifndef MBR_TOOLS_COMMAND_H
+#define MBR_TOOLS_COMMAND_H
+
+#include "mbr/mbr.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Exit statuses, the same for every command. */
+enum { EXIT_DONE = 0, EXIT_MISMATCH = 1, EXIT_USAGE = 2, EXIT_BAD_INPUT = 3, EXIT_RESOURCES = 4 };
+
+/* --- options, the same names everywhere --- */
+
+#define MOST_DATA 64
+#define MOST_NAMED 256
+
+typedef struct command_options {
+    const char *positional[MOST_NAMED]; /* MODEL, DIR ..., PIPELINE INPUT */
+    int n_positional;
+    const char *data[MOST_DATA];        /* --data, in order */
+    int n_data;
+    const char *named[MOST_NAMED];      /* --input NAME=FILE */
+    int n_named;
+    const char *save, *passes, *device, *stage, *format;
+    int threads, batch;
+    double seconds;
+    size_t memory;                      /* --memory BYTES, with k, M or G; 0: no limit */
+    bool json, exact, verbose, quiet, describe;
+} command_options;
+
+/* Bits of what a command accepts. */
+enum {
+    OPT_DATA = 1 << 0, OPT_INPUT = 1 << 1, OPT_SAVE = 1 << 2, OPT_THREADS = 1 << 3, OPT_SECONDS = 1 << 4,
+    OPT_JSON = 1 << 5, OPT_PASSES = 1 << 6, OPT_STAGE = 1 << 7, OPT_FORMAT = 1 << 8, OPT_BATCH = 1 << 9,
+    OPT_DESCRIBE = 1 << 10
+};
+
+typedef struct command {
+    const char *name;
+    const char *synopsis; /* after the name */
+    const char *what;     /* one line */
+    const char *help;     /* the rest of --help */
+    unsigned accepts;
+    int min_positional, max_positional;
+    int (*run)(const command_options *o);
+} command;
+
+extern const command command_run, command_bench, command_test, command_info, command_dump, command_ops,
+    command_decide;
+
+/* --- errors: one line on stderr that begins "mbr: " --- */
+
+int fail_with(const mbr_error *err);                         /* the exit status that fits */
+int fail_usage(const char *fmt, ...);
+int fail_input(const char *fmt, ...);
+void say_error(const char *fmt, ...);
+
+/* --- environment and model of a command --- */
+
+/* Both, from the options; returns an exit status, and has said why when it is not EXIT_DONE. */
+int open_env(const command_options *o, mbr_env **env);
+int open_model(const command_options *o, mbr_env *env, const char *path, mbr_model **model);
+
+/* --- files --- */
+
+/* Whole content of a file, freed with free(); NULL after say_error. */
+void *read_file(const char *path, size_t *bytes);
+/* Writes to a temporary name beside the file and renames, so that no partial file is left. False after say_error. */
+bool write_file(const char *path, const void *data, size_t bytes);
+bool make_folder(const char *path); /* and those above it */
+char *join_path(const char *folder, const char *name); /* freed with free(); NULL when out of memory */
+
+/* --- data folders and tensors --- */
+
+/* One value for each model input. */
+typedef struct value_set {
+    mbr_value **values; /* (count) NULL: not given */
+    int count;
+} value_set;
+
+/* input_K.pb of a folder: K counts inputs; a message whose name is an input's goes there instead. */
+int load_folder(mbr_env *env, const mbr_model *model, const char *folder, value_set *set);
+/* NAME=FILE.npy or NAME=FILE.pb */
+int load_named(mbr_env *env, const mbr_model *model, const char *arg, value_set *set);
+bool value_set_new(value_set *set, int count);
+void value_set_free(value_set *set);
+int bind_set(mbr_session *session, const value_set *set);
+/* output_K.pb for each output */
+int save_outputs(mbr_env *env, const mbr_model *model, const mbr_session *session, const char *folder);
+int load_npy(mbr_env *env, const char *path, mbr_value **out);
+
+/* The reason why two values differ, NULL when they agree within the tolerances. Text in static storage. */
+const char *compare_values(const mbr_value *got, const mbr_value *want, double rtol, double atol);
+
+/* --- JSON --- */
+
+void print_json_string(FILE *f, const char *s);
+
+/* --- measuring --- */
+
+double now_ms(void);
+double peak_rss_mb(void); /* VmHWM of this process; 0 where the system does not tell */
+
+#endif

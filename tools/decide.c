@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mbr/pipeline.h"
+#include "tools/command.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct printing {
+    const mbr_pipeline *pipeline;
+    bool json;
+} printing;
+
+/* One line a row: id, action, score, rule; or the reason why there is none. */
+static mbr_status print_decision(void *user, const mbr_decision *d)
+{
+    const printing *p = user;
+    double score = d->score_count ? d->scores[0] : NAN;
+    if (!p->json) {
+        if (d->id)
+            printf("%s", d->id);
+        else
+            printf("row %llu", (unsigned long long)d->row);
+        printf("  %s", d->action ? d->action : "-");
+        if (!isnan(score))
+            printf("  %.6f", score);
+        if (d->rule)
+            printf("  %s", d->rule);
+        if (d->error)
+            printf("  error: %s", d->error);
+        putchar('\n');
+        return ferror(stdout) ? MBR_ERR_IO : MBR_OK;
+    }
+    printf("{\"row\": %llu", (unsigned long long)d->row);
+    if (d->id) {
+        printf(", \"id\": ");
+        print_json_string(stdout, d->id);
+    }
+    printf(", \"action\": ");
+    d->action ? print_json_string(stdout, d->action) : (void)printf("null");
+    if (d->rule) {
+        printf(", \"rule\": ");
+        print_json_string(stdout, d->rule);
+    }
+    for (int i = 0; i < d->score_count; i++) {
+        printf("%s", i ? ", " : ", \"scores\": {");
+        print_json_string(stdout, mbr_pipeline_score_name(p->pipeline, i));
+        isfinite(d->scores[i]) ? printf(": %.9g", d->scores[i]) : printf(": null");
+    }
+    printf("%s", d->score_count ? "}" : "");
+    if (d->error) {
+        printf(", \"error\": ");
+        print_json_string(stdout, d->error);
+    }
+    puts("}");
+    return ferror(stdout) ? MBR_ERR_IO : MBR_OK;
+}
+
+static mbr_status print_text(void *user, const char *text, size_t bytes)
+{
+    (void)user;
+    return fwrite(text, 1, bytes, stdout) == bytes ? MBR_OK : MBR_ERR_IO;
+}
+
+static ptrdiff_t read_stdin(void *user, void *to, size_t bytes)
+{
+    (void)user;
+    return read(STDIN_FILENO, to, bytes);
+}
+
+static int decide(const command_options *o, mbr_pipeline *pipeline)
+{
+    mbr_error err;
+    mbr_decider *decider = NULL;
+    mbr_decider_options options = { .size = sizeof options, .batch = o->batch };
+    mbr_decide_totals totals = { .size = sizeof totals };
+    printing p = { pipeline, o->json };
+    mbr_rows_format format = MBR_ROWS_AUTO;
+    if (o->format && strcmp(o->format, "csv") == 0)
+        format = MBR_ROWS_CSV;
+    else if (o->format && strcmp(o->format, "jsonl") == 0)
+        format = MBR_ROWS_JSONL;
+    else if (o->format)
+        return fail_usage("--format %s: csv or jsonl is due", o->format);
+    if (mbr_decider_new(pipeline, &options, &decider, &err) != MBR_OK)
+        return fail_with(&err);
+    const char *input = o->positional[1];
+    mbr_status st = strcmp(input, "-") == 0
+                        ? mbr_decider_reader(decider, "standard input", read_stdin, NULL, format, print_decision, &p,
+                                             &totals, &err)
+                        : mbr_decider_file(decider, input, format, print_decision, &p, &totals, &err);
+    mbr_decider_release(&decider);
+    if (st == MBR_ERR_IO && ferror(stdout)) {
+        say_error("standard output cannot be written; is the disk full?");
+        return EXIT_RESOURCES;
+    }
+    if (st != MBR_OK)
+        return fail_with(&err);
+    if (totals.undecided)
+        return fail_input("%s: %llu of %llu rows got no action; their lines above say why", input,
+                          (unsigned long long)totals.undecided, (unsigned long long)totals.rows);
+    return EXIT_DONE;
+}
+
+static int run(const command_options *o)
+{
+    mbr_env *env = NULL;
+    mbr_pipeline *pipeline = NULL;
+    mbr_error err;
+    if (o->n_positional < 2 && !o->describe)
+        return fail_usage("usage: mbr decide PIPELINE INPUT");
+    int st = open_env(o, &env);
+    if (st != EXIT_DONE)
+        return st;
+    mbr_model_options model = { .size = sizeof model, .passes = o->passes, .exact = o->exact };
+    mbr_pipeline_options options = { .size = sizeof options, .model_options = &model };
+    if (mbr_pipeline_open(env, o->positional[0], &options, &pipeline, &err) != MBR_OK)
+        st = fail_with(&err);
+    else if (o->describe)
+        st = mbr_pipeline_describe(pipeline, print_text, NULL, &err) == MBR_OK ? EXIT_DONE : fail_with(&err);
+    else
+        st = decide(o, pipeline);
+    mbr_pipeline_release(&pipeline);
+    mbr_env_release(&env);
+    return st;
+}
+
+const command command_decide = {
+    .name = "decide",
+    .synopsis = "PIPELINE INPUT [--json] [--format NAME] [options]",
+    .what = "reads rows of CSV or JSON lines and prints an action for each",
+    .help = "INPUT - is standard input. One line a row: id, action, score, the rule that fired. A faulty row gets the\n"
+            "pipeline's fallback action and a message; the rest goes on.\n",
+    .accepts = OPT_JSON | OPT_FORMAT | OPT_BATCH | OPT_DESCRIBE | OPT_THREADS | OPT_PASSES,
+    .min_positional = 1,
+    .max_positional = 2,
+    .run = run,
+};

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "tools/command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+void *read_file(const char *path, size_t *bytes)
+{
+    FILE *f = fopen(path, "rb");
+    char *data = NULL;
+    size_t used = 0, room = 0;
+    if (!f) {
+        say_error("%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    for (;;) {
+        if (used == room) {
+            char *bigger = realloc(data, room ? room * 2 : 65536);
+            if (!bigger) {
+                say_error("%s: out of memory", path);
+                break;
+            }
+            data = bigger;
+            room = room ? room * 2 : 65536;
+        }
+        size_t n = fread(data + used, 1, room - used, f);
+        used += n;
+        if (n)
+            continue;
+        if (ferror(f)) {
+            say_error("%s: %s", path, strerror(errno));
+            break;
+        }
+        fclose(f);
+        *bytes = used;
+        return data;
+    }
+    free(data);
+    fclose(f);
+    return NULL;
+}
+
+char *join_path(const char *folder, const char *name)
+{
+    size_t a = strlen(folder), b = strlen(name);
+    char *path = malloc(a + b + 2);
+    if (!path)
+        return NULL;
+    memcpy(path, folder, a);
+    size_t at = a;
+    if (a && folder[a - 1] != '/')
+        path[at++] = '/';
+    memcpy(path + at, name, b + 1);
+    return path;
+}
+
+bool write_file(const char *path, const void *data, size_t bytes)
+{
+    char suffix[32];
+    snprintf(suffix, sizeof suffix, ".tmp%ld", (long)getpid());
+    size_t n = strlen(path);
+    char *temporary = malloc(n + sizeof suffix);
+    if (!temporary) {
+        say_error("%s: out of memory", path);
+        return false;
+    }
+    memcpy(temporary, path, n);
+    memcpy(temporary + n, suffix, strlen(suffix) + 1);
+    FILE *f = fopen(temporary, "wb");
+    bool ok = f != NULL;
+    if (ok)
+        ok = bytes == 0 || fwrite(data, 1, bytes, f) == bytes;
+    if (f && fclose(f) != 0)
+        ok = false;
+    if (ok)
+        ok = rename(temporary, path) == 0;
+    if (!ok) {
+        say_error("%s: %s; nothing was written there", path, strerror(errno));
+        if (f)
+            unlink(temporary);
+    }
+    free(temporary);
+    return ok;
+}
+
+bool make_folder(const char *path)
+{
+    size_t n = strlen(path);
+    char *copy = malloc(n + 1);
+    if (!copy) {
+        say_error("%s: out of memory", path);
+        return false;
+    }
+    memcpy(copy, path, n + 1);
+    bool ok = true;
+    for (size_t i = 1; i <= n && ok; i++) {
+        if (copy[i] != '/' && copy[i] != '\0')
+            continue;
+        char c = copy[i];
+        copy[i] = '\0';
+        ok = mkdir(copy, 0777) == 0 || errno == EEXIST;
+        copy[i] = c;
+    }
+    if (!ok)
+        say_error("%s: the folder cannot be made: %s", path, strerror(errno));
+    free(copy);
+    return ok;
+}
+
+double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+double peak_rss_mb(void)
+{
+    char line[256];
+    double kb = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f))
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kb = strtod(line + 6, NULL);
+    fclose(f);
+    return kb / 1024.0;
+}
+
+void print_json_string(FILE *f, const char *s)
+{
+    fputc('"', f);
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            fprintf(f, "\\%c", c);
+        else if (c < 0x20)
+            fprintf(f, "\\u%04x", c);
+        else
+            fputc(c, f);
+    }
+    fputc('"', f);
+}
+
+/* --- environment and model --- */
+
+static void print_log(void *user, mbr_log_level level, const char *text)
+{
+    static const char *const names[] = { "error", "warning", "info", "debug" };
+    (void)user;
+    fprintf(stderr, "mbr: %s: %s\n", names[level], text);
+}
+
+int open_env(const command_options *o, mbr_env **env)
+{
+    mbr_error err;
+    mbr_env_options options = { .size = sizeof options, .threads = o->threads, .memory_limit = o->memory };
+    options.log = print_log;
+    options.log_level = o->verbose ? MBR_LOG_DEBUG : MBR_LOG_WARNING;
+    return mbr_env_new(&options, env, &err) == MBR_OK ? EXIT_DONE : fail_with(&err);
+}
+
+int open_model(const command_options *o, mbr_env *env, const char *path, mbr_model **model)
+{
+    mbr_error err;
+    mbr_model_options options = { .size = sizeof options, .passes = o->passes, .exact = o->exact };
+    return mbr_model_open(env, path, &options, model, &err) == MBR_OK ? EXIT_DONE : fail_with(&err);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/command.h"
+
+#include <string.h>
+
+static void print_shape(const mbr_port *p)
+{
+    if (p->rank < 0) {
+        printf("[...]");
+        return;
+    }
+    printf("[");
+    for (int d = 0; d < p->rank; d++) {
+        printf("%s", d ? ", " : "");
+        if (p->dims[d] >= 0)
+            printf("%lld", (long long)p->dims[d]);
+        else
+            printf("%s", p->symbols[d] ? p->symbols[d] : "?");
+    }
+    printf("]");
+}
+
+static void print_port(const char *what, const mbr_port *p)
+{
+    static const char *const kinds[] = { "", "sequence of ", "optional ", "map to " };
+    printf("%-7s %s: %s%s", what, p->name, kinds[p->kind], mbr_dtype_name(p->dtype));
+    if (p->kind == MBR_KIND_TENSOR)
+        print_shape(p);
+    printf("%s\n", p->optional ? " (has a default)" : "");
+}
+
+static void json_port(const mbr_port *p)
+{
+    static const char *const kinds[] = { "tensor", "sequence", "optional", "map" };
+    printf("{\"name\": ");
+    print_json_string(stdout, p->name);
+    printf(", \"kind\": \"%s\", \"dtype\": \"%s\", \"optional\": %s, \"shape\": ", kinds[p->kind],
+           mbr_dtype_name(p->dtype), p->optional ? "true" : "false");
+    if (p->rank < 0) {
+        printf("null}");
+        return;
+    }
+    printf("[");
+    for (int d = 0; d < p->rank; d++) {
+        printf("%s", d ? ", " : "");
+        if (p->dims[d] >= 0)
+            printf("%lld", (long long)p->dims[d]);
+        else
+            print_json_string(stdout, p->symbols[d] ? p->symbols[d] : "?");
+    }
+    printf("]}");
+}
+
+static void text_op(void *user, const char *domain, const char *name, int since, size_t nodes)
+{
+    (void)user;
+    printf("  %6zu  %s.%s (since version %d)\n", nodes, domain, name, since);
+}
+
+static void json_op(void *user, const char *domain, const char *name, int since, size_t nodes)
+{
+    bool *first = user;
+    printf("%s{\"domain\": \"%s\", \"name\": \"%s\", \"since\": %d, \"nodes\": %zu}", *first ? "" : ", ", domain, name,
+           since, nodes);
+    *first = false;
+}
+
+static void print_text(const mbr_model *m, const mbr_model_facts *f)
+{
+    mbr_error err;
+    printf("producer %s, IR version %d, opset %d\n", *f->producer ? f->producer : "?", f->ir_version, f->opset);
+    for (int i = 0; i < mbr_model_input_count(m); i++) {
+        mbr_port p = { .size = sizeof p };
+        if (mbr_model_input(m, i, &p, &err) == MBR_OK)
+            print_port("input", &p);
+    }
+    for (int i = 0; i < mbr_model_output_count(m); i++) {
+        mbr_port p = { .size = sizeof p };
+        if (mbr_model_output(m, i, &p, &err) == MBR_OK)
+            print_port("output", &p);
+    }
+    printf("%zu nodes in the file, %zu steps on cpu:\n", f->nodes, f->steps);
+    mbr_model_each_op(m, text_op, NULL);
+    printf("memory: weights in the file %.2f MB, packed %.2f MB, activations %.2f MB with free dimensions at 1\n",
+           (double)f->weight_bytes / 1e6, (double)f->packed_bytes / 1e6, (double)f->activation_bytes / 1e6);
+}
+
+static void print_json(const mbr_model *m, const mbr_model_facts *f)
+{
+    mbr_error err;
+    bool first = true;
+    printf("{\"producer\": ");
+    print_json_string(stdout, f->producer);
+    printf(", \"ir_version\": %d, \"opset\": %d, \"inputs\": [", f->ir_version, f->opset);
+    for (int i = 0; i < mbr_model_input_count(m); i++) {
+        mbr_port p = { .size = sizeof p };
+        if (mbr_model_input(m, i, &p, &err) != MBR_OK)
+            continue;
+        printf("%s", i ? ", " : "");
+        json_port(&p);
+    }
+    printf("], \"outputs\": [");
+    for (int i = 0; i < mbr_model_output_count(m); i++) {
+        mbr_port p = { .size = sizeof p };
+        if (mbr_model_output(m, i, &p, &err) != MBR_OK)
+            continue;
+        printf("%s", i ? ", " : "");
+        json_port(&p);
+    }
+    printf("], \"nodes\": %zu, \"steps\": %zu, \"device\": \"cpu\", \"operators\": [", f->nodes, f->steps);
+    mbr_model_each_op(m, json_op, &first);
+    printf("], \"memory\": {\"weights\": %zu, \"packed\": %zu, \"activations\": %zu}}\n", f->weight_bytes,
+           f->packed_bytes, f->activation_bytes);
+}
+
+static int run(const command_options *o)
+{
+    mbr_env *env = NULL;
+    mbr_model *model = NULL;
+    mbr_error err;
+    mbr_model_facts facts = { .size = sizeof facts };
+    int st = open_env(o, &env);
+    if (st == EXIT_DONE)
+        st = open_model(o, env, o->positional[0], &model);
+    if (st == EXIT_DONE && mbr_model_get_facts(model, &facts, &err) != MBR_OK)
+        st = fail_with(&err);
+    if (st == EXIT_DONE)
+        o->json ? print_json(model, &facts) : print_text(model, &facts);
+    mbr_model_release(&model);
+    mbr_env_release(&env);
+    return st;
+}
+
+const command command_info = {
+    .name = "info",
+    .synopsis = "MODEL [--json] [options]",
+    .what = "inputs, outputs, operators, sizes and the memory bill of a model",
+    .help = "Operators are those of the program, after the passes.\n",
+    .accepts = OPT_JSON | OPT_PASSES | OPT_THREADS,
+    .min_positional = 1,
+    .max_positional = 1,
+    .run = run,
+};
+
+/* --- mbr ops --- */
+
+static void list_op(void *user, const char *domain, const char *name, int since)
+{
+    const command_options *o = user;
+    static bool first = true;
+    if (o->json)
+        printf("%s{\"domain\": \"%s\", \"name\": \"%s\", \"since\": %d}", first ? "[" : ",\n ", domain, name, since);
+    else
+        printf("%s.%s since %d\n", domain, name, since);
+    first = false;
+}
+
+static int run_ops(const command_options *o)
+{
+    mbr_each_known_op(list_op, (void *)o);
+    if (o->json)
+        puts("]");
+    return EXIT_DONE;
+}
+
+const command command_ops = {
+    .name = "ops",
+    .synopsis = "[--json]",
+    .what = "lists the operators that this build knows, with the versions that changed their meaning",
+    .help = "",
+    .accepts = OPT_JSON,
+    .min_positional = 0,
+    .max_positional = 0,
+    .run = run_ops,
+};
+
+/* --- mbr dump --- */
+
+static mbr_status write_text(void *user, const char *text, size_t bytes)
+{
+    (void)user;
+    return fwrite(text, 1, bytes, stdout) == bytes ? MBR_OK : MBR_ERR_IO;
+}
+
+static int run_dump(const command_options *o)
+{
+    mbr_env *env = NULL;
+    mbr_model *model = NULL;
+    mbr_error err;
+    int st = open_env(o, &env);
+    if (st == EXIT_DONE)
+        st = open_model(o, env, o->positional[0], &model);
+    if (st == EXIT_DONE && mbr_model_dump(model, o->stage, write_text, NULL, &err) != MBR_OK)
+        st = fail_with(&err);
+    mbr_model_release(&model);
+    mbr_env_release(&env);
+    return st;
+}
+
+const command command_dump = {
+    .name = "dump",
+    .synopsis = "MODEL [--stage PASS] [options]",
+    .what = "prints a model's graph as text, after all passes or after one",
+    .help = "An unknown pass name lists the passes.\n",
+    .accepts = OPT_STAGE | OPT_PASSES | OPT_THREADS,
+    .min_positional = 1,
+    .max_positional = 1,
+    .run = run_dump,
+};

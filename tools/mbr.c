@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "tools/command.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const command *const commands[] = {
+    &command_run, &command_bench, &command_test, &command_info, &command_dump, &command_ops,
+#ifdef MBR_RUNTIME
+    &command_decide,
+#endif
+};
+
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+void say_error(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fputs("mbr: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+int fail_with(const mbr_error *err)
+{
+    say_error("%s", err->text);
+    switch (err->status) {
+    case MBR_ERR_NO_MEMORY:
+    case MBR_ERR_LIMIT:
+        return EXIT_RESOURCES;
+    case MBR_ERR_ARGUMENT:
+        return EXIT_USAGE;
+    default:
+        return EXIT_BAD_INPUT;
+    }
+}
+
+int fail_usage(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fputs("mbr: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputs("; `mbr --help` lists the commands\n", stderr);
+    va_end(args);
+    return EXIT_USAGE;
+}
+
+int fail_input(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fputs("mbr: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return EXIT_BAD_INPUT;
+}
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "mbr %s - runs trained models and turns their scores into decisions\n\n", mbr_version());
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  mbr %-7s %s\n", commands[i]->name, commands[i]->what);
+    fputs("\n`mbr COMMAND --help` tells the options of a command.\n"
+          "Environment: MBR_CPU=base|avx2|avx512|... lowers the CPU tier, MBR_PASSES selects passes (see mbr dump).\n"
+          "Exit status: 0 done, 1 a comparison found a mismatch, 2 wrong usage, 3 bad input or model, 4 out of "
+          "resources.\n",
+          to);
+}
+
+static void print_command_help(const command *c)
+{
+    printf("usage: mbr %s %s\n\n%s\n", c->name, c->synopsis, c->what);
+    if (*c->help)
+        printf("\n%s", c->help);
+    puts("");
+    if (c->accepts & OPT_DATA)
+        puts("  --data DIR         read the inputs from DIR/input_K.pb (ONNX's serialised tensors)");
+    if (c->accepts & OPT_INPUT)
+        puts("  --input NAME=FILE  read one input from a .npy or .pb file; may be repeated");
+    if (c->accepts & OPT_SAVE)
+        puts("  --save DIR         write the outputs to output_K.pb");
+    if (c->accepts & OPT_THREADS)
+        puts("  --threads N        size of the thread team; default: what affinity mask and cgroup allow\n"
+             "  --memory BYTES     refuse to use more memory (suffixes k, M, G)\n"
+             "  --device NAME      cpu or auto");
+    if (c->accepts & OPT_SECONDS)
+        puts("  --seconds S        how long to measure; default 1");
+    if (c->accepts & OPT_PASSES)
+        puts("  --passes LIST      which passes run: none, all, -NAME, +NAME, separated by commas\n"
+             "  --exact            no kernels that spread non-finite values (Winograd)");
+    if (c->accepts & OPT_STAGE)
+        puts("  --stage PASS       stop after that pass; `import` shows what the importer made");
+    if (c->accepts & OPT_FORMAT)
+        puts("  --format NAME      csv or jsonl; default: by the file's name");
+    if (c->accepts & OPT_BATCH)
+        puts("  --batch N          rows per run of the model; default 256");
+    if (c->accepts & OPT_DESCRIBE)
+        puts("  --describe         print the pipeline's inputs, steps, scores and rules, and stop");
+    if (c->accepts & OPT_JSON)
+        puts("  --json             print JSON");
+    puts("  --verbose          show the library's log on stderr");
+}
+
+/* --- options --- */
+
+static bool parse_size(const char *text, size_t *size)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || !(v >= 0) || v > 1e18)
+        return false;
+    if (*end == 'k' || *end == 'K')
+        v *= 1024.0;
+    else if (*end == 'M')
+        v *= 1024.0 * 1024.0;
+    else if (*end == 'G')
+        v *= 1024.0 * 1024.0 * 1024.0;
+    if (*end && end[1])
+        return false;
+    *size = v < 1e18 ? (size_t)v : (size_t)1000000000000000000;
+    return true;
+}
+
+static bool parse_int(const char *text, int least, int most, int *v)
+{
+    char *end;
+    long x = strtol(text, &end, 10);
+    if (end == text || *end || x < least || x > most)
+        return false;
+    *v = (int)x;
+    return true;
+}
+
+static int set_option(const command *c, command_options *o, const char *name, const char *value)
+{
+    if (strcmp(name, "data") == 0 && (c->accepts & OPT_DATA)) {
+        if (o->n_data == MOST_DATA)
+            return fail_usage("more than %d --data", MOST_DATA);
+        o->data[o->n_data++] = value;
+    } else if (strcmp(name, "input") == 0 && (c->accepts & OPT_INPUT)) {
+        if (o->n_named == MOST_NAMED)
+            return fail_usage("more than %d --input", MOST_NAMED);
+        o->named[o->n_named++] = value;
+    } else if (strcmp(name, "save") == 0 && (c->accepts & OPT_SAVE)) {
+        o->save = value;
+    } else if (strcmp(name, "threads") == 0 && (c->accepts & OPT_THREADS)) {
+        if (!parse_int(value, 1, 1024, &o->threads))
+            return fail_usage("--threads %s: a number from 1 to 1024 is due", value);
+    } else if (strcmp(name, "memory") == 0 && (c->accepts & OPT_THREADS)) {
+        if (!parse_size(value, &o->memory))
+            return fail_usage("--memory %s: a number of bytes is due, such as 200M", value);
+    } else if (strcmp(name, "device") == 0 && (c->accepts & OPT_THREADS)) {
+        if (strcmp(value, "cpu") != 0 && strcmp(value, "auto") != 0)
+            return fail_usage("--device %s: this build runs on cpu; auto picks it", value);
+        o->device = value;
+    } else if (strcmp(name, "seconds") == 0 && (c->accepts & OPT_SECONDS)) {
+        char *end;
+        o->seconds = strtod(value, &end);
+        if (end == value || *end || !(o->seconds > 0) || o->seconds > 86400)
+            return fail_usage("--seconds %s: a positive number is due", value);
+    } else if (strcmp(name, "passes") == 0 && (c->accepts & OPT_PASSES)) {
+        o->passes = value;
+    } else if (strcmp(name, "stage") == 0 && (c->accepts & OPT_STAGE)) {
+        o->stage = value;
+    } else if (strcmp(name, "format") == 0 && (c->accepts & OPT_FORMAT)) {
+        o->format = value;
+    } else if (strcmp(name, "batch") == 0 && (c->accepts & OPT_BATCH)) {
+        if (!parse_int(value, 1, 4096, &o->batch))
+            return fail_usage("--batch %s: a number from 1 to 4096 is due", value);
+    } else {
+        return fail_usage("mbr %s has no option --%s", c->name, name);
+    }
+    return EXIT_DONE;
+}
+
+static bool set_switch(const command *c, command_options *o, const char *name)
+{
+    if (strcmp(name, "json") == 0 && (c->accepts & OPT_JSON))
+        o->json = true;
+    else if (strcmp(name, "exact") == 0 && (c->accepts & OPT_PASSES))
+        o->exact = true;
+    else if (strcmp(name, "describe") == 0 && (c->accepts & OPT_DESCRIBE))
+        o->describe = true;
+    else if (strcmp(name, "verbose") == 0)
+        o->verbose = true;
+    else
+        return false;
+    return true;
+}
+
+static int parse(const command *c, int argc, char **argv, command_options *o)
+{
+    bool options = true;
+    for (int i = 0; i < argc; i++) {
+        const char *arg = argv[i];
+        if (options && strcmp(arg, "--") == 0) {
+            options = false;
+        } else if (options && strncmp(arg, "--", 2) == 0) {
+            char name[32];
+            const char *value = strchr(arg, '=');
+            size_t n = value ? (size_t)(value - arg - 2) : strlen(arg + 2);
+            if (n >= sizeof name)
+                return fail_usage("mbr %s has no option %s", c->name, arg);
+            memcpy(name, arg + 2, n);
+            name[n] = '\0';
+            if (!value && set_switch(c, o, name))
+                continue;
+            if (!value && i + 1 == argc)
+                return fail_usage("%s: its value is missing, or mbr %s does not have it", arg, c->name);
+            int st = set_option(c, o, name, value ? value + 1 : argv[++i]);
+            if (st != EXIT_DONE)
+                return st;
+        } else if (o->n_positional == MOST_NAMED) {
+            return fail_usage("too many arguments");
+        } else {
+            o->positional[o->n_positional++] = arg;
+        }
+    }
+    if (o->n_positional < c->min_positional || o->n_positional > c->max_positional)
+        return fail_usage("usage: mbr %s %s", c->name, c->synopsis);
+    return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    static command_options o;
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("mbr %s\n", mbr_version());
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const command *c = commands[i];
+        if (strcmp(argv[1], c->name) != 0)
+            continue;
+        for (int k = 2; k < argc; k++)
+            if (strcmp(argv[k], "--help") == 0) {
+                print_command_help(c);
+                return EXIT_DONE;
+            }
+        o.seconds = 1.0;
+        int st = parse(c, argc - 2, argv + 2, &o);
+        if (st != EXIT_DONE)
+            return st;
+        st = c->run(&o);
+        if (fflush(stdout) != 0 && st == EXIT_DONE) {
+            say_error("standard output cannot be written; is the disk full?");
+            return EXIT_RESOURCES;
+        }
+        return st;
+    }
+    return fail_usage("there is no command '%s'", argv[1]);
+}
