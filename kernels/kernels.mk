@@ -4,7 +4,11 @@ MBR_KERNELS_BASE = \
     kernels/act.h \
     kernels/arg.def \
     kernels/arg_body.h \
+    kernels/attention.def \
     kernels/attention.h \
+    kernels/attention_body.h \
+    kernels/attention_layout.h \
+    kernels/attention_plan.c \
     kernels/chain.def \
     kernels/chain.h \
     kernels/chain_body.h \
@@ -48,6 +52,8 @@ MBR_KERNELS_BASE = \
     kernels/reduce_plan.c \
     kernels/ref/act_ref.h \
     kernels/ref/arg_vec.c \
+    kernels/ref/attention_ref.c \
+    kernels/ref/attention_vec.c \
     kernels/ref/chain_ref.c \
     kernels/ref/chain_vec.c \
     kernels/ref/conv_ref.c \
@@ -91,6 +97,7 @@ MBR_KERNELS_BASE = \
     kernels/simd/act.h \
     kernels/simd/math.h \
     kernels/simd/math_nn.h \
+    kernels/simd/square.h \
     kernels/simd/vec_avx2.h \
     kernels/simd/vec_avx512.h \
     kernels/simd/vec_common.h \
@@ -110,6 +117,7 @@ MBR_KERNELS_BASE = \
     kernels/view.h
 MBR_KERNELS_AVX2 = \
     kernels/x86/arg_avx2.c \
+    kernels/x86/attention_avx2.c \
     kernels/x86/chain_avx2.c \
     kernels/x86/convert_avx2.c \
     kernels/x86/copy_avx2.c \
@@ -123,6 +131,7 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/tree_avx2.c
 MBR_KERNELS_AVX512 = \
     kernels/x86/arg_avx512.c \
+    kernels/x86/attention_avx512.c \
     kernels/x86/chain_avx512.c \
     kernels/x86/convert_avx512.c \
     kernels/x86/copy_avx512.c \
@@ -138,6 +147,7 @@ MBR_KERNELS_AVX512VNNI =
 MBR_KERNELS_AVX512BF16 =
 MBR_KERNELS_NEON = \
     kernels/arm/arg_neon.c \
+    kernels/arm/attention_neon.c \
     kernels/arm/chain_neon.c \
     kernels/arm/convert_neon.c \
     kernels/arm/copy_neon.c \
@@ -157,6 +167,7 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check.c \
     tests/kernels/check.h \
     tests/kernels/check_arg.c \
+    tests/kernels/check_attention.c \
     tests/kernels/check_chain.c \
     tests/kernels/check_conv.c \
     tests/kernels/check_convert.c \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The strongest kernel of every family for a set of tiers, from the families' lists. */
+#include "kernels/attention.h"
 #include "kernels/chain.h"
 #include "kernels/convert.h"
 #include "kernels/norm.h"
@@ -35,6 +36,9 @@
 #undef KERNEL
 #define KERNEL(name, tier) mbr_resize_fn mbr_##name;
 #include "kernels/resize.def"
+#undef KERNEL
+#define KERNEL(name, tier) mbr_attention_fn mbr_##name;
+#include "kernels/attention.def"
 #undef KERNEL
 #define KERNEL(name, tier) mbr_tree_fn mbr_##name;
 #include "kernels/tree.def"
@@ -109,6 +113,13 @@ mbr_resize_fn *mbr_resize_select(unsigned tiers)
 {
     mbr_resize_fn *best = mbr_resize_ref;
 #include "kernels/resize.def"
+    return best;
+}
+
+mbr_attention_fn *mbr_attention_select(unsigned tiers)
+{
+    mbr_attention_fn *best = mbr_attention_ref;
+#include "kernels/attention.def"
     return best;
 }
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the attention kernels share: block sizes, and where the operands of a tile are. */
+#ifndef MBR_KERNELS_ATTENTION_LAYOUT_H
+#define MBR_KERNELS_ATTENTION_LAYOUT_H
+
+#include "kernels/attention.h"
+
+#define ATTENTION_ROWS 48 /* query rows of a tile: a multiple of the rows of every micro-kernel */
+#define ATTENTION_KEYS 128 /* keys that are scored at a time */
+
+typedef struct attention_tile {
+    const float *q, *k, *v, *mask;
+    float *out;
+    size_t row, rows; /* query rows */
+    size_t keys;      /* that exist and that some row of the tile sees */
+} attention_tile;
+
+static inline attention_tile attention_tile_at(const mbr_attention_args *a, size_t index)
+{
+    size_t blocks = (a->lq + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
+    size_t row = index % blocks * ATTENTION_ROWS;
+    ptrdiff_t head = (ptrdiff_t)(index / blocks % a->heads), batch = (ptrdiff_t)(index / blocks / a->heads);
+    ptrdiff_t kv = head / (ptrdiff_t)(a->heads / a->kv_heads), r = (ptrdiff_t)row;
+    attention_tile t = {.row = row, .rows = a->lq - row < ATTENTION_ROWS ? a->lq - row : ATTENTION_ROWS, .keys = a->lk};
+    t.q = a->q + batch * a->q_stride[0] + head * a->q_stride[1] + r * a->q_stride[2];
+    t.k = a->k + batch * a->k_stride[0] + kv * a->k_stride[1];
+    t.v = a->v + batch * a->v_stride[0] + kv * a->v_stride[1];
+    t.out = a->out + batch * a->out_stride[0] + head * a->out_stride[1] + r * a->out_stride[2];
+    t.mask = a->mask ? a->mask + batch * a->mask_stride[0] + head * a->mask_stride[1] + r * a->mask_stride[2] : NULL;
+    if (a->lk_of_batch) {
+        int64_t valid = a->lk_of_batch[batch];
+        t.keys = valid < 0 ? 0 : (uint64_t)valid < t.keys ? (size_t)valid : t.keys;
+    }
+    if (a->causal) {
+        ptrdiff_t seen = (ptrdiff_t)(row + t.rows) + a->causal_offset;
+        t.keys = seen < 0 ? 0 : (size_t)seen < t.keys ? (size_t)seen : t.keys;
+    }
+    return t;
+}
+
+/* How many of the tile's keys its row r sees. */
+static inline size_t attention_keys_of_row(const mbr_attention_args *a, const attention_tile *t, size_t r)
+{
+    ptrdiff_t seen = (ptrdiff_t)(t->row + r + 1) + a->causal_offset;
+    if (!a->causal || (seen > 0 && (size_t)seen >= t->keys))
+        return t->keys;
+    return seen < 0 ? 0 : (size_t)seen;
+}
+
+#endif
