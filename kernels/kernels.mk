@@ -180,4 +180,5 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_rnn.c \
     tests/kernels/check_softmax.c \
     tests/kernels/check_tree.c \
-    tests/kernels/families.def
+    tests/kernels/families.def \
+    tests/kernels/simde.h

@@ -3,9 +3,7 @@
 #ifndef MBR_KERNELS_SIMD_VEC_H
 #define MBR_KERNELS_SIMD_VEC_H
 
-#ifdef MBR_TEST_SIMDE /* a test build emulates the instructions on a machine without them */
-#include <simde/x86/avx512.h>
-#else
+#ifndef MBR_TEST_SIMDE /* a test build emulates the instructions: tests/kernels/simde.h */
 #include <immintrin.h>
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512DQ__) || !defined(__AVX512VL__)
 #error "this file needs -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c"
