@@ -345,11 +345,11 @@ mbr_tree_ensemble *mbr_tree_prepare(const mbr_tree_source *s, void *work, void *
     if (fault != MBR_TREE_OK)
         return NULL;
     mbr_tree_ensemble *e = memory;
-    carve c = {.base = memory};
+    carve room = {.base = memory};
     *e = (mbr_tree_ensemble){.trees = s->trees, .features = s->features, .targets = s->targets, .nodes = z.nodes,
                              .aggregate = s->aggregate, .f64 = s->f64, .narrow = z.narrow, .direct = z.direct,
                              .masked = z.masked};
-    carve_all(&c, s, &z, e);
+    carve_all(&room, s, &z, e);
     if (s->base)
         memcpy(e->base, s->base, s->targets * sizeof *s->base);
     fill f = {.s = s, .e = e, .w = scratch_of(s, work)};
