@@ -59,6 +59,7 @@ MBR_KERNELS_BASE = \
     kernels/qgemm.c \
     kernels/qgemm.def \
     kernels/qgemm.h \
+    kernels/qmatmul_any.h \
     kernels/quantize.h \
     kernels/random.h \
     kernels/real.h \
@@ -100,6 +101,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/post_transform_ref.c \
     kernels/ref/qconv_ref.c \
     kernels/ref/qgemm_ref.c \
+    kernels/ref/qmatmul_any_ref.c \
     kernels/ref/qout_ref.h \
     kernels/ref/quantize_ref.c \
     kernels/ref/reduce_ref.c \

@@ -7,6 +7,7 @@ MBR_ENGINE_OPS = \
     engine/ops/affine_grid.c \
     engine/ops/arg_max.c \
     engine/ops/array_feature_extractor.c \
+    engine/ops/attention.c \
     engine/ops/batch_normalization.c \
     engine/ops/binarizer.c \
     engine/ops/binary.c \
@@ -65,6 +66,7 @@ MBR_ENGINE_OPS = \
     engine/ops/pointwise.h \
     engine/ops/pools.c \
     engine/ops/quantize_linear.c \
+    engine/ops/quantized_matmul.c \
     engine/ops/random.c \
     engine/ops/range.c \
     engine/ops/recurrent.c \
