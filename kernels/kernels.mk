@@ -39,6 +39,7 @@ MBR_KERNELS_BASE = \
     kernels/gemm_micro.h \
     kernels/index.h \
     kernels/linear_any.h \
+    kernels/loss.h \
     kernels/nbits.c \
     kernels/nbits.def \
     kernels/nbits.h \
@@ -63,6 +64,7 @@ MBR_KERNELS_BASE = \
     kernels/quantize.h \
     kernels/random.h \
     kernels/real.h \
+    kernels/recurrence.h \
     kernels/reduce.def \
     kernels/reduce.h \
     kernels/reduce_body.h \
@@ -88,6 +90,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/gemm_vec.c \
     kernels/ref/index_ref.c \
     kernels/ref/linear_any.c \
+    kernels/ref/loss_ref.c \
     kernels/ref/nbits_ref.c \
     kernels/ref/nms.c \
     kernels/ref/norm_any.c \
@@ -104,6 +107,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/qmatmul_any_ref.c \
     kernels/ref/qout_ref.h \
     kernels/ref/quantize_ref.c \
+    kernels/ref/recurrence_ref.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \
@@ -113,6 +117,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/sample.c \
     kernels/ref/scalar.h \
     kernels/ref/scan_ref.c \
+    kernels/ref/signal_ref.c \
     kernels/ref/softmax_f64.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/softmax_vec.c \
@@ -129,6 +134,7 @@ MBR_KERNELS_BASE = \
     kernels/rnn_body.h \
     kernels/sample.h \
     kernels/scan.h \
+    kernels/signal.h \
     kernels/simd/act.h \
     kernels/simd/math.h \
     kernels/simd/math_nn.h \

@@ -13,6 +13,7 @@ MBR_ENGINE_OPS = \
     engine/ops/binary.c \
     engine/ops/cast.c \
     engine/ops/cast_map.c \
+    engine/ops/causal_conv_with_state.c \
     engine/ops/clip.c \
     engine/ops/col2im.c \
     engine/ops/concat.c \
@@ -25,6 +26,7 @@ MBR_ENGINE_OPS = \
     engine/ops/deform_conv.c \
     engine/ops/depth_to_space.c \
     engine/ops/det.c \
+    engine/ops/dft.c \
     engine/ops/dict_vectorizer.c \
     engine/ops/dynamic_quantize_linear.c \
     engine/ops/einsum.c \
@@ -41,9 +43,11 @@ MBR_ENGINE_OPS = \
     engine/ops/imputer.c \
     engine/ops/label_encoder.c \
     engine/ops/layer_normalization.c \
+    engine/ops/linear_attention.c \
     engine/ops/linear_models.c \
     engine/ops/list.h \
     engine/ops/loop.c \
+    engine/ops/loss.c \
     engine/ops/matmul.c \
     engine/ops/max_unpool.c \
     engine/ops/ml.c \
@@ -76,6 +80,7 @@ MBR_ENGINE_OPS = \
     engine/ops/resize.c \
     engine/ops/reverse_sequence.c \
     engine/ops/roi_align.c \
+    engine/ops/rotary_embedding.c \
     engine/ops/scaler.c \
     engine/ops/scan.c \
     engine/ops/sequence.c \
@@ -97,4 +102,5 @@ MBR_ENGINE_OPS = \
     engine/ops/where.c \
     engine/ops/window.c \
     engine/ops/window.h \
+    engine/ops/windows.c \
     engine/ops/zip_map.c
