@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One line a file of this folder: MBR_OPS(NAME) stands for `const mbr_op mbr_ops_NAME[]`. Sorted. */
+MBR_OPS(adagrad)
 MBR_OPS(affine_grid)
 MBR_OPS(arg_max)
 MBR_OPS(array_feature_extractor)

@@ -67,7 +67,8 @@ static mbr_status infer(mbr_infer *c)
         return mbr_infer_fail(c, MBR_ERR_MODEL, "the body has %zu inputs, the node %u", g->n_inputs, c->node->n_formal);
     size_t n_state = g->n_inputs - 2;
     if (g->n_outputs < n_state + 1 || c->n_out > g->n_outputs - 1)
-        return mbr_infer_fail(c, MBR_ERR_MODEL, "the body has %zu outputs, which does not fit %zu loop-carried values and %u outputs of the node",
+        return mbr_infer_fail(c, MBR_ERR_MODEL, "the body has %zu outputs, which does not fit %zu loop-carried values "
+                              "and %u outputs of the node",
                               g->n_outputs, n_state, c->n_out);
     for (size_t i = 0; i < n_state; i++)
         if (!c->in[i + 2].present)

@@ -194,7 +194,10 @@ static mbr_status read_escape(parser *r, uint32_t *c)
         r->at += braced ? 2 : 1;
         for (*c = 0; r->at < r->end && digits < (braced ? 6 : 2); r->at++, digits++) {
             char h = *r->at;
-            int v = h >= '0' && h <= '9' ? h - '0' : h >= 'a' && h <= 'f' ? h - 'a' + 10 : h >= 'A' && h <= 'F' ? h - 'A' + 10 : -1;
+            int v = h >= '0' && h <= '9'   ? h - '0'
+                    : h >= 'a' && h <= 'f' ? h - 'a' + 10
+                    : h >= 'A' && h <= 'F' ? h - 'A' + 10
+                                           : -1;
             if (v < 0)
                 break;
             *c = *c * 16 + (uint32_t)v;

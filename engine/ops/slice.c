@@ -52,7 +52,8 @@ static mbr_dim length(mbr_infer *c, mbr_dim start, mbr_dim end, int64_t step, mb
         return count;
     }
     if (step < 0) { /* backwards over everything is all that occurs */
-        bool whole = step > -FAR && mbr_dim_is_const(start) && (start == -1 || start >= FAR) && mbr_dim_is_const(end) && end <= -FAR;
+        bool whole = step > -FAR && mbr_dim_is_const(start) && (start == -1 || start >= FAR) &&
+                     mbr_dim_is_const(end) && end <= -FAR;
         return whole ? mbr_dim_div(c->dims, mbr_dim_add(c->dims, d, -step - 1), -step) : MBR_DIM_UNKNOWN;
     }
     mbr_dim from = place(c, start, d), to = place(c, end, d);
