@@ -70,6 +70,7 @@ MBR_ENGINE_OPS = \
     engine/ops/pointwise.h \
     engine/ops/pools.c \
     engine/ops/quantize_linear.c \
+    engine/ops/quantized_conv.c \
     engine/ops/quantized_matmul.c \
     engine/ops/random.c \
     engine/ops/range.c \
