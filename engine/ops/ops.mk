@@ -48,6 +48,7 @@ MBR_ENGINE_OPS = \
     engine/ops/list.h \
     engine/ops/loop.c \
     engine/ops/loss.c \
+    engine/ops/mat_mul_n_bits.c \
     engine/ops/matmul.c \
     engine/ops/max_unpool.c \
     engine/ops/ml.c \
