@@ -98,6 +98,25 @@ static mbr_status make_bodies(planner *pl, mbr_program_step *s)
     return MBR_OK;
 }
 
+/* Copies of weights below this stay: freeing them would only leave holes. */
+#define LET_GO_BYTES ((size_t)1 << 16)
+
+/* The plain form of a packed weight is not read again by this step: pages of the file go, and a copy when nobody else
+   wants it. */
+static void let_go(mbr_ir_module *m, const mbr_ir_value *v)
+{
+    mbr_value *data = (mbr_value *)(uintptr_t)v->constant;
+    size_t bytes = mbr_value_bytes(data);
+    if (m->give_back)
+        m->give_back(m->source, data->data, bytes);
+    bool alone = v->uses == 1 && !v->is_capture && !v->is_input && atomic_load(&data->refs) == 1;
+    if (alone && bytes >= LET_GO_BYTES && data->own && data->data == data->own && data->dtype != MBR_DTYPE_STRING) {
+        mbr_free(data->memory, data->own);
+        data->own = data->data = NULL;
+        data->capacity = 0;
+    }
+}
+
 static mbr_status pack_step(planner *pl, mbr_program_step *s)
 {
     mbr_ir_module *m = pl->p->module;
@@ -110,10 +129,10 @@ static mbr_status pack_step(planner *pl, mbr_program_step *s)
     pl->p->packed_bytes += pack.bytes;
     if (st != MBR_OK)
         return st;
-    for (uint32_t i = 0; m->give_back && i < 32 && i < s->node->n_inputs; i++) {
+    for (uint32_t i = 0; i < 32 && i < s->node->n_inputs; i++) {
         const mbr_ir_value *v = s->node->inputs[i];
         if ((pack.packed_inputs >> i & 1) && v && v->constant && v->constant->kind == MBR_KIND_TENSOR)
-            m->give_back(m->source, v->constant->data, mbr_value_bytes(v->constant));
+            let_go(m, v);
     }
     return MBR_OK;
 }
