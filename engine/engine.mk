@@ -10,6 +10,7 @@ MBR_ENGINE_SOURCES += engine/infer.h
 MBR_ENGINE_SOURCES += engine/ir.c
 MBR_ENGINE_SOURCES += engine/ir.h
 MBR_ENGINE_SOURCES += engine/passes/batchnorm.c
+MBR_ENGINE_SOURCES += engine/passes/chain.c
 MBR_ENGINE_SOURCES += engine/passes/cse.c
 MBR_ENGINE_SOURCES += engine/passes/dce.c
 MBR_ENGINE_SOURCES += engine/passes/epilogue.c

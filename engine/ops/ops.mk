@@ -14,6 +14,7 @@ MBR_ENGINE_OPS = \
     engine/ops/cast.c \
     engine/ops/cast_map.c \
     engine/ops/causal_conv_with_state.c \
+    engine/ops/chain_op.c \
     engine/ops/clip.c \
     engine/ops/col2im.c \
     engine/ops/concat.c \
