@@ -96,8 +96,8 @@ static mbr_status check_fit(const mbr_session *s, const mbr_ir_value *ir, const 
     if (v->kind != MBR_KIND_TENSOR)
         return MBR_OK;
     if (v->dtype != ir->type.dtype && ir->type.dtype)
-        return mbr_fail(err, MBR_ERR_INPUT, "%s: input '%s' is of type %s; the tensor given is %s", file, ir->name,
-                        mbr_dtype_name(ir->type.dtype), mbr_dtype_name(v->dtype));
+        return mbr_fail(err, MBR_ERR_INPUT, "%s: input '%s' is of type %s; the tensor given is %s; convert it", file,
+                        ir->name, mbr_dtype_name(ir->type.dtype), mbr_dtype_name(v->dtype));
     bool fits = ir->type.rank < 0 || v->rank == ir->type.rank;
     for (int d = 0; d < ir->type.rank && fits; d++)
         fits = !mbr_dim_is_const(ir->type.dims[d]) || ir->type.dims[d] == v->dims[d];

@@ -87,7 +87,7 @@ mbr_status mbr_filemap_open(mbr_filemap *m, mbr_memory *memory, const char *path
         return mbr_fail(err, MBR_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     mbr_status st = take(m, fd, path, true, err);
     if (st == MBR_OK && m->size == 0)
-        st = mbr_fail(err, MBR_ERR_FORMAT, "%s: the file is empty", path);
+        st = mbr_fail(err, MBR_ERR_FORMAT, "%s: the file is empty; fetch it again", path);
     if (st != MBR_OK)
         mbr_filemap_close(m);
     return st;

@@ -13,7 +13,7 @@ mbr_status mbr_import(mbr_import_source *source, mbr_ir_module **out, mbr_error 
     *out = NULL;
     mbr_status st;
     if (source->map.size == 0)
-        st = mbr_fail(err, MBR_ERR_FORMAT, "%s: the file is empty", source->name);
+        st = mbr_fail(err, MBR_ERR_FORMAT, "%s: the file is empty; fetch it again", source->name);
     else {
         for (size_t i = 0; i < MBR_COUNT_OF(importers); i++)
             if (importers[i].sniff(source->map.data, source->map.size))

@@ -36,7 +36,14 @@ tests_fuzz_check_fuzz_onnx_LDADD = libmbr_all.la
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
 
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
-MBR_SCRIPT_TESTS =
+MBR_SCRIPT_TESTS = \
+    tests/test_bad_input.sh \
+    tests/test_tools.sh
+# Writes the models that they run on.
+check_PROGRAMS += tests/make_models
+tests_make_models_SOURCES = tests/make_models.c tests/onnx_writer.h
+tests_make_models_LDADD =
+EXTRA_DIST += tests/program.sh
 
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).

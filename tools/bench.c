@@ -52,6 +52,8 @@ static int load(const command_options *o, bench *b)
             st = load_folder(b->env, b->model, o->data[i], &b->sets[i]);
         for (int k = 0; k < o->n_named && st == EXIT_DONE; k++)
             st = load_named(b->env, b->model, o->named[k], &b->sets[i]);
+        if (st == EXIT_DONE)
+            st = require_inputs(b->model, o->positional[0], &b->sets[i]);
     }
     return st;
 }

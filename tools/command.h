@@ -86,6 +86,8 @@ int load_folder(mbr_env *env, const mbr_model *model, const char *folder, value_
 int load_named(mbr_env *env, const mbr_model *model, const char *arg, value_set *set);
 bool value_set_new(value_set *set, int count);
 void value_set_free(value_set *set);
+/* Every input that has no default is there; path is the model's. */
+int require_inputs(const mbr_model *model, const char *path, const value_set *set);
 int bind_set(mbr_session *session, const value_set *set);
 /* output_K.pb for each output */
 int save_outputs(mbr_env *env, const mbr_model *model, const mbr_session *session, const char *folder);

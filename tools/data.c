@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Inputs and outputs of runs as files: folders of ONNX's serialised tensors, and numpy's .npy. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
 #include "tools/command.h"
 
-#include <math.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool value_set_new(value_set *set, int count)
@@ -70,8 +74,11 @@ static int load_one(mbr_env *env, const mbr_model *model, const char *path, int 
 
 int load_folder(mbr_env *env, const mbr_model *model, const char *folder, value_set *set)
 {
-    if (access(folder, R_OK) != 0)
-        return fail_input("%s: the folder cannot be read; --data wants a folder with input_0.pb ...", folder);
+    struct stat info;
+    if (stat(folder, &info) != 0)
+        return fail_input("%s: %s; a folder with input_0.pb ... is due", folder, strerror(errno));
+    if (!S_ISDIR(info.st_mode) || access(folder, R_OK | X_OK) != 0)
+        return fail_input("%s: is no folder that can be read; one with input_0.pb ... is due", folder);
     for (int k = 0; k < MOST_NAMED; k++) {
         char file[32];
         snprintf(file, sizeof file, "input_%d.pb", k);
@@ -112,6 +119,21 @@ int load_named(mbr_env *env, const mbr_model *model, const char *arg, value_set 
         return st;
     mbr_value_release(&set->values[at]);
     set->values[at] = value;
+    return EXIT_DONE;
+}
+
+int require_inputs(const mbr_model *model, const char *path, const value_set *set)
+{
+    mbr_error err;
+    for (int i = 0; i < set->count; i++) {
+        mbr_port port = { .size = sizeof port };
+        if (mbr_model_input(model, i, &port, &err) != MBR_OK)
+            return fail_with(&err);
+        if (!set->values[i] && !port.optional)
+            return fail_input("%s: input '%s' is missing; give it by --input %s=FILE.npy, or as input_%d.pb in the "
+                              "folder of --data",
+                              path, port.name, port.name, i);
+    }
     return EXIT_DONE;
 }
 
@@ -205,8 +227,11 @@ static int parse_npy(mbr_env *env, const char *path, const unsigned char *data, 
         dims[rank++] = d;
         p = end;
     }
-    if (mbr_tensor_new(env, dtype, rank, dims, out, &err) != MBR_OK)
-        return fail_with(&err);
+    mbr_status st = mbr_tensor_new(env, dtype, rank, dims, out, &err);
+    if (st != MBR_OK) {
+        say_error("%s: %s", path, err.text);
+        return st == MBR_ERR_NO_MEMORY ? EXIT_RESOURCES : EXIT_BAD_INPUT;
+    }
     if (mbr_tensor_bytes(*out) != bytes - at - length) {
         mbr_value_release(out);
         return fail_input("%s: %zu bytes of data do not fit its shape", path, bytes - at - length);

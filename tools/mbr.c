@@ -123,6 +123,8 @@ static bool parse_size(const char *text, size_t *size)
         v *= 1024.0 * 1024.0;
     else if (*end == 'G')
         v *= 1024.0 * 1024.0 * 1024.0;
+    else if (*end)
+        return false;
     if (*end && end[1])
         return false;
     *size = v < 1e18 ? (size_t)v : (size_t)1000000000000000000;

@@ -101,6 +101,8 @@ static int run_session(const command_options *o, mbr_env *env, mbr_model *model,
     for (int i = 0; i < o->n_named && st == EXIT_DONE; i++)
         st = load_named(env, model, o->named[i], set);
     if (st == EXIT_DONE)
+        st = require_inputs(model, o->positional[0], set);
+    if (st == EXIT_DONE)
         st = bind_set(session, set);
     if (st == EXIT_DONE && mbr_session_run(session, &err) != MBR_OK)
         st = fail_with(&err);
