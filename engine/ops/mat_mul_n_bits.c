@@ -71,7 +71,8 @@ static const char *check(const sizes *z, const mbr_value *b, const mbr_value *sc
         return "B does not have the size that the attributes say";
     if (!mbr_dtype_is_float(scales->dtype) || mbr_value_count(scales) != rows * blocks)
         return "the scales do not have the size that the attributes say";
-    if (zero && mbr_value_count(zero) != rows * (zero->dtype == MBR_DTYPE_U8 ? (blocks * (size_t)z->bits + 7) / 8 : blocks))
+    size_t points = zero && zero->dtype == MBR_DTYPE_U8 ? (blocks * (size_t)z->bits + 7) / 8 : blocks;
+    if (zero && mbr_value_count(zero) != rows * points)
         return "the zero points do not have the size that the attributes say";
     return NULL;
 }

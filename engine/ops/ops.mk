@@ -9,6 +9,7 @@ MBR_ENGINE_OPS = \
     engine/ops/array_feature_extractor.c \
     engine/ops/attention.c \
     engine/ops/batch_normalization.c \
+    engine/ops/bias_gelu.c \
     engine/ops/binarizer.c \
     engine/ops/binary.c \
     engine/ops/cast.c \
@@ -33,6 +34,7 @@ MBR_ENGINE_OPS = \
     engine/ops/einsum.c \
     engine/ops/expand.c \
     engine/ops/feature_vectorizer.c \
+    engine/ops/flex_attention.c \
     engine/ops/gather.c \
     engine/ops/gather_elements.c \
     engine/ops/gather_nd.c \
