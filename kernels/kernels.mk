@@ -20,6 +20,7 @@ MBR_KERNELS_BASE = \
     kernels/conv.h \
     kernels/conv_body.h \
     kernels/conv_depthwise_body.h \
+    kernels/conv_walk.h \
     kernels/convert.def \
     kernels/convert.h \
     kernels/convert_body.h \
@@ -60,6 +61,7 @@ MBR_KERNELS_BASE = \
     kernels/qgemm.c \
     kernels/qgemm.def \
     kernels/qgemm.h \
+    kernels/qgemm_body.h \
     kernels/qmatmul_any.h \
     kernels/quantize.h \
     kernels/random.h \
@@ -104,6 +106,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/post_transform_ref.c \
     kernels/ref/qconv_ref.c \
     kernels/ref/qgemm_ref.c \
+    kernels/ref/qgemm_vec.c \
     kernels/ref/qmatmul_any_ref.c \
     kernels/ref/qout_ref.h \
     kernels/ref/quantize_ref.c \
@@ -166,6 +169,7 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/gemm_avx2.c \
     kernels/x86/norm_avx2.c \
     kernels/x86/pool_avx2.c \
+    kernels/x86/qgemm_avx2.c \
     kernels/x86/reduce_avx2.c \
     kernels/x86/resize_avx2.c \
     kernels/x86/rnn_avx2.c \
@@ -180,12 +184,14 @@ MBR_KERNELS_AVX512 = \
     kernels/x86/gemm_avx512.c \
     kernels/x86/norm_avx512.c \
     kernels/x86/pool_avx512.c \
+    kernels/x86/qgemm_avx512.c \
     kernels/x86/reduce_avx512.c \
     kernels/x86/resize_avx512.c \
     kernels/x86/rnn_avx512.c \
     kernels/x86/softmax_avx512.c \
     kernels/x86/tree_avx512.c
-MBR_KERNELS_AVX512VNNI =
+MBR_KERNELS_AVX512VNNI = \
+    kernels/x86/qgemm_avx512vnni.c
 MBR_KERNELS_AVX512BF16 =
 MBR_KERNELS_NEON = \
     kernels/arm/arg_neon.c \
@@ -196,6 +202,7 @@ MBR_KERNELS_NEON = \
     kernels/arm/gemm_neon.c \
     kernels/arm/norm_neon.c \
     kernels/arm/pool_neon.c \
+    kernels/arm/qgemm_neon.c \
     kernels/arm/reduce_neon.c \
     kernels/arm/resize_neon.c \
     kernels/arm/rnn_neon.c \
@@ -217,6 +224,7 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_gemm.c \
     tests/kernels/check_norm.c \
     tests/kernels/check_pool.c \
+    tests/kernels/check_qgemm.c \
     tests/kernels/check_reduce.c \
     tests/kernels/check_resize.c \
     tests/kernels/check_rnn.c \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Runs the AVX-512 tier on a machine without it: compile the tree with -DMBR_TEST_SIMDE, the files of that tier
- * with AVX2 flags and -include tests/kernels/simde.h (SIMDe's headers, Debian's libsimde-dev, and the few
- * instructions they lack). Slow; for finding mistakes only.
+ * Runs the AVX-512 tier on a machine without it: compile the tree with -DMBR_TEST_SIMDE, the files of that tier with
+ * AVX2 flags and -include tests/kernels/simde.h (SIMDe's headers, Debian's libsimde-dev, and the few instructions they
+ * lack). Slow; for finding mistakes only.
  */
 #ifndef MBR_TESTS_KERNELS_SIMDE_H
 #define MBR_TESTS_KERNELS_SIMDE_H
