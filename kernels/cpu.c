@@ -126,8 +126,8 @@ unsigned mbr_cpu_tiers(void)
     unsigned have = atomic_load_explicit(&found_tiers, memory_order_relaxed);
     if (!have) {
         have = detect();
-#ifdef MBR_TEST_SIMDE /* a test build emulates this tier */
-        have |= MBR_TIER_BIT(MBR_TIER_AVX512);
+#ifdef MBR_TEST_SIMDE /* a test build emulates these tiers */
+        have |= MBR_TIER_BIT(MBR_TIER_AVX512) | MBR_TIER_BIT(MBR_TIER_AVX512VNNI);
 #endif
         for (int i = 0; i < MBR_TIER_COUNT; i++)
             if (!tiers[i].built)

@@ -66,7 +66,7 @@ static qg_plan qg_plan_of(size_t m, size_t n, size_t k, size_t copies, bool gath
     double macs = all < QG_TILE_MACS / 6.0 ? QG_TILE_MACS / 6.0 : all > QG_TILE_MACS ? QG_TILE_MACS : all;
     size_t cells = (size_t)(macs / (double)steps);
     /* As in gemm_cut: the part of B stays in the second cache from tile to tile where that is worth while. */
-    size_t kept = mbr_min_size((l2 ? l2 : 524288) / 2 / qg_panel_bytes(k), panels);
+    size_t kept = mbr_min_size((l2 ? l2 : 524288) / 2 / qg_panel_bytes(steps), panels);
     bool keeps = kept >= mbr_min_size(gathers ? 6 : 3, panels);
     size_t rows = keeps ? cells / (kept * QG_NR) : (size_t)sqrt((double)cells / 2);
     rows = mbr_max_size(rows, 4 * QG_MR);
@@ -184,6 +184,19 @@ MBR_INLINE vf qg_value(const mbr_quant_out *q, vf x, vf other, mbr_act_kind kind
     return x;
 }
 
+MBR_INLINE void qg_store_byte(char *to, vi byte, size_t n, bool u8)
+{
+    if (n == MBR_VL) {
+        if (u8)
+            vi_store_u8((uint8_t *)to, byte);
+        else
+            vi_store_s8((int8_t *)to, byte);
+    } else if (u8)
+        vi_store_u8_n((uint8_t *)to, byte, n);
+    else
+        vi_store_s8_n((int8_t *)to, byte, n);
+}
+
 MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, const int32_t *head, size_t rows, size_t cols,
                                const mbr_act_kind kind)
 {
@@ -218,10 +231,7 @@ MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, const int32_
             x = vf_round(vf_mul(x, vf_set1(q->inverse_scale)));
             x = vf_add(vf_select(vf_is_nan(x), vf_zero(), x), zero);
             vi byte = vf_to_vi(vf_clip(x, low, high));
-            if (u8)
-                vi_store_u8_n((uint8_t *)o->c + c, byte, n);
-            else
-                vi_store_s8_n((int8_t *)o->c + c, byte, n);
+            qg_store_byte(o->c + c, byte, n, u8);
         }
     }
 }

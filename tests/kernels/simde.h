@@ -144,6 +144,8 @@ EMU(__m256, upper, __m512 a)
     return f[1];
 }
 
+#undef _mm512_madd_epi16 /* an alias with the wrong number of parameters in some versions */
+#define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 #define _mm512_maskz_loadu_ps(m, p) emu_loadu_ps(m, p)
 #define _mm512_maskz_loadu_epi32(m, p) emu_loadu_si(m, p)
 #define _mm512_mask_storeu_ps(p, m, v) emu_storeu_ps(p, m, v)
