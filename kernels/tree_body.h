@@ -16,7 +16,7 @@
 #define TREE_WIDTH (TREE_VECTORS * MBR_VL)
 
 /*
- * Walks the trees of a group, none deeper than `depth`, to their leaves, for a row without NaN. `early` looks whether all
+ * Walks the trees of a group, none deeper than `depth`, to their leaves. `early` looks whether all
  * have arrived: worth a branch that is hard to predict in deep trees only. Without leaf, the leaves' weights are added
  * to *sum: in a register, for through memory each would wait for the one before. Both are constants where this is expanded.
  */
@@ -66,27 +66,29 @@ static void tree_add(const mbr_tree_ensemble *e, size_t tree, const tree_node *l
         tree_add_leaf(e, e->leaf_number[leaf - e->narrow_nodes], scores);
 }
 
-/* Copies a row, with the leaves' own feature behind it. False: it holds a NaN. */
-static bool tree_copy_row(const float *row, float *copy, size_t features)
+/* A row as the nodes want it. */
+static void tree_copy_row(const mbr_tree_ensemble *e, const float *row, float *copy)
 {
-    float sum = 0.0f;
-    for (size_t i = 0; i < features; i++) {
-        copy[i] = row[i];
-        sum += row[i] * 0.0f; /* an infinity counts as a NaN here: the slow way is right for both */
+    for (size_t c = 0; c < e->copies; c++) {
+        const vf instead = vf_set1(e->nan_as[c]);
+        for (size_t i = 0; i < e->features; i += MBR_VL) {
+            size_t n = e->features - i < MBR_VL ? e->features - i : MBR_VL;
+            vf x = vf_load_n(row + i, n);
+            vf_store_n(copy + i, vf_select(vf_is_nan(x), instead, x), n);
+        }
+        copy += e->features;
     }
-    copy[features] = -INFINITY;
-    return sum == 0.0f;
+    *copy = -INFINITY;
 }
 
 /* Rows 0 .. n-1 (at most TREE_ROWS and what fits the buffer). */
 static void tree_walk_rows(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *scores, size_t n)
 {
     float buffer[TREE_BUFFER];
-    bool plain[TREE_ROWS];
-    size_t width = e->features + 1, targets = e->targets;
+    size_t width = e->features * e->copies + 1, targets = e->targets;
     bool one = e->direct && targets == 1;
     for (size_t r = 0; r < n; r++)
-        plain[r] = tree_copy_row(rows + (ptrdiff_t)r * row_stride, buffer + r * width, e->features);
+        tree_copy_row(e, rows + (ptrdiff_t)r * row_stride, buffer + r * width);
     for (size_t t = 0; t < e->trees; t += TREE_GROUP) {
         size_t count = e->trees - t < TREE_GROUP ? e->trees - t : TREE_GROUP;
         const uint32_t *roots = e->group_nodes + t;
@@ -96,17 +98,16 @@ static void tree_walk_rows(const mbr_tree_ensemble *e, const float *rows, ptrdif
             const float *row = buffer + r * width;
             float *to = scores + r * targets;
             const tree_node *leaf[TREE_GROUP];
-            if (plain[r] && one && count == TREE_GROUP) {
+            if (one && count == TREE_GROUP) {
                 if (shallow)
                     tree_walk(e->narrow_nodes, roots, row, depth, false, NULL, to);
                 else
                     tree_walk(e->narrow_nodes, roots, row, depth, true, NULL, to);
                 continue;
             }
-            if (plain[r])
-                tree_walk(e->narrow_nodes, roots, row, depth, true, leaf, NULL);
+            tree_walk(e->narrow_nodes, roots, row, depth, true, leaf, NULL);
             for (size_t k = 0; k < count; k++)
-                tree_add(e, t + k, plain[r] ? leaf[k] : tree_find_leaf(e, t + k, row), to);
+                tree_add(e, t + k, leaf[k], to);
         }
     }
 }
@@ -119,25 +120,40 @@ MBR_INLINE vi tree_lowest(vi mask)
     return vi_sub(exponent, vi_set1(127));
 }
 
-/* The leaves where `vectors` times MBR_VL rows end: x is (features, vectors * MBR_VL). */
-MBR_INLINE void tree_mask_leaves(const tree_mask *masks, size_t n, const float *x, vi *leaf, int vectors, bool wide)
+/* n branches upon the masks of leaves of `vectors` times MBR_VL rows; x is (places of the copied row, those rows). */
+MBR_INLINE void tree_mask_steps(const tree_mask *masks, size_t n, const float *x, vi *low, vi *high, int vectors,
+                                bool in_low, bool in_high)
+{
+    for (size_t k = 0; k < n; k++) {
+        const float *feature = x + masks[k].feature * (size_t)(vectors * MBR_VL);
+        const vf t = vf_set1(masks[k].t);
+        const vi keep_low = in_low ? vi_set1((int32_t)masks[k].keep_low) : vi_zero();
+        const vi keep_high = in_high ? vi_set1((int32_t)masks[k].keep_high) : vi_zero();
+        MBR_UNROLL(4)
+        for (int v = 0; v < vectors; v++) {
+            vm yes = vf_le(vf_load(feature + v * MBR_VL), t);
+            if (in_low)
+                low[v] = vi_select(yes, low[v], vi_and(low[v], keep_low));
+            if (in_high)
+                high[v] = vi_select(yes, high[v], vi_and(high[v], keep_high));
+        }
+    }
+}
+
+/* The leaves where they end. wide: the tree has more than 32 leaves. */
+MBR_INLINE void tree_mask_leaves(const tree_root *root, const tree_mask *masks, const float *x, vi *leaf, int vectors,
+                                 bool wide)
 {
     vi low[TREE_VECTORS], high[TREE_VECTORS];
     MBR_UNROLL(4)
     for (int v = 0; v < vectors; v++)
         low[v] = high[v] = vi_set1(-1);
-    for (size_t k = 0; k < n; k++) {
-        const float *feature = x + masks[k].feature * (size_t)(vectors * MBR_VL);
-        const vf t = vf_set1(masks[k].t);
-        const vi keep_low = vi_set1((int32_t)masks[k].keep_low);
-        const vi keep_high = wide ? vi_set1((int32_t)masks[k].keep_high) : vi_zero();
-        MBR_UNROLL(4)
-        for (int v = 0; v < vectors; v++) {
-            vm yes = vf_le(vf_load(feature + v * MBR_VL), t);
-            low[v] = vi_select(yes, low[v], vi_and(low[v], keep_low));
-            if (wide)
-                high[v] = vi_select(yes, high[v], vi_and(high[v], keep_high));
-        }
+    masks += root->mask;
+    tree_mask_steps(masks, root->masks[0], x, low, high, vectors, true, false);
+    if (wide) {
+        tree_mask_steps(masks + root->masks[0], root->masks[1], x, low, high, vectors, false, true);
+        masks += root->masks[0] + root->masks[1];
+        tree_mask_steps(masks, root->masks[2], x, low, high, vectors, true, true);
     }
     MBR_UNROLL(4)
     for (int v = 0; v < vectors; v++) {
@@ -159,9 +175,9 @@ MBR_INLINE void tree_mask_rows(const mbr_tree_ensemble *e, const float *x, float
         const tree_root *root = &e->roots[t];
         vi leaf[TREE_VECTORS];
         if (root->leaves <= 32)
-            tree_mask_leaves(e->masks + root->mask, root->masks, x, leaf, vectors, false);
+            tree_mask_leaves(root, e->masks, x, leaf, vectors, false);
         else
-            tree_mask_leaves(e->masks + root->mask, root->masks, x, leaf, vectors, true);
+            tree_mask_leaves(root, e->masks, x, leaf, vectors, true);
         if (one) {
             MBR_UNROLL(4)
             for (int v = 0; v < vectors; v++)
@@ -189,26 +205,23 @@ MBR_INLINE void tree_mask_rows(const mbr_tree_ensemble *e, const float *x, float
     }
 }
 
-/* Up to TREE_WIDTH rows, turned so that a feature's values lie side by side. False: a NaN among them, nothing is done. */
-static bool tree_try_masks(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *scores, size_t n)
+/* Up to TREE_WIDTH rows, copied so that a feature's values lie side by side. */
+static void tree_mask_block(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *scores, size_t n)
 {
     _Alignas(64) float x[TREE_BUFFER];
     size_t width = n > TREE_WIDTH / 2 ? TREE_WIDTH : TREE_WIDTH / 2;
-    float sum = 0.0f;
-    for (size_t r = 0; r < width; r++) {
-        const float *row = rows + (ptrdiff_t)(r < n ? r : 0) * row_stride;
-        for (size_t f = 0; f < e->features; f++) {
-            x[f * width + r] = row[f];
-            sum += row[f] * 0.0f;
+    for (size_t c = 0; c < e->copies; c++) {
+        float *to = x + c * e->features * width, instead = e->nan_as[c];
+        for (size_t r = 0; r < width; r++) {
+            const float *row = rows + (ptrdiff_t)(r < n ? r : 0) * row_stride;
+            for (size_t f = 0; f < e->features; f++)
+                to[f * width + r] = row[f] != row[f] ? instead : row[f];
         }
     }
-    if (sum != 0.0f)
-        return false;
     if (width == TREE_WIDTH)
         tree_mask_rows(e, x, scores, n, TREE_VECTORS);
     else
         tree_mask_rows(e, x, scores, n, TREE_VECTORS / 2);
-    return true;
 }
 
 void MBR_TREE_NAME(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_stride, void *scores, size_t first,
@@ -220,20 +233,18 @@ void MBR_TREE_NAME(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_s
     }
     float *out = (float *)scores + first * e->targets;
     mbr_tree_start(e, out, last - first);
-    size_t fit = TREE_BUFFER / (e->features + 1), block = fit < TREE_ROWS ? fit : TREE_ROWS;
-    bool masks = e->masked && e->features * TREE_WIDTH <= TREE_BUFFER;
+    size_t places = e->features * e->copies, fit = TREE_BUFFER / (places + 1);
+    bool masks = e->masked && places * TREE_WIDTH <= TREE_BUFFER;
     for (size_t r = first; r < last;) {
         const float *from = (const float *)rows + (ptrdiff_t)r * row_stride;
         float *to = (float *)scores + r * e->targets;
         size_t n = last - r;
         if (masks && n >= MBR_VL) {
             n = n < TREE_WIDTH ? n : TREE_WIDTH;
-            if (!tree_try_masks(e, from, row_stride, to, n))
-                for (size_t k = 0; k < n; k += block)
-                    tree_walk_rows(e, from + (ptrdiff_t)k * row_stride, row_stride, to + k * e->targets,
-                                   n - k < block ? n - k : block);
+            tree_mask_block(e, from, row_stride, to, n);
         } else {
-            n = n < block ? n : block;
+            n = n < TREE_ROWS ? n : TREE_ROWS;
+            n = n < fit ? n : fit;
             tree_walk_rows(e, from, row_stride, to, n);
         }
         r += n;

@@ -3,9 +3,11 @@
  * The prepared layout of a tree ensemble, shared by its kernels. Nodes of a tree lie in breadth-first order, the two
  * children of a branch side by side, the one of a true condition first.
  *
- * Narrow (f32 rows, ordered comparisons, moderate sizes): every mode is turned into x <= t with the children swapped and
- * t moved to the next number where needed, so that a step is node += child + !(x <= t). A leaf steps onto itself: it looks
- * at a feature of its own, minus infinity, behind those of the row; so trees can be walked in groups without branches.
+ * Narrow (f32 rows, ordered comparisons, no odd thresholds, moderate sizes): every mode is turned into x <= t with the
+ * children swapped and t moved to the next number where needed, so that a step is node += child + !(x <= t). Rows are
+ * copied: once with minus infinity for every NaN, for the branches that a NaN passes, and once with infinity, for the
+ * others (only one of the two when there is but one kind); behind that stands minus infinity, which is the feature of the
+ * leaves: they step onto themselves. So trees can be walked in groups without a branch.
  *
  * Leaf masks: a tree of at most 64 leaves, for many rows at once. Leaves are numbered from the true side; a branch whose
  * condition fails takes the leaves of its true child away, and the first leaf left is where the row ends. Every branch is
@@ -26,7 +28,7 @@
 
 typedef struct tree_node {
     float t; /* of a leaf: its weight when the ensemble is direct, else infinity */
-    uint16_t feature;
+    uint16_t feature; /* place in the copied row */
     uint16_t child; /* places from here to the true child; 0: a leaf */
 } tree_node;
 
@@ -46,7 +48,8 @@ typedef struct tree_mask {
 
 typedef struct tree_root {
     uint32_t node;        /* the root, in the nodes of all trees */
-    uint32_t mask, masks; /* its branches in `masks` */
+    uint32_t mask;        /* its branches in `masks`: first those that touch leaves 0 to 31 only, then 32 to 63 only, */
+    uint32_t masks[3];    /* then both; how many of each */
     uint32_t leaf;        /* its first leaf in leaf_value and leaf_node */
     uint32_t leaves, depth;
     int32_t target; /* direct: where the whole tree adds to */
@@ -58,11 +61,12 @@ struct mbr_tree_ensemble {
     bool f64, narrow;
     bool direct; /* every leaf has at most one weight, all leaves of a tree the same target; sums or averages */
     bool masked; /* all trees have leaf masks */
+    size_t copies;    /* narrow: 1 or 2 */
+    float nan_as[2];  /* what stands for NaN in each copy */
     tree_root *roots;
     uint32_t *group_nodes; /* narrow: roots by TREE_GROUP, the last group filled up with its last tree */
     uint32_t *group_depth; /* narrow: of the deepest tree of the group */
     tree_node *narrow_nodes;
-    uint8_t *nan_true; /* narrow: (nodes) the condition holds for NaN */
     tree_wide *wide_nodes;
     uint32_t *leaf_number; /* narrow, not direct: (nodes) leaf of the node */
     tree_mask *masks;
@@ -95,18 +99,6 @@ static inline void tree_add_leaf(const struct mbr_tree_ensemble *e, uint32_t lea
                 *s = w;
         }
     }
-}
-
-/* One narrow tree, any row: the leaf where it ends. */
-static inline const tree_node *tree_find_leaf(const struct mbr_tree_ensemble *e, size_t tree, const float *row)
-{
-    const tree_node *n = e->narrow_nodes + e->roots[tree].node;
-    while (n->child) {
-        float x = row[n->feature];
-        bool yes = x != x ? e->nan_true[n - e->narrow_nodes] : x <= n->t;
-        n += n->child + !yes;
-    }
-    return n;
 }
 
 /* Scores before the first tree, and after the last. */

@@ -33,6 +33,24 @@ static bool is_swapped(uint8_t mode)
     return mode == MBR_TREE_GTE || mode == MBR_TREE_GT;
 }
 
+/*
+ * x <= t says what x <mode> value says, but for NaN; after the children are swapped for GTE and GT. The copies of a row
+ * have infinities for NaN: they need a t below infinity. NaN: there is no such t.
+ */
+static float narrow_threshold(uint8_t mode, float v)
+{
+    bool strict = mode == MBR_TREE_LT || mode == MBR_TREE_GTE; /* x < v */
+    if (strict)
+        return v == -INFINITY ? NAN : nextafterf(v, -INFINITY);
+    return v == INFINITY ? NAN : v;
+}
+
+/* Does x <= t hold for a NaN? */
+static bool nan_passes(const mbr_tree_source *s, size_t node)
+{
+    return (s->missing_true && s->missing_true[node]) != is_swapped(s->mode[node]);
+}
+
 /* Lists a tree breadth first from position `at`. Returns the number of its nodes; 0 on a fault. */
 static size_t walk_tree(const mbr_tree_source *s, const scratch *w, size_t root, size_t at, size_t total, bool swap,
                         mbr_tree_fault *fault, size_t *culprit)
@@ -68,6 +86,7 @@ static size_t walk_tree(const mbr_tree_source *s, const scratch *w, size_t root,
 
 typedef struct shape {
     bool narrow, direct, masked;
+    bool passes, fails; /* narrow: some branch is passed by NaN, some is not */
     size_t nodes, leaves, weights, masks, members;
 } shape;
 
@@ -91,8 +110,9 @@ static void look_at_tree(const mbr_tree_source *s, const scratch *w, size_t at, 
     for (size_t p = at; p < at + n; p++) {
         size_t node = w->order[p];
         if (!is_leaf(s, node)) {
-            if (s->mode[node] > MBR_TREE_GT)
+            if (s->mode[node] > MBR_TREE_GT || isnan(narrow_threshold(s->mode[node], (float)s->value[node])))
                 z->narrow = false;
+            *(nan_passes(s, node) ? &z->passes : &z->fails) = true;
             if (s->mode[node] == MBR_TREE_MEMBER)
                 z->members += s->member_first[node + 1] - s->member_first[node];
             continue;
@@ -180,7 +200,6 @@ static void carve_all(carve *c, const mbr_tree_source *s, const shape *z, mbr_tr
         size_t groups = (s->trees + TREE_GROUP - 1) / TREE_GROUP;
         e->group_nodes = take(c, groups * TREE_GROUP, sizeof *e->group_nodes);
         e->group_depth = take(c, groups, sizeof *e->group_depth);
-        e->nan_true = take(c, z->nodes, sizeof *e->nan_true);
         e->masks = take(c, z->masks, sizeof *e->masks);
     } else {
         e->wide_nodes = take(c, z->nodes, sizeof *e->wide_nodes);
@@ -210,17 +229,6 @@ mbr_tree_fault mbr_tree_measure(const mbr_tree_source *source, void *work, size_
     carve_all(&c, source, &z, &e);
     *bytes = c.used;
     return c.overflow ? MBR_TREE_TOO_LARGE : MBR_TREE_OK;
-}
-
-/* x <= t must say what x <mode> value says, but for NaN; after the children are swapped for GTE and GT. */
-static float narrow_threshold(uint8_t mode, float v)
-{
-    bool strict = mode == MBR_TREE_LT || mode == MBR_TREE_GTE; /* x < v */
-    if (isnan(v))
-        return is_swapped(mode) ? INFINITY : NAN;
-    if (strict)
-        return v == -INFINITY ? NAN : nextafterf(v, -INFINITY);
-    return v;
 }
 
 typedef struct fill {
@@ -264,20 +272,30 @@ static void fill_narrow(fill *f, size_t at, size_t n)
                 out->t = leaf_weight(s, node);
             else
                 out->t = INFINITY;
-            out->feature = (uint16_t)s->features;
+            out->feature = (uint16_t)(s->features * e->copies);
             out->child = 0;
-            e->nan_true[p] = true;
             if (!e->direct)
                 e->leaf_number[p] = leaf;
             continue;
         }
-        uint8_t mode = s->mode[node];
-        bool nan_true = (s->missing_true && s->missing_true[node]) != is_swapped(mode);
-        out->t = narrow_threshold(mode, (float)s->value[node]);
-        out->feature = (uint16_t)s->feature[node];
+        size_t copy = nan_passes(s, node) ? 0 : e->copies - 1;
+        out->t = narrow_threshold(s->mode[node], (float)s->value[node]);
+        out->feature = (uint16_t)((size_t)s->feature[node] + copy * s->features);
         out->child = (uint16_t)(f->w.child[p] - p);
-        e->nan_true[p] = nan_true;
     }
+}
+
+/* The mask of the branch at p, if it is of the kind: 0 low leaves only, 1 high ones only, 2 both. */
+static bool put_mask(fill *f, size_t p, int kind)
+{
+    uint32_t from = f->w.start[p], count = f->w.leaves[f->w.child[p]];
+    uint64_t gone = (count == 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1) << from;
+    uint32_t low = (uint32_t)gone, high = (uint32_t)(gone >> 32);
+    if (kind != (!high ? 0 : !low ? 1 : 2))
+        return false;
+    const tree_node *n = &f->e->narrow_nodes[p];
+    f->e->masks[f->mask++] = (tree_mask){n->t, n->feature, ~low, ~high};
+    return true;
 }
 
 /* After fill_narrow. */
@@ -298,17 +316,14 @@ static void fill_masks(fill *f, size_t at, size_t n, tree_root *root)
                 e->leaf_node[place] = e->leaf_number[p];
             continue;
         }
-        uint32_t c = w->child[p], from = w->start[p], count = w->leaves[c];
+        uint32_t c = w->child[p], from = w->start[p];
         w->start[c] = from;
-        w->start[c + 1] = from + count;
-        uint64_t gone = (count == 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1) << from;
-        tree_mask *m = &e->masks[f->mask++];
-        m->t = e->narrow_nodes[p].t;
-        m->feature = e->narrow_nodes[p].feature;
-        m->keep_low = (uint32_t)~gone;
-        m->keep_high = (uint32_t)(~gone >> 32);
+        w->start[c + 1] = from + w->leaves[c];
     }
-    root->masks = f->mask - root->mask;
+    for (int kind = 0; kind < 3; kind++)
+        for (size_t p = at; p < at + n; p++)
+            if (!is_leaf(f->s, w->order[p]) && put_mask(f, p, kind))
+                root->masks[kind]++;
     f->mask_leaf += root->leaves;
 }
 
@@ -348,7 +363,9 @@ mbr_tree_ensemble *mbr_tree_prepare(const mbr_tree_source *s, void *work, void *
     carve room = {.base = memory};
     *e = (mbr_tree_ensemble){.trees = s->trees, .features = s->features, .targets = s->targets, .nodes = z.nodes,
                              .aggregate = s->aggregate, .f64 = s->f64, .narrow = z.narrow, .direct = z.direct,
-                             .masked = z.masked};
+                             .masked = z.masked, .copies = z.passes && z.fails ? 2 : 1};
+    e->nan_as[0] = z.passes ? -INFINITY : INFINITY;
+    e->nan_as[1] = INFINITY;
     carve_all(&room, s, &z, e);
     if (s->base)
         memcpy(e->base, s->base, s->targets * sizeof *s->base);

@@ -36,11 +36,18 @@ static void wide_tree(const mbr_tree_ensemble *e, size_t tree, const void *row, 
 
 static void narrow_tree(const mbr_tree_ensemble *e, size_t tree, const float *row, float *scores)
 {
-    const tree_node *leaf = tree_find_leaf(e, tree, row);
+    const tree_node *n = e->narrow_nodes + e->roots[tree].node;
+    while (n->child) {
+        size_t copy = n->feature / e->features;
+        float x = row[n->feature - copy * e->features];
+        if (isnan(x))
+            x = e->nan_as[copy];
+        n += n->child + !(x <= n->t);
+    }
     if (e->direct)
-        scores[e->roots[tree].target] += leaf->t;
+        scores[e->roots[tree].target] += n->t;
     else
-        tree_add_leaf(e, e->leaf_number[leaf - e->narrow_nodes], scores);
+        tree_add_leaf(e, e->leaf_number[n - e->narrow_nodes], scores);
 }
 
 void mbr_tree_ref(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_stride, void *scores, size_t first,

@@ -2,6 +2,7 @@
 #include "kernels/tree.h"
 #include "tests/kernels/check.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ typedef struct forest_options {
     size_t trees, leaves, features, targets, weights; /* of a leaf, at most */
     mbr_tree_mode modes[3];
     int depth; /* balanced trees of this depth; 0: grown at random */
-    bool missing, f64;
+    bool missing, f64, infinities;
 } forest_options;
 
 static float some_number(void)
@@ -79,6 +80,8 @@ static forest make_forest(const forest_options *o)
             f.member_first[n] = members;
             f.missing[n] = o->missing && check_rand_one_in(2);
             f.value[n] = (double)some_number();
+            if (isinf(f.value[n]) && !o->infinities)
+                f.value[n] = f.value[n] < 0 ? -FLT_MAX : FLT_MAX / 2;
             f.mode[n] = MBR_TREE_LEAF;
             if (branch) {
                 f.mode[n] = (uint8_t)o->modes[check_rand_range(0, 2)];
@@ -176,6 +179,7 @@ static void one_case(mbr_tree_fn *run)
         o.leaves = check_rand_range(50, 300);
     o.missing = check_rand_one_in(2);
     o.f64 = check_rand_one_in(5);
+    o.infinities = check_rand_one_in(4);
     bool all_modes = check_rand_one_in(4);
     for (int k = 0; k < 3; k++)
         o.modes[k] = all_modes ? (mbr_tree_mode)check_rand_range(0, MBR_TREE_MEMBER) : ordered[check_rand_range(0, 3)];
