@@ -2,7 +2,7 @@
 /*
  * Order: the k first of a line, indices of what is not zero, the distinct items of a list. Plain C only.
  *
- * NaN counts as larger than every number, and all NaN are equal. Strings compare by bytes. Zeros of both signs are equal.
+ * NaN counts as larger than every number, and all NaN are equal. Strings compare by bytes. Both zeros are equal.
  */
 #ifndef MBR_KERNELS_ORDER_H
 #define MBR_KERNELS_ORDER_H
@@ -35,8 +35,8 @@ void mbr_nonzero(mbr_dtype dtype, int rank, const size_t *dims, const void *in, 
 
 /*
  * The distinct ones of `axis` slices of (outer, axis, inner); strings too. order (axis) receives the slices sorted
- * (equal ones by position); first (axis) the slice that begins each group of equals, in sorted order; returns the number
- * of groups. group (axis) receives each slice's group. scratch: axis numbers.
+ * (equal ones by position); first (axis) the slice that begins each group of equals, in sorted order; returns how many
+ * groups there are. group (axis) receives each slice's group. scratch: axis numbers.
  */
 typedef struct mbr_unique_args {
     mbr_dtype dtype;

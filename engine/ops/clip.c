@@ -50,7 +50,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
             return mbr_step_fail(s, err, MBR_ERR_RUN, "the limit (input %u) must be a single number", (unsigned)i);
     st->chain.fn = NULL;
     if (mbr_chain_float(s->in[0]->dtype)) {
-        /* the node's code speaks of its inputs; a limit that it does not read needs no register, but may keep its own */
+        /* the node's code speaks of its inputs; a limit that it does not read needs no register */
         uint32_t n = s->node->n_formal;
         chain->length = mbr_pointwise_code(s->node, chain->code, &used);
         uint8_t number[3] = { 0 };

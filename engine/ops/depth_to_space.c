@@ -28,7 +28,8 @@ static mbr_status infer(mbr_infer *c)
             return mbr_infer_fail(c, MBR_ERR_MODEL, "axis %d of %lld does not divide into blocks of %lld", i,
                                   (long long)in->dims[i], (long long)block);
     dims[0] = in->dims[0];
-    dims[1] = space ? mbr_dim_div(c->dims, in->dims[1], block * block) : mbr_dim_mul(c->dims, in->dims[1], block * block);
+    dims[1] = space ? mbr_dim_div(c->dims, in->dims[1], block * block)
+                    : mbr_dim_mul(c->dims, in->dims[1], block * block);
     for (int i = 2; i < 4; i++)
         dims[i] = space ? mbr_dim_mul(c->dims, in->dims[i], block) : mbr_dim_div(c->dims, in->dims[i], block);
     mbr_infer_out(c, 0, in->dtype, 4, dims);
@@ -47,8 +48,9 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (mbr_value_count(in) != mbr_value_count(s->out[0]))
         return mbr_step_fail(s, err, MBR_ERR_RUN, "the axes do not divide into blocks of %zu", b);
     if (s->op->param == TO_SPACE) {
-        size_t dcr[6] = { n[0], b, b, n[1] / (b * b), n[2], n[3] }, rows_last[6] = { n[0], n[1] / (b * b), b, b, n[2], n[3] };
-        mbr_transpose_plan_init(&st->plan, mbr_dtype_size(in->dtype), 6, crd ? rows_last : dcr, to_space[crd]);
+        size_t depth = n[1] / (b * b);
+        size_t dcr[6] = { n[0], b, b, depth, n[2], n[3] }, cols[6] = { n[0], depth, b, b, n[2], n[3] };
+        mbr_transpose_plan_init(&st->plan, mbr_dtype_size(in->dtype), 6, crd ? cols : dcr, to_space[crd]);
     } else {
         size_t dims[6] = { n[0], n[1], n[2] / b, b, n[3] / b, b };
         mbr_transpose_plan_init(&st->plan, mbr_dtype_size(in->dtype), 6, dims, to_depth[crd]);

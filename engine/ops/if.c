@@ -34,7 +34,7 @@ static mbr_status infer(mbr_infer *c)
         if (known)
             continue;
         mbr_arg other = { 0 };
-        bool changed;
+        bool changed = false;
         mbr_control_result(c, else_branch, i, &other);
         c->out[i].content = NULL; /* of one branch */
         MBR_TRY(mbr_control_join(c, &c->out[i], &other, then_branch->outputs[i]->name, &changed));

@@ -86,7 +86,7 @@ static mbr_status infer(mbr_infer *c)
         mbr_control_result(c, g, i + 1, out);
         out->content = NULL;
         if (i < n_state) {
-            bool changed;
+            bool changed = false;
             if (!runs)
                 MBR_TRY(out->kind == carried[i].kind
                             ? mbr_control_join(c, out, &carried[i], g->outputs[i + 1]->name, &changed)

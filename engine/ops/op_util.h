@@ -69,7 +69,7 @@ mbr_status mbr_op_step_int(const mbr_step *s, uint32_t i, int64_t otherwise, int
 
 /* A value's shape as counts; returns its rank. */
 int mbr_op_dims(const mbr_value *v, size_t *dims);
-/* Strides of a dense value in a space of `rank` dims, its first axis at axis `at` of the space; 0 where it broadcasts. */
+/* Strides of a dense value in a space of `rank` dims, its first axis at `at` of the space; 0 where it broadcasts. */
 void mbr_op_strides_at(const mbr_value *v, int rank, int at, ptrdiff_t *strides);
 static inline void mbr_op_strides(const mbr_value *v, int rank, ptrdiff_t *strides)
 {

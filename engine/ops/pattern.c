@@ -18,7 +18,7 @@ typedef enum assertion { TEXT_BEGIN, TEXT_END, LINE_BEGIN, LINE_END, WORD_EDGE, 
 
 typedef struct node {
     node_kind kind;
-    int a, b;     /* CAT, ALT: a child and the next of the list, -1: none; SET: first and end in ranges; REPEAT: a child;
+    int a, b;     /* CAT, ALT: a child and the next of the list, -1: none; SET: first and end in ranges; REPEAT: child;
                      ASSERT: which */
     int min, max; /* max -1: no end */
     bool negated;
@@ -112,7 +112,8 @@ static mbr_status add_letters(parser *r, uint32_t from, uint32_t to)
 static uint32_t read_char(const char **at, const char *end)
 {
     const unsigned char *s = (const unsigned char *)*at;
-    size_t left = (size_t)(end - *at), n = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 1;
+    size_t left = (size_t)(end - *at);
+    size_t n = s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 1;
     uint32_t c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
     for (size_t i = 1; i < n; i++) {
         if (i >= left || s[i] >> 6 != 2) { /* no UTF-8: the byte itself */

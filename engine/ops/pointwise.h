@@ -46,7 +46,7 @@ typedef struct mbr_op_chain {
     size_t each;
 } mbr_op_chain;
 
-/* After chain and from are set: types, space, tiles. Input 1 begins at axis `at` of the space, or at its end when -1. */
+/* Once chain and from are set: types, space, tiles. Input 1 starts at axis `at` of the space (-1: ends there). */
 void mbr_op_chain_prepare(mbr_step *s, mbr_op_chain *k, int at);
 void mbr_op_chain_run(const mbr_step *s, const mbr_op_chain *k, const mbr_job *job);
 

@@ -122,7 +122,7 @@ static mbr_status infer(mbr_infer *c)
         if (out->kind != MBR_KIND_TENSOR)
             return mbr_infer_fail(c, MBR_ERR_MODEL, "output '%s' of the body is no tensor", g->outputs[i]->name);
         if (i < n_state) {
-            bool changed; /* no iteration leaves the initial state */
+            bool changed = false; /* no iteration leaves the initial state */
             MBR_TRY(mbr_control_join(c, out, &first[i], g->outputs[i]->name, &changed));
         }
         if (out->rank < 0)

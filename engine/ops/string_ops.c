@@ -202,7 +202,10 @@ enum { KEEP, LOWER, UPPER };
 static int action(const mbr_ir_node *node)
 {
     const char *name = mbr_attr_string(node, "case_change_action", "NONE");
-    return strcmp(name, "LOWER") == 0 ? LOWER : strcmp(name, "UPPER") == 0 ? UPPER : strcmp(name, "NONE") == 0 ? KEEP : -1;
+    return strcmp(name, "LOWER") == 0   ? LOWER
+           : strcmp(name, "UPPER") == 0 ? UPPER
+           : strcmp(name, "NONE") == 0  ? KEEP
+                                        : -1;
 }
 
 static mbr_status infer_normalizer(mbr_infer *c)
