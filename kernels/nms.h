@@ -7,11 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct mbr_nms_candidate {
-    float score;
-    uint32_t box;
-} mbr_nms_candidate;
-
 typedef struct mbr_nms_args {
     const float *boxes;  /* (n, 4): two opposite corners (y, x, y, x), or centre x, centre y, width, height */
     const float *scores; /* (n) */
@@ -23,9 +18,13 @@ typedef struct mbr_nms_args {
 } mbr_nms_args;
 
 /*
- * Best first; of equal scores the lower index. Writes at most min(most, n) indices to selected and returns how many;
- * candidates is room for n.
+ * Best first; of equal scores the lower index. Writes at most min(most, n) indices to selected and returns how many.
+ * scratch: mbr_nms_scratch(n) bytes, aligned to 8.
+ *
+ * Only boxes whose ranges along x meet can overlap: chosen boxes are kept in lists by the strips of x that they touch,
+ * so that detectors that put each class at an offset of its own compare within the class.
  */
-size_t mbr_nms(const mbr_nms_args *args, mbr_nms_candidate *candidates, uint32_t *selected);
+size_t mbr_nms_scratch(size_t n);
+size_t mbr_nms(const mbr_nms_args *args, void *scratch, uint32_t *selected);
 
 #endif

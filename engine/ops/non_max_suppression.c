@@ -51,16 +51,16 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     size_t lists, room;
     if (!mbr_mul_size(batch, classes, &lists) || !mbr_mul_size(lists, a.most * sizeof(uint32_t), &room))
         return mbr_step_fail(s, err, MBR_ERR_NO_MEMORY, "too many boxes to select");
-    mbr_nms_candidate *candidates = mbr_step_alloc(s, n * sizeof *candidates);
+    void *scratch = mbr_nms_scratch(n) ? mbr_step_alloc(s, mbr_nms_scratch(n)) : NULL;
     uint32_t *selected = mbr_step_alloc(s, room);
     size_t *counts = mbr_step_alloc(s, lists * sizeof *counts);
-    if (!candidates || !selected || !counts)
+    if (!scratch || !selected || !counts)
         return mbr_no_memory(err, room);
     size_t total = 0;
     for (size_t i = 0; i < lists; i++) {
         a.boxes = (const float *)s->in[0]->data + i / classes * n * 4;
         a.scores = (const float *)s->in[1]->data + i * n;
-        counts[i] = mbr_nms(&a, candidates, selected + total);
+        counts[i] = mbr_nms(&a, scratch, selected + total);
         total += counts[i];
     }
     MBR_TRY(mbr_step_resize(s, 0, 2, (int64_t[]){ (int64_t)total, 3 }, err));
