@@ -121,7 +121,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/scalar.h \
     kernels/ref/scan_ref.c \
     kernels/ref/signal_ref.c \
-    kernels/ref/softmax_f64.c \
+    kernels/ref/softmax_types.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/softmax_vec.c \
     kernels/ref/svm_ref.c \

@@ -10,6 +10,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/view.h"
+#include "mbr/dtype.h"
 
 typedef struct mbr_softmax_args {
     const float *in;
@@ -35,5 +36,13 @@ mbr_softmax_fn *mbr_softmax_select(unsigned tiers);
 
 /* One line of n doubles, `step` apart, by the same rules. out may be in. */
 void mbr_softmax_f64_ref(const double *in, double *out, size_t n, size_t step, bool log);
+
+/*
+ * A short line of f16 or bf16 as the steps of ONNX's function body, each rounded to the type: x - max, exp, the sum (f16:
+ * added in f32, as numpy does; bf16: term by term), the quotient. Longer lines are better off in f32 throughout: their
+ * bf16 sums would stall. out may be in.
+ */
+#define MBR_SOFTMAX_STEPWISE 64
+void mbr_softmax_half_ref(mbr_dtype dtype, const void *in, void *out, size_t n, size_t step);
 
 #endif

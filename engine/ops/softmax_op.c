@@ -80,6 +80,10 @@ static void slice(const mbr_step *s, const softmax_state *st, size_t i, void *sc
         mbr_softmax_f64_ref((const double *)(const void *)from, (double *)(void *)to, a->axis, a->inner, a->log);
         return;
     }
+    if (!a->log && a->axis <= MBR_SOFTMAX_STEPWISE) {
+        mbr_softmax_half_ref(in->dtype, from, to, a->axis, a->inner);
+        return;
+    }
     float *x = scratch;
     mbr_convert_args widen = { .from = in->dtype, .to = MBR_DTYPE_F32 };
     mbr_convert_args narrow = { .from = MBR_DTYPE_F32, .to = in->dtype };
