@@ -121,8 +121,8 @@ MBR_KERNELS_BASE = \
     kernels/ref/scalar.h \
     kernels/ref/scan_ref.c \
     kernels/ref/signal_ref.c \
-    kernels/ref/softmax_types.c \
     kernels/ref/softmax_ref.c \
+    kernels/ref/softmax_types.c \
     kernels/ref/softmax_vec.c \
     kernels/ref/svm_ref.c \
     kernels/ref/transpose_ref.c \
