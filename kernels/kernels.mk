@@ -44,6 +44,7 @@ MBR_KERNELS_BASE = \
     kernels/nbits.c \
     kernels/nbits.def \
     kernels/nbits.h \
+    kernels/nbits_body.h \
     kernels/nms.h \
     kernels/nn_select.c \
     kernels/norm.def \
@@ -222,6 +223,7 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_convert.c \
     tests/kernels/check_copy.c \
     tests/kernels/check_gemm.c \
+    tests/kernels/check_nbits.c \
     tests/kernels/check_norm.c \
     tests/kernels/check_pool.c \
     tests/kernels/check_qgemm.c \

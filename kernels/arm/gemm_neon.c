@@ -5,6 +5,7 @@
 #define GEMM_NAME gemm_f32_neon_6x16
 #define CONV_NAME conv_f32_neon_gemm
 #define DEPTHWISE_NAME conv_f32_neon_depthwise
+#define NBITS_NAME nbits_neon
 #define GEMM_TIER MBR_TIER_NEON
 #define GEMM_MR 6
 #define GEMM_NV 4
@@ -13,3 +14,4 @@
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"
 #include "kernels/conv_depthwise_body.h"
+#include "kernels/nbits_body.h"

@@ -5,6 +5,7 @@
 #define GEMM_NAME gemm_f32_avx512_14x32
 #define CONV_NAME conv_f32_avx512_gemm
 #define DEPTHWISE_NAME conv_f32_avx512_depthwise
+#define NBITS_NAME nbits_avx512
 #define GEMM_TIER MBR_TIER_AVX512
 #define GEMM_MR 14
 #define GEMM_NV 2
@@ -13,3 +14,4 @@
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"
 #include "kernels/conv_depthwise_body.h"
+#include "kernels/nbits_body.h"
