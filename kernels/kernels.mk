@@ -10,6 +10,7 @@ MBR_KERNELS_BASE = \
     kernels/attention_body.h \
     kernels/attention_layout.h \
     kernels/attention_plan.c \
+    kernels/block_quantized.h \
     kernels/chain.def \
     kernels/chain.h \
     kernels/chain_body.h \
@@ -63,6 +64,7 @@ MBR_KERNELS_BASE = \
     kernels/qgemm.def \
     kernels/qgemm.h \
     kernels/qgemm_body.h \
+    kernels/qlinear.h \
     kernels/qmatmul_any.h \
     kernels/quantize.h \
     kernels/random.h \
@@ -77,6 +79,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/attention_any.c \
     kernels/ref/attention_ref.c \
     kernels/ref/attention_vec.c \
+    kernels/ref/block_quantized_ref.c \
     kernels/ref/chain_ref.c \
     kernels/ref/chain_vec.c \
     kernels/ref/conv_ref.c \
@@ -108,6 +111,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/qconv_ref.c \
     kernels/ref/qgemm_ref.c \
     kernels/ref/qgemm_vec.c \
+    kernels/ref/qlinear_ref.c \
     kernels/ref/qmatmul_any_ref.c \
     kernels/ref/qout_ref.h \
     kernels/ref/quantize_ref.c \
@@ -126,6 +130,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/softmax_types.c \
     kernels/ref/softmax_vec.c \
     kernels/ref/svm_ref.c \
+    kernels/ref/swiglu_ref.c \
     kernels/ref/transpose_ref.c \
     kernels/ref/tree_ref.c \
     kernels/ref/tree_vec.c \
@@ -152,6 +157,7 @@ MBR_KERNELS_BASE = \
     kernels/softmax.h \
     kernels/softmax_body.h \
     kernels/svm.h \
+    kernels/swiglu.h \
     kernels/transpose.h \
     kernels/transpose_plan.c \
     kernels/transpose_walk.h \

@@ -36,6 +36,7 @@ MBR_ENGINE_OPS = \
     engine/ops/feature_vectorizer.c \
     engine/ops/flex_attention.c \
     engine/ops/gather.c \
+    engine/ops/gather_block_quantized.c \
     engine/ops/gather_elements.c \
     engine/ops/gather_nd.c \
     engine/ops/global_pools.c \
@@ -73,6 +74,13 @@ MBR_ENGINE_OPS = \
     engine/ops/pointwise.c \
     engine/ops/pointwise.h \
     engine/ops/pools.c \
+    engine/ops/qlinear_args.c \
+    engine/ops/qlinear_args.h \
+    engine/ops/qlinear_binary.c \
+    engine/ops/qlinear_concat.c \
+    engine/ops/qlinear_pools.c \
+    engine/ops/qlinear_softmax.c \
+    engine/ops/qlinear_unary.c \
     engine/ops/quantize_linear.c \
     engine/ops/quantized_conv.c \
     engine/ops/quantized_matmul.c \
@@ -97,6 +105,7 @@ MBR_ENGINE_OPS = \
     engine/ops/split.c \
     engine/ops/string_ops.c \
     engine/ops/support_vector_machines.c \
+    engine/ops/swi_glu.c \
     engine/ops/tf_idf_vectorizer.c \
     engine/ops/top_k.c \
     engine/ops/transpose_op.c \
