@@ -52,6 +52,9 @@ mbr_status mbr_tensor_set_shape(mbr_value *tensor, int rank, const int64_t *dims
                             tensor->capacity);
         return mbr_value_resize(tensor, tensor->dtype, rank, dims, err);
     }
+    size_t used = mbr_value_bytes(tensor);
+    if (tensor->own && tensor->dtype == MBR_DTYPE_STRING && need > used)
+        memset((char *)tensor->data + used, 0, need - used); /* no text yet */
     tensor->rank = rank;
     if (rank)
         memcpy(tensor->dims, dims, (size_t)rank * sizeof *dims);

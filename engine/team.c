@@ -25,9 +25,9 @@ struct mbr_team {
     int size;
 #ifndef MBR_NO_THREADS
     pthread_t *threads;        /* (size - 1) */
-    int started;               /* helpers that run */
+    int started;               /* helpers that run; -1: never started. For the holder only */
     unsigned born;             /* fork generation in which they were started */
-    atomic_flag busy;          /* a job is being run */
+    atomic_uint holder;        /* 0: nobody; else the fork generation + 1 of whoever runs a job */
     pthread_mutex_t lock;      /* for parking only */
     pthread_cond_t wake;
     int parked;
@@ -208,11 +208,11 @@ mbr_status mbr_team_new(mbr_memory *memory, int threads, mbr_team **out, mbr_err
     t->size = threads ? threads : mbr_topology_cores();
     t->threads = mbr_calloc(memory, (size_t)t->size, sizeof *t->threads);
     if (!t->threads) {
+        size_t bytes = (size_t)t->size * sizeof *t->threads;
         mbr_free(memory, t);
-        return mbr_no_memory(err, (size_t)t->size * sizeof *t->threads);
+        return mbr_no_memory(err, bytes);
     }
     t->started = -1;
-    atomic_flag_clear(&t->busy);
     *out = t;
     return MBR_OK;
 }
@@ -235,6 +235,15 @@ void mbr_team_free(mbr_team *t)
     mbr_free(t->memory, t);
 }
 
+/* Makes the caller the one that may use the helpers; false while somebody else is. */
+static bool take(mbr_team *t)
+{
+    unsigned mine = atomic_load(&fork_generation) + 1, held = atomic_load_explicit(&t->holder, memory_order_relaxed);
+    /* who held it before a fork did not survive */
+    return held != mine && atomic_compare_exchange_strong_explicit(&t->holder, &held, mine, memory_order_acquire,
+                                                                    memory_order_relaxed);
+}
+
 bool mbr_team_run(mbr_team *t, int workers, size_t tiles, size_t grain, mbr_team_fn fn, void *user,
                   const atomic_bool *cancel)
 {
@@ -244,12 +253,9 @@ bool mbr_team_run(mbr_team *t, int workers, size_t tiles, size_t grain, mbr_team
         workers = t->size;
     if ((size_t)workers > (tiles + grain - 1) / grain)
         workers = (int)((tiles + grain - 1) / grain);
-    bool forked = t->started >= 0 && t->born != atomic_load(&fork_generation);
-    if (forked)
-        atomic_flag_clear(&t->busy); /* whoever held it did not survive */
-    if (workers <= 1 || atomic_flag_test_and_set_explicit(&t->busy, memory_order_acquire))
+    if (workers <= 1 || !take(t))
         return run_alone(tiles, grain, fn, user, cancel);
-    if (t->started < 0 || forked)
+    if (t->started < 0 || t->born != atomic_load(&fork_generation))
         start_helpers(t);
     t->workers = workers;
     t->tiles = tiles;
@@ -271,7 +277,7 @@ bool mbr_team_run(mbr_team *t, int workers, size_t tiles, size_t grain, mbr_team
     while (atomic_load(&t->active))
         relax();
     bool all = !atomic_load(&t->stopped);
-    atomic_flag_clear_explicit(&t->busy, memory_order_release);
+    atomic_store_explicit(&t->holder, 0, memory_order_release);
     return all;
 }
 

@@ -6,10 +6,14 @@ LDADD = libmbr_all.la $(CHECK_LIBS)
 # Need the Check library.
 MBR_UNIT_TESTS = \
     tests/test_base \
+    tests/test_dim \
     tests/test_filemap \
     tests/test_onnx_import \
     tests/test_onnx_prescan \
-    tests/test_onnx_value
+    tests/test_onnx_value \
+    tests/test_team \
+    tests/test_value
+tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
 tests_test_onnx_import_SOURCES = tests/test_onnx_import.c tests/onnx_writer.h
 tests_test_onnx_prescan_SOURCES = tests/test_onnx_prescan.c tests/onnx_writer.h
 tests_test_onnx_value_SOURCES = tests/test_onnx_value.c tests/onnx_writer.h
@@ -47,7 +51,7 @@ EXTRA_DIST += tests/program.sh
 
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).
-MBR_THREAD_TESTS =
+MBR_THREAD_TESTS = tests/test_team
 MBR_KERNEL_TESTS = tests/test_base tests/kernels/check-kernels
 
 check_PROGRAMS += $(MBR_PLAIN_TESTS)
