@@ -4,9 +4,7 @@
  * (nonpad_kv_seqlen), windows. Phase 0 joins past and new keys and values and widens the mask where that is needed;
  * phase 1 attends.
  */
-#include "engine/ops/op.h"
-#include "kernels/attention.h"
-#include "kernels/attention_any.h"
+#include "engine/ops/attend.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,21 +12,15 @@
 enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_K, IN_PAST_V, IN_KEYS };
 enum { OUT_Y, OUT_K, OUT_V, OUT_SCORES };
 
-typedef struct buffer {
-    void *data;
-    size_t bytes;
-} buffer;
-
 typedef struct attention_state {
-    bool fast, packed_heads; /* rank 3: heads lie inside the last dimension */
+    bool heads_inside;       /* rank 3: heads lie inside the last dimension */
     bool join;               /* keys and values go to presents first */
     bool widen;              /* the mask is copied to f32, as wide as the keys */
+    bool by_sample;          /* each sample has a position of its own */
     size_t past, fresh;      /* keys from the past, and new ones */
-    mbr_attention_args f32;
-    mbr_attention_any_args any;
-    buffer k, v, mask, offsets;
-    size_t mask_rows;        /* of the widened mask */
-    size_t tiles, per_tile;
+    mbr_attend attend;
+    mbr_buffer k, v, mask, offsets;
+    size_t mask_rows;        /* of the given mask */
 } attention_state;
 
 typedef struct attention_dims {
@@ -91,96 +83,56 @@ static mbr_status infer(mbr_infer *c)
     return MBR_OK;
 }
 
-static mbr_status reserve(mbr_step *s, buffer *b, size_t bytes, mbr_error *err)
+static mbr_status plan_mask(mbr_step *s, attention_state *st, bool want_f32, mbr_error *err)
 {
-    if (bytes <= b->bytes)
-        return MBR_OK;
-    mbr_free(mbr_step_memory(s), b->data);
-    b->bytes = 0;
-    b->data = mbr_alloc(mbr_step_memory(s), bytes);
-    if (!b->data)
-        return mbr_no_memory(err, bytes);
-    b->bytes = bytes;
-    return MBR_OK;
-}
-
-/* batch, head, row strides of (batch, heads, rows, cols), or (batch, rows, heads * cols). */
-static void strides_of(bool packed_heads, size_t heads, size_t rows, size_t cols, ptrdiff_t *stride)
-{
-    stride[0] = (ptrdiff_t)(heads * rows * cols);
-    stride[1] = (ptrdiff_t)(packed_heads ? cols : rows * cols);
-    stride[2] = (ptrdiff_t)(packed_heads ? heads * cols : cols);
-}
-
-static mbr_status plan_mask(mbr_step *s, attention_state *st, mbr_error *err)
-{
-    mbr_attention_any_args *a = &st->any;
+    mbr_attention_any_args *a = &st->attend.any;
     const mbr_value *m = s->in[IN_MASK];
     const size_t want[4] = { a->batch, a->heads, a->lq, a->lk };
     if (m->rank < 1 || m->rank > 4 || (m->dtype != MBR_DTYPE_BOOL && !mbr_dtype_is_float(m->dtype)))
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "a mask of rank %d and type %s", m->rank, mbr_dtype_name(m->dtype));
-    a->mask_dtype = m->dtype;
-    a->mask_cols = (size_t)m->dims[m->rank - 1];
-    if (a->mask_cols > a->lk)
-        return mbr_step_fail(s, err, MBR_ERR_INPUT, "a mask for %zu keys, there are %zu", a->mask_cols, a->lk);
-    ptrdiff_t step = 1, wide = 1;
-    st->widen = st->fast && (m->dtype != MBR_DTYPE_F32 || (a->mask_cols != a->lk && a->mask_cols != 1));
-    st->mask_rows = a->mask_cols ? mbr_value_count(m) / a->mask_cols : 0;
-    bool one = a->mask_cols == 1 && a->lk != 1 && s->node->opset < 24; /* broadcast; later a short mask is padded */
-    for (int i = 3, j = m->rank - 1; i >= 0; i--, j--) {
-        a->mask_stride[i] = st->f32.mask_stride[i] = 0;
+    size_t cols = (size_t)m->dims[m->rank - 1];
+    if (cols > a->lk)
+        return mbr_step_fail(s, err, MBR_ERR_INPUT, "a mask for %zu keys, there are %zu", cols, a->lk);
+    bool one = cols == 1 && a->lk != 1 && s->node->opset < 24; /* broadcast; later a short mask is padded */
+    st->widen = want_f32 && (m->dtype != MBR_DTYPE_F32 || (cols != a->lk && !one));
+    st->mask_rows = cols ? mbr_value_count(m) / cols : 0;
+    a->mask_dtype = st->widen ? MBR_DTYPE_F32 : m->dtype;
+    a->mask_cols = st->widen || one ? a->lk : cols;
+    a->mask_stride[3] = one ? 0 : 1;
+    ptrdiff_t step = (ptrdiff_t)(st->widen && !one ? a->lk : cols);
+    for (int i = 2, j = m->rank - 2; i >= 0; i--, j--) {
+        a->mask_stride[i] = j >= 0 && m->dims[j] != 1 ? step : 0;
         if (j < 0)
             continue;
-        if (i < 3 && m->dims[j] != 1 && (size_t)m->dims[j] != want[i])
+        if (m->dims[j] != 1 && (size_t)m->dims[j] != want[i])
             return mbr_step_fail(s, err, MBR_ERR_INPUT, "axis %d of the mask is %lld, not %zu", j,
                                  (long long)m->dims[j], want[i]);
-        if (m->dims[j] != 1 || (i == 3 && !one)) {
-            a->mask_stride[i] = step;
-            st->f32.mask_stride[i] = wide;
-        }
         step *= (ptrdiff_t)m->dims[j];
-        wide *= i == 3 && st->widen ? (ptrdiff_t)a->lk : (ptrdiff_t)m->dims[j];
     }
-    if (one)
-        a->mask_cols = a->lk;
-    else if (st->fast && a->mask_cols != a->lk && !st->widen)
-        st->widen = true;
-    if (st->widen && !one) {
-        /* a widened mask has lk columns whatever it had */
-        wide = (ptrdiff_t)a->lk;
-        st->f32.mask_stride[3] = 1;
-        for (int i = 2, j = m->rank - 2; i >= 0 && j >= 0; i--, j--) {
-            st->f32.mask_stride[i] = m->dims[j] != 1 ? wide : 0;
-            wide *= (ptrdiff_t)m->dims[j];
-        }
-        return reserve(s, &st->mask, st->mask_rows * a->lk * sizeof(float) + 4, err);
-    }
-    if (st->widen)
-        return reserve(s, &st->mask, mbr_value_count(m) * sizeof(float) + 4, err);
-    return MBR_OK;
+    return st->widen ? mbr_buffer_reserve(s, &st->mask, st->mask_rows * a->lk * sizeof(float) + 4, err) : MBR_OK;
 }
 
 /* Sizes, and where things lie. */
 static mbr_status plan_shapes(mbr_step *s, attention_state *st, mbr_error *err)
 {
     const mbr_value *q = s->in[IN_Q], *k = s->in[IN_K], *v = s->in[IN_V];
-    mbr_attention_any_args *a = &st->any;
-    st->packed_heads = q->rank == 3;
+    mbr_attention_any_args *a = &st->attend.any;
+    st->heads_inside = q->rank == 3;
     a->batch = (size_t)q->dims[0];
-    a->heads = (size_t)(st->packed_heads ? mbr_attr_int(s->node, "q_num_heads", 1) : q->dims[1]);
-    a->kv_heads = (size_t)(st->packed_heads ? mbr_attr_int(s->node, "kv_num_heads", 1) : k->dims[1]);
+    a->heads = (size_t)(st->heads_inside ? mbr_attr_int(s->node, "q_num_heads", 1) : q->dims[1]);
+    a->kv_heads = (size_t)(st->heads_inside ? mbr_attr_int(s->node, "kv_num_heads", 1) : k->dims[1]);
     if (!a->heads || !a->kv_heads || a->heads % a->kv_heads)
         return mbr_step_fail(s, err, MBR_ERR_MODEL, "%zu query heads for %zu key heads", a->heads, a->kv_heads);
-    int rows = st->packed_heads ? 1 : 2;
-    size_t dk = (size_t)k->dims[q->rank - 1] / (st->packed_heads ? a->kv_heads : 1);
-    a->d = (size_t)q->dims[q->rank - 1] / (st->packed_heads ? a->heads : 1);
-    a->dv = (size_t)v->dims[q->rank - 1] / (st->packed_heads ? a->kv_heads : 1);
+    int rows = st->heads_inside ? 1 : 2;
+    size_t dk = (size_t)k->dims[q->rank - 1] / (st->heads_inside ? a->kv_heads : 1);
+    a->d = (size_t)q->dims[q->rank - 1] / (st->heads_inside ? a->heads : 1);
+    a->dv = (size_t)v->dims[q->rank - 1] / (st->heads_inside ? a->kv_heads : 1);
     a->lq = (size_t)q->dims[rows];
     st->fresh = (size_t)k->dims[rows];
     st->past = mbr_step_has(s, IN_PAST_K) ? (size_t)s->in[IN_PAST_K]->dims[2] : 0;
     a->lk = st->past + st->fresh;
     if (dk != a->d || v->dims[rows] != k->dims[rows] || k->dims[0] != q->dims[0] || v->dims[0] != q->dims[0] ||
-        (!st->packed_heads && v->dims[1] != k->dims[1]) || k->dtype != q->dtype || v->dtype != q->dtype)
+        (!st->heads_inside && v->dims[1] != k->dims[1]) || k->dtype != q->dtype || v->dtype != q->dtype)
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "the shapes or types of Q, K and V do not belong together");
     bool past_k = mbr_step_has(s, IN_PAST_K), past_v = mbr_step_has(s, IN_PAST_V);
     if (past_k != past_v)
@@ -195,21 +147,20 @@ static mbr_status plan_shapes(mbr_step *s, attention_state *st, mbr_error *err)
     if (mbr_step_has(s, IN_KEYS) && (s->in[IN_KEYS]->dtype != MBR_DTYPE_I64 ||
                                      mbr_value_count(s->in[IN_KEYS]) != a->batch))
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "nonpad_kv_seqlen has to hold one i64 for each sample");
-    strides_of(st->packed_heads, a->heads, a->lq, a->d, a->q_stride);
-    strides_of(st->packed_heads, a->heads, a->lq, a->dv, a->out_stride);
+    mbr_attend_strides(st->heads_inside, a->heads, a->lq, a->d, a->q_stride);
+    mbr_attend_strides(st->heads_inside, a->heads, a->lq, a->dv, a->out_stride);
     st->join = past_k || mbr_step_wants(s, OUT_K) || mbr_step_wants(s, OUT_V);
-    strides_of(st->packed_heads && !st->join, a->kv_heads, a->lk, a->d, a->k_stride);
-    strides_of(st->packed_heads && !st->join, a->kv_heads, a->lk, a->dv, a->v_stride);
+    mbr_attend_strides(st->heads_inside && !st->join, a->kv_heads, a->lk, a->d, a->k_stride);
+    mbr_attend_strides(st->heads_inside && !st->join, a->kv_heads, a->lk, a->dv, a->v_stride);
     return MBR_OK;
 }
 
 static mbr_status prepare(mbr_step *s, mbr_error *err)
 {
     attention_state *st = s->state;
-    mbr_attention_any_args *a = &st->any;
+    mbr_attention_any_args *a = &st->attend.any;
     const mbr_value *q = s->in[IN_Q];
     memset(a, 0, sizeof *a);
-    memset(&st->f32, 0, sizeof st->f32);
     st->widen = false;
     MBR_TRY(plan_shapes(s, st, err));
     a->dtype = q->dtype;
@@ -225,46 +176,19 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (stage < 0 || stage > 3)
         return mbr_step_fail(s, err, MBR_ERR_MODEL, "qk_matmul_output_mode is %lld", (long long)stage);
     a->stage = (mbr_attention_stage)stage;
-    bool by_sample = mbr_step_has(s, IN_KEYS) && st->past == 0 && (a->causal || a->left >= 0 || a->right >= 0);
-    st->fast = q->dtype == MBR_DTYPE_F32 && !mbr_step_wants(s, OUT_SCORES) && a->left < 0 && a->right < 0 && !by_sample;
+    st->by_sample = mbr_step_has(s, IN_KEYS) && st->past == 0 && (a->causal || a->left >= 0 || a->right >= 0);
     size_t size = mbr_dtype_size(q->dtype);
-    if (by_sample)
-        MBR_TRY(reserve(s, &st->offsets, a->batch * sizeof(int64_t), err));
+    bool scores = mbr_step_wants(s, OUT_SCORES);
+    if (st->by_sample)
+        MBR_TRY(mbr_buffer_reserve(s, &st->offsets, a->batch * sizeof(int64_t), err));
     if (st->join && !mbr_step_wants(s, OUT_K))
-        MBR_TRY(reserve(s, &st->k, a->batch * a->kv_heads * a->lk * a->d * size, err));
+        MBR_TRY(mbr_buffer_reserve(s, &st->k, a->batch * a->kv_heads * a->lk * a->d * size, err));
     if (st->join && !mbr_step_wants(s, OUT_V))
-        MBR_TRY(reserve(s, &st->v, a->batch * a->kv_heads * a->lk * a->dv * size, err));
+        MBR_TRY(mbr_buffer_reserve(s, &st->v, a->batch * a->kv_heads * a->lk * a->dv * size, err));
     if (mbr_step_has(s, IN_MASK))
-        MBR_TRY(plan_mask(s, st, err));
-    size_t rows = a->batch * a->heads * a->lq;
-    double work = (double)rows * (double)a->lk * (double)(a->d + a->dv);
-    if (st->fast) {
-        mbr_attention_args *f = &st->f32;
-        memcpy(f->q_stride, a->q_stride, sizeof a->q_stride);
-        memcpy(f->k_stride, a->k_stride, sizeof a->k_stride);
-        memcpy(f->v_stride, a->v_stride, sizeof a->v_stride);
-        memcpy(f->out_stride, a->out_stride, sizeof a->out_stride);
-        f->batch = a->batch;
-        f->heads = a->heads;
-        f->kv_heads = a->kv_heads;
-        f->lq = a->lq;
-        f->lk = a->lk;
-        f->d = a->d;
-        f->dv = a->dv;
-        f->scale = (float)a->scale;
-        f->softcap = (float)a->softcap;
-        f->causal = a->causal;
-        f->causal_offset = (ptrdiff_t)a->offset;
-        st->tiles = rows && a->dv ? mbr_attention_tiles(f) : 0;
-        s->scratch = st->tiles ? mbr_attention_scratch(f) : 0;
-        work /= 20;
-    } else {
-        st->tiles = rows;
-        s->scratch = (a->lk + a->dv) * sizeof(double);
-        work *= 2;
-    }
-    st->per_tile = mbr_step_split(s, st->tiles, st->tiles ? work / (double)st->tiles : 0);
-    if (st->join || st->widen || by_sample) {
+        MBR_TRY(plan_mask(s, st, mbr_attend_wants_f32_mask(&st->attend, scores), err));
+    mbr_attend_plan(s, &st->attend, scores);
+    if (st->join || st->widen || st->by_sample) {
         s->phases = 2;
         s->tiles[1] = s->tiles[0];
         s->tiles[0] = 1;
@@ -276,11 +200,11 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
 /* past and fresh rows, one after the other, for every sample and head. */
 static void join(const attention_state *st, size_t size, size_t cols, const void *past, const void *fresh, void *to)
 {
-    const mbr_attention_any_args *a = &st->any;
+    const mbr_attention_any_args *a = &st->attend.any;
     char *out = to;
     size_t row = cols * size;
     ptrdiff_t from[3];
-    strides_of(st->packed_heads, a->kv_heads, st->fresh, cols, from);
+    mbr_attend_strides(st->heads_inside, a->kv_heads, st->fresh, cols, from);
     for (size_t i = 0; i < a->batch * a->kv_heads; i++) {
         if (st->past)
             memcpy(out, (const char *)past + i * st->past * row, st->past * row);
@@ -295,7 +219,7 @@ static void join(const attention_state *st, size_t size, size_t cols, const void
 static void widen_mask(const mbr_step *s, const attention_state *st)
 {
     const mbr_value *m = s->in[IN_MASK];
-    size_t cols = (size_t)m->dims[m->rank - 1], width = st->f32.mask_stride[3] ? st->any.lk : 1;
+    size_t cols = (size_t)m->dims[m->rank - 1], width = st->attend.any.mask_stride[3] ? st->attend.any.lk : 1;
     float *to = st->mask.data;
     for (size_t i = 0; i < st->mask_rows; i++)
         for (size_t j = 0; j < width; j++) {
@@ -308,7 +232,7 @@ static void widen_mask(const mbr_step *s, const attention_state *st)
 
 static void run_first(mbr_step *s, attention_state *st)
 {
-    const mbr_attention_any_args *a = &st->any;
+    const mbr_attention_any_args *a = &st->attend.any;
     size_t size = mbr_dtype_size(a->dtype);
     if (st->join) {
         bool past = mbr_step_has(s, IN_PAST_K);
@@ -320,7 +244,7 @@ static void run_first(mbr_step *s, attention_state *st)
     if (st->widen)
         widen_mask(s, st);
     int64_t *offsets = st->offsets.data;
-    for (size_t b = 0; mbr_step_has(s, IN_KEYS) && offsets && b < a->batch; b++)
+    for (size_t b = 0; st->by_sample && b < a->batch; b++)
         offsets[b] = ((const int64_t *)s->in[IN_KEYS]->data)[b] - (int64_t)a->lq;
 }
 
@@ -332,43 +256,27 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
         return MBR_OK;
     }
     const int64_t *keys = mbr_step_has(s, IN_KEYS) ? s->in[IN_KEYS]->data : NULL;
-    for (size_t b = 0; keys && b < st->any.batch; b++)
-        if (keys[b] < 0 || (size_t)keys[b] > st->any.lk)
+    for (size_t b = 0; keys && b < st->attend.any.batch; b++)
+        if (keys[b] < 0 || (size_t)keys[b] > st->attend.any.lk)
             return mbr_step_fail(s, err, MBR_ERR_RUN, "nonpad_kv_seqlen holds %lld, there are %zu keys",
-                                 (long long)keys[b], st->any.lk);
-    size_t first = job->first * st->per_tile, last = job->last * st->per_tile;
-    last = last < st->tiles ? last : st->tiles;
-    const void *k = !st->join ? s->in[IN_K]->data : mbr_step_wants(s, OUT_K) ? s->out[OUT_K]->data : st->k.data;
-    const void *v = !st->join ? s->in[IN_V]->data : mbr_step_wants(s, OUT_V) ? s->out[OUT_V]->data : st->v.data;
-    const void *mask = mbr_step_has(s, IN_MASK) ? s->in[IN_MASK]->data : NULL;
-    if (st->fast) {
-        mbr_attention_args a = st->f32;
-        a.q = s->in[IN_Q]->data;
-        a.k = k;
-        a.v = v;
-        a.mask = st->widen ? st->mask.data : mask;
-        a.out = s->out[OUT_Y]->data;
-        a.lk_of_batch = keys;
-        mbr_attention_select(mbr_cpu_tiers())(&a, job->scratch, first, last);
-        return MBR_OK;
-    }
-    mbr_attention_any_args a = st->any;
+                                 (long long)keys[b], st->attend.any.lk);
+    mbr_attention_any_args a = st->attend.any;
     a.q = s->in[IN_Q]->data;
-    a.k = k;
-    a.v = v;
-    a.mask = mask;
+    a.k = !st->join ? s->in[IN_K]->data : mbr_step_wants(s, OUT_K) ? s->out[OUT_K]->data : st->k.data;
+    a.v = !st->join ? s->in[IN_V]->data : mbr_step_wants(s, OUT_V) ? s->out[OUT_V]->data : st->v.data;
+    a.mask = st->widen ? st->mask.data : mbr_step_has(s, IN_MASK) ? s->in[IN_MASK]->data : NULL;
     a.out = s->out[OUT_Y] ? s->out[OUT_Y]->data : NULL;
     a.scores = mbr_step_wants(s, OUT_SCORES) ? s->out[OUT_SCORES]->data : NULL;
     a.keys_of_batch = keys;
-    a.offset_of_batch = keys && st->past == 0 ? st->offsets.data : NULL;
-    mbr_attention_any(&a, job->scratch, first, last);
+    a.offset_of_batch = st->by_sample ? st->offsets.data : NULL;
+    mbr_attend_run(&st->attend, &a, job);
     return MBR_OK;
 }
 
 static void fini(mbr_step *s)
 {
     attention_state *st = s->state;
-    buffer *all[] = { &st->k, &st->v, &st->mask, &st->offsets };
+    mbr_buffer *all[] = { &st->k, &st->v, &st->mask, &st->offsets };
     for (size_t i = 0; i < MBR_COUNT_OF(all); i++)
         mbr_free(mbr_step_memory(s), all[i]->data);
 }

@@ -7,6 +7,8 @@ MBR_ENGINE_OPS = \
     engine/ops/affine_grid.c \
     engine/ops/arg_max.c \
     engine/ops/array_feature_extractor.c \
+    engine/ops/attend.c \
+    engine/ops/attend.h \
     engine/ops/attention.c \
     engine/ops/batch_normalization.c \
     engine/ops/bias_gelu.c \
@@ -42,6 +44,7 @@ MBR_ENGINE_OPS = \
     engine/ops/global_pools.c \
     engine/ops/grid_sample.c \
     engine/ops/group_normalization.c \
+    engine/ops/group_query_attention.c \
     engine/ops/identity.c \
     engine/ops/if.c \
     engine/ops/imputer.c \
@@ -59,6 +62,7 @@ MBR_ENGINE_OPS = \
     engine/ops/ml.h \
     engine/ops/ml_table.c \
     engine/ops/ml_table.h \
+    engine/ops/multi_head_attention.c \
     engine/ops/non_max_suppression.c \
     engine/ops/non_zero.c \
     engine/ops/normalizer.c \
