@@ -21,6 +21,7 @@ MBR_KERNELS_BASE = \
     kernels/conv.h \
     kernels/conv_body.h \
     kernels/conv_depthwise_body.h \
+    kernels/conv_depthwise_loop.h \
     kernels/conv_walk.h \
     kernels/convert.def \
     kernels/convert.h \
@@ -60,6 +61,7 @@ MBR_KERNELS_BASE = \
     kernels/pool_body.h \
     kernels/post_transform.h \
     kernels/qconv.def \
+    kernels/qconv_depthwise_body.h \
     kernels/qgemm.c \
     kernels/qgemm.def \
     kernels/qgemm.h \

@@ -197,8 +197,8 @@ MBR_INLINE void qg_store_byte(char *to, vi byte, size_t n, bool u8)
         vi_store_s8_n((int8_t *)to, byte, n);
 }
 
-MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, const int32_t *head, size_t rows, size_t cols,
-                               const mbr_act_kind kind)
+MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows,
+                               size_t cols, const mbr_act_kind kind)
 {
     const mbr_quant_out *q = o->q;
     const bool u8 = q->type == MBR_DTYPE_U8;
@@ -214,7 +214,7 @@ MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, const int32_
         vf scale = whole ? vf_zero() : vf_load_n(q->scale + at, n);
         vf bias = q->real_bias && !whole ? vf_load_n(q->real_bias + at, n) : vf_zero();
         for (size_t r = 0; r < rows; r++) {
-            vi sum = vi_add(vi_load(acc + r * QG_NR + j), add);
+            vi sum = vi_add(vi_load(acc + r * ld + j), add);
             if (QG_BYTES && o->row_sums)
                 sum = vi_sub(sum, vi_mul(vi_set1(o->row_sums[r]), b_zero));
             ptrdiff_t c = (ptrdiff_t)r * o->ldc + (ptrdiff_t)j;
@@ -236,12 +236,13 @@ MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, const int32_
     }
 }
 
-static void qg_finish(const qg_out *o, const int32_t *acc, const int32_t *head, size_t rows, size_t cols)
+/* Sums (rows, cols), ld between rows; head: of the panel, with QG_BYTES. */
+static void qg_finish(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows, size_t cols)
 {
     switch (o->q->type == MBR_DTYPE_I32 ? MBR_ACT_NONE : o->q->act.kind) {
 #define KIND(kind)                                                                                                     \
     case kind:                                                                                                         \
-        qg_finish_kind(o, acc, head, rows, cols, kind);                                                                \
+        qg_finish_kind(o, acc, ld, head, rows, cols, kind);                                                            \
         break;
         KIND(MBR_ACT_RELU)
         KIND(MBR_ACT_CLIP)
@@ -256,7 +257,7 @@ static void qg_finish(const qg_out *o, const int32_t *acc, const int32_t *head, 
 #undef KIND
     case MBR_ACT_NONE:
     case MBR_ACT_COUNT:
-        qg_finish_kind(o, acc, head, rows, cols, MBR_ACT_NONE);
+        qg_finish_kind(o, acc, ld, head, rows, cols, MBR_ACT_NONE);
         break;
     }
 }
@@ -285,7 +286,7 @@ static void qg_block(const char *a, ptrdiff_t lda, const char *b, size_t panel_b
                     at.other += (ptrdiff_t)r * out->q->ld_other + (ptrdiff_t)j;
                 if (at.row_sums)
                     at.row_sums += r;
-                qg_finish(&at, t.acc, (const int32_t *)(const void *)panel, mr, mbr_min_size(cols - j, QG_NR));
+                qg_finish(&at, t.acc, QG_NR, (const int32_t *)(const void *)panel, mr, mbr_min_size(cols - j, QG_NR));
             }
             r += mr;
         }

@@ -10,6 +10,7 @@ MBR_INLINE vi qg_dot(vi sum, vi a, vi b)
 
 #define QG_NAME qgemm_vec
 #define QG_CONV_NAME qconv_vec_gemm
+#define QG_DEPTHWISE_NAME qconv_vec_depthwise
 #define QG_TIER MBR_TIER_BASE
 #define QG_BYTES 0
 #define QG_MR 4
@@ -17,3 +18,4 @@ MBR_INLINE vi qg_dot(vi sum, vi a, vi b)
 #define QG_EACH_ROW(X) X(1) X(2) X(3) X(4)
 #define QG_TILE_MACS 1e6
 #include "kernels/qgemm_body.h"
+#include "kernels/qconv_depthwise_body.h"

@@ -9,6 +9,7 @@ MBR_INLINE vi qg_dot(vi sum, vi a, vi b)
 
 #define QG_NAME qgemm_avx2
 #define QG_CONV_NAME qconv_avx2_gemm
+#define QG_DEPTHWISE_NAME qconv_avx2_depthwise
 #define QG_TIER MBR_TIER_AVX2
 #define QG_BYTES 0
 #define QG_MR 6
@@ -16,3 +17,4 @@ MBR_INLINE vi qg_dot(vi sum, vi a, vi b)
 #define QG_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #define QG_TILE_MACS 10e6
 #include "kernels/qgemm_body.h"
+#include "kernels/qconv_depthwise_body.h"
