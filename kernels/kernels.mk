@@ -68,7 +68,9 @@ MBR_KERNELS_BASE = \
     kernels/qgemm_body.h \
     kernels/qlinear.h \
     kernels/qmatmul_any.h \
+    kernels/quantize.def \
     kernels/quantize.h \
+    kernels/quantize_body.h \
     kernels/random.h \
     kernels/real.h \
     kernels/recurrence.h \
@@ -117,6 +119,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/qmatmul_any_ref.c \
     kernels/ref/qout_ref.h \
     kernels/ref/quantize_ref.c \
+    kernels/ref/quantize_vec.c \
     kernels/ref/recurrence_ref.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/reduce_vec.c \
@@ -179,6 +182,7 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/norm_avx2.c \
     kernels/x86/pool_avx2.c \
     kernels/x86/qgemm_avx2.c \
+    kernels/x86/quantize_avx2.c \
     kernels/x86/reduce_avx2.c \
     kernels/x86/resize_avx2.c \
     kernels/x86/rnn_avx2.c \
@@ -194,6 +198,7 @@ MBR_KERNELS_AVX512 = \
     kernels/x86/norm_avx512.c \
     kernels/x86/pool_avx512.c \
     kernels/x86/qgemm_avx512.c \
+    kernels/x86/quantize_avx512.c \
     kernels/x86/reduce_avx512.c \
     kernels/x86/resize_avx512.c \
     kernels/x86/rnn_avx512.c \
@@ -235,6 +240,7 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_norm.c \
     tests/kernels/check_pool.c \
     tests/kernels/check_qgemm.c \
+    tests/kernels/check_quantize.c \
     tests/kernels/check_reduce.c \
     tests/kernels/check_resize.c \
     tests/kernels/check_rnn.c \

@@ -11,6 +11,7 @@
 #ifndef MBR_KERNELS_QUANTIZE_H
 #define MBR_KERNELS_QUANTIZE_H
 
+#include "kernels/cpu.h"
 #include "kernels/view.h"
 #include "mbr/dtype.h"
 
@@ -26,15 +27,25 @@ typedef struct mbr_quantize_args {
 typedef void mbr_quantize_fn(const mbr_quantize_args *args, const void *x, const void *scale, const void *zero,
                              size_t step, void *y, size_t n);
 
+/* The least and the greatest of n numbers and 0. NaN is passed over. */
+typedef void mbr_range_fn(const float *x, size_t n, float *least, float *greatest);
+
 bool mbr_quantize_has(const mbr_quantize_args *args);
 bool mbr_dequantize_has(const mbr_quantize_args *args);
 
-mbr_quantize_fn mbr_quantize_ref;
-mbr_quantize_fn mbr_dequantize_ref;
+/* Every tier gives the same bits. */
+typedef struct mbr_quantize_kernel {
+    const char *name;
+    mbr_cpu_tier tier;
+    mbr_quantize_fn *quantize, *dequantize;
+    mbr_range_fn *range;
+} mbr_quantize_kernel;
 
-/* The least and the greatest of n numbers and 0. NaN is passed over. */
-typedef void mbr_range_fn(const float *x, size_t n, float *least, float *greatest);
-mbr_range_fn mbr_range_ref;
+const mbr_quantize_kernel *mbr_quantize_select(unsigned tiers);
+
+#define KERNEL(name, tier) extern const mbr_quantize_kernel mbr_##name;
+#include "kernels/quantize.def"
+#undef KERNEL
 
 /* What DynamicQuantizeLinear makes of a range that holds 0: scale and zero point for u8. */
 void mbr_quantize_choose_u8(float least, float greatest, float *scale, uint8_t *zero);

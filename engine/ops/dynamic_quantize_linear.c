@@ -47,7 +47,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
             size_t first = i * t->part, last = first + t->part;
             first = first < t->count ? first : t->count;
             last = last < t->count ? last : t->count;
-            mbr_range_ref(x + first, last - first, &t->least[i], &t->greatest[i]);
+            mbr_quantize_select(mbr_cpu_tiers())->range(x + first, last - first, &t->least[i], &t->greatest[i]);
         }
         return MBR_OK;
     }
@@ -69,7 +69,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     const mbr_quantize_args args = { .x = MBR_DTYPE_F32, .scale = MBR_DTYPE_F32, .y = MBR_DTYPE_U8,
                                      .precision = MBR_DTYPE_F32 };
     if (first < last && mbr_step_wants(s, 0))
-        mbr_quantize_ref(&args, x + first, &scale, &zero, 0, (uint8_t *)s->out[0]->data + first, last - first);
+        mbr_quantize_select(mbr_cpu_tiers())->quantize(&args, x + first, &scale, &zero, 0, (uint8_t *)s->out[0]->data + first, last - first);
     return MBR_OK;
 }
 

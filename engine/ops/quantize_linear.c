@@ -157,7 +157,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     (void)err;
     const state *t = s->state;
-    mbr_quantize_fn *fn = s->op->param == QUANTIZE ? mbr_quantize_ref : mbr_dequantize_ref;
+    const mbr_quantize_kernel *kernel = mbr_quantize_select(mbr_cpu_tiers());
+    mbr_quantize_fn *fn = s->op->param == QUANTIZE ? kernel->quantize : kernel->dequantize;
     const char *x = s->in[0]->data, *scale = s->in[1]->data, *zero = mbr_step_has(s, 2) ? s->in[2]->data : NULL;
     char *y = s->out[0]->data;
     size_t x_size = mbr_dtype_size(t->args.x), y_size = mbr_dtype_size(t->args.y);

@@ -389,7 +389,7 @@ static void make(mbr_step *s, state *t, size_t first, size_t last)
     for (; first < last; first++) {
         size_t at = (first - t->pack_units) * MAKE_CHUNK;
         size_t n = t->a_count - at < MAKE_CHUNK ? t->a_count - at : MAKE_CHUNK;
-        mbr_quantize_ref(&args, (const float *)s->in[r->a]->data + at, &t->a_step, &t->a_null, 0,
+        mbr_quantize_select(mbr_cpu_tiers())->quantize(&args, (const float *)s->in[r->a]->data + at, &t->a_step, &t->a_null, 0,
                          (uint8_t *)t->a_bytes.data + at, n);
     }
 }
@@ -454,7 +454,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
         return MBR_OK;
     switch (t->kinds[job->phase]) {
     case PHASE_RANGE:
-        mbr_range_ref(s->in[r->a]->data, t->a_count, &t->least, &t->greatest);
+        mbr_quantize_select(mbr_cpu_tiers())->range(s->in[r->a]->data, t->a_count, &t->least, &t->greatest);
         break;
     case PHASE_NUMBERS:
         find_numbers(s, t);

@@ -147,8 +147,8 @@ static void round_and_clamp(float *v, const float *zero, size_t step, float lo, 
     }
 }
 
-void mbr_quantize_ref(const mbr_quantize_args *args, const void *x, const void *scale, const void *zero, size_t step,
-                      void *y, size_t n)
+static void quantize(const mbr_quantize_args *args, const void *x, const void *scale, const void *zero, size_t step,
+                     void *y, size_t n)
 {
     float v[CHUNK], s[CHUNK] = { 0 }, z[CHUNK] = { 0 };
     int32_t lo = 0, hi = 0;
@@ -182,8 +182,8 @@ void mbr_quantize_ref(const mbr_quantize_args *args, const void *x, const void *
     }
 }
 
-void mbr_dequantize_ref(const mbr_quantize_args *args, const void *x, const void *scale, const void *zero, size_t step,
-                        void *y, size_t n)
+static void dequantize(const mbr_quantize_args *args, const void *x, const void *scale, const void *zero, size_t step,
+                       void *y, size_t n)
 {
     float v[CHUNK], s[CHUNK] = { 0 }, z[CHUNK] = { 0 };
     for (size_t first = 0; first < n; first += CHUNK) {
@@ -204,7 +204,7 @@ void mbr_dequantize_ref(const mbr_quantize_args *args, const void *x, const void
     }
 }
 
-void mbr_range_ref(const float *x, size_t n, float *least, float *greatest)
+static void range(const float *x, size_t n, float *least, float *greatest)
 {
     float lo[8] = { 0 }, hi[8] = { 0 };
     size_t i = 0;
@@ -232,4 +232,17 @@ void mbr_quantize_choose_u8(float least, float greatest, float *scale, uint8_t *
     z = z > 0.0f ? z : 0.0f;
     z = z < 255.0f ? z : 255.0f;
     *zero = (uint8_t)((z + 12582912.0f) - 12582912.0f);
+}
+
+const mbr_quantize_kernel mbr_quantize_ref = { "quantize_ref", MBR_TIER_BASE, quantize, dequantize, range };
+
+const mbr_quantize_kernel *mbr_quantize_select(unsigned tiers)
+{
+    const mbr_quantize_kernel *best = &mbr_quantize_ref;
+#define KERNEL(name, tier)                                                                                             \
+    if (tiers & MBR_TIER_BIT(MBR_TIER_##tier))                                                                         \
+        best = &mbr_##name;
+#include "kernels/quantize.def"
+#undef KERNEL
+    return best;
 }
