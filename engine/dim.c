@@ -451,6 +451,23 @@ static size_t put(char *text, size_t size, size_t at, const char *s)
     return at;
 }
 
+/* As it is where it cannot be taken for anything else ("batch"), else in quotes ("past + 1"). */
+static size_t put_name(char *text, size_t size, size_t at, const char *name)
+{
+    bool plain = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || *name == '_';
+    for (const char *c = name; *c && plain; c++)
+        plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' ||
+                *c == '.' || *c == '/' || *c == '-';
+    if (plain)
+        return put(text, size, at, name);
+    at = put(text, size, at, "\"");
+    for (; *name; name++) {
+        char c[3] = { '\\', *name, '\0' };
+        at = put(text, size, at, *name == '"' || *name == '\\' ? c : c + 1);
+    }
+    return put(text, size, at, "\"");
+}
+
 static size_t print_at(const mbr_dim_table *t, mbr_dim d, char *text, size_t size, size_t at, int depth)
 {
     static const char *const infix[] = {
@@ -467,7 +484,7 @@ static size_t print_at(const mbr_dim_table *t, mbr_dim d, char *text, size_t siz
     const mbr_dim_expr *e = expr_of(t, d);
     if (e->op == MBR_DIM_SYMBOL) {
         if (e->name)
-            return put(text, size, at, e->name);
+            return put_name(text, size, at, e->name);
         snprintf(number, sizeof number, "s%zu", mbr_dim_index(d));
         return put(text, size, at, number);
     }

@@ -26,6 +26,7 @@ MBR_ENGINE_SOURCES += engine/team.c
 MBR_ENGINE_SOURCES += engine/team.h
 MBR_ENGINE_SOURCES += engine/text.c
 MBR_ENGINE_SOURCES += engine/text.h
+MBR_ENGINE_SOURCES += engine/text_parse.c
 MBR_ENGINE_SOURCES += engine/topology.c
 MBR_ENGINE_SOURCES += engine/topology.h
 MBR_ENGINE_SOURCES += engine/value.c

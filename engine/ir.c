@@ -334,18 +334,10 @@ static mbr_status feed_capture(mbr_ir_node *owner, mbr_ir_value *outer, uint32_t
     return MBR_OK;
 }
 
-mbr_status mbr_ir_capture(mbr_ir_graph *g, mbr_ir_value *outer, mbr_ir_value **out, mbr_error *err)
+mbr_status mbr_ir_capture_as(mbr_ir_graph *g, mbr_ir_value *outer, const char *name, mbr_ir_value **out, mbr_error *err)
 {
-    for (size_t i = 0; i < g->n_captures; i++) {
-        mbr_ir_value *from = g->owner ? g->owner->inputs[g->capture_slots[i]] : NULL;
-        if (g->owner ? from == outer : (uintptr_t)g->captures[i]->producer == (uintptr_t)outer) {
-            *out = g->captures[i];
-            return MBR_OK;
-        }
-    }
     mbr_arena *a = &g->module->arena;
-    /* the outer name usually is the name that the subgraph uses; a clash (after inlining) gets a fresh one */
-    MBR_TRY(mbr_ir_value_new(g, mbr_ir_find(g, outer->name) ? NULL : outer->name, out, err));
+    MBR_TRY(mbr_ir_value_new(g, name, out, err));
     mbr_ir_value *v = *out;
     v->type = outer->type;
     v->constant = outer->has_default ? NULL : outer->constant;
@@ -363,6 +355,19 @@ mbr_status mbr_ir_capture(mbr_ir_graph *g, mbr_ir_value *outer, mbr_ir_value **o
         v->producer = (mbr_ir_node *)(void *)outer; /* remembered until the graph gets its owner */
     g->n_captures++;
     return MBR_OK;
+}
+
+mbr_status mbr_ir_capture(mbr_ir_graph *g, mbr_ir_value *outer, mbr_ir_value **out, mbr_error *err)
+{
+    for (size_t i = 0; i < g->n_captures; i++) {
+        mbr_ir_value *from = g->owner ? g->owner->inputs[g->capture_slots[i]] : NULL;
+        if (g->owner ? from == outer : (uintptr_t)g->captures[i]->producer == (uintptr_t)outer) {
+            *out = g->captures[i];
+            return MBR_OK;
+        }
+    }
+    /* the outer name usually is the name that the subgraph uses; a clash (after inlining) gets a fresh one */
+    return mbr_ir_capture_as(g, outer, mbr_ir_find(g, outer->name) ? NULL : outer->name, out, err);
 }
 
 static mbr_status attach_graph(mbr_ir_node *n, mbr_ir_graph *g, mbr_error *err)

@@ -215,6 +215,8 @@ mbr_status mbr_ir_add_output(mbr_ir_graph *g, mbr_ir_value *v, mbr_error *err);
  * owner's inputs are completed when the graph is attached to its node).
  */
 mbr_status mbr_ir_capture(mbr_ir_graph *g, mbr_ir_value *outer, mbr_ir_value **out, mbr_error *err);
+/* A new capture of that name, or of a fresh one (NULL). */
+mbr_status mbr_ir_capture_as(mbr_ir_graph *g, mbr_ir_value *outer, const char *name, mbr_ir_value **out, mbr_error *err);
 
 /*
  * Appends a node (before: NULL) or puts one before another. The operator is looked up by domain, name and version

@@ -83,15 +83,16 @@ static void put_value(printer *p, const mbr_ir_value *v)
     for (const char *c = v->name; *c && plain; c++)
         plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' ||
                 *c == '.' || *c == '/' || *c == ':' || *c == '%' || *c == '-';
-    if (plain && *v->name)
+    size_t n = strlen(v->name);
+    if (plain && n && v->name[n - 1] != ':') /* a colon at the end would be taken for the one before a type */
         puts_(p, v->name);
     else
-        put_quoted(p, v->name, strlen(v->name));
+        put_quoted(p, v->name, n);
 }
 
 static void put_type(printer *p, const mbr_ir_type *t, int depth)
 {
-    char dim[128];
+    char dim[1024];
     if (depth > 16)
         return;
     switch (t->kind) {
@@ -103,10 +104,10 @@ static void put_type(printer *p, const mbr_ir_type *t, int depth)
         }
         put(p, "[", 1);
         for (int d = 0; d < t->rank; d++) {
-            mbr_dim_print(&p->m->dims, t->dims[d], dim, sizeof dim);
+            int n = mbr_dim_print(&p->m->dims, t->dims[d], dim, sizeof dim);
             if (d)
                 put(p, ", ", 2);
-            puts_(p, dim);
+            puts_(p, n < (int)sizeof dim ? dim : "?"); /* nobody reads that, and half of it would say nothing */
         }
         put(p, "]", 1);
         return;

@@ -9,7 +9,15 @@
  *       %y: f32[batch, 30] = ai.onnx.Relu@14(%t)
  *     }
  *
- * Large constants print as {...} with a count and hash (--weights off) and cannot be parsed back.
+ * A name that is not plain stands in quotes; _ is an input or output that is absent. A subgraph is an attribute's value:
+ *
+ *       %r: f32[batch] = ai.onnx.If@16(%c) {then_branch = graph "t"() -> (%s) {
+ *         capture %w = %w
+ *         %s = ai.onnx.Neg@13(%w)
+ *       }, else_branch = ...}
+ *
+ * Constants and lists of more than 64 elements print as {... count}, [first, ... count]: what is left out is parsed
+ * as zeros. Complex numbers print as ? and are parsed as zeros. # begins a comment.
  */
 #ifndef MBR_ENGINE_TEXT_H
 #define MBR_ENGINE_TEXT_H

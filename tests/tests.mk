@@ -12,8 +12,10 @@ MBR_UNIT_TESTS = \
     tests/test_onnx_prescan \
     tests/test_onnx_value \
     tests/test_team \
+    tests/test_text \
     tests/test_value
 tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
+tests_test_text_SOURCES = tests/test_text.c tests/ir_text.h tests/random.h
 tests_test_onnx_import_SOURCES = tests/test_onnx_import.c tests/onnx_writer.h
 tests_test_onnx_prescan_SOURCES = tests/test_onnx_prescan.c tests/onnx_writer.h
 tests_test_onnx_value_SOURCES = tests/test_onnx_value.c tests/onnx_writer.h
