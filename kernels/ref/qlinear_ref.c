@@ -45,8 +45,10 @@ void mbr_qlinear_softmax_ref(const mbr_qlinear *x, const uint8_t *px, const mbr_
                              size_t step)
 {
     float most = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++)
-        most = fmaxf(most, mbr_qlinear_real(x, px[i * step]));
+    for (size_t i = 0; i < n; i++) {
+        float real = mbr_qlinear_real(x, px[i * step]);
+        most = real > most ? real : most; /* fmaxf here crashes GCC 12 for aarch64 at -O3 */
+    }
     for (size_t i = 0; i < n; i++)
         sum += expf(mbr_qlinear_real(x, px[i * step]) - most);
     for (size_t i = 0; i < n; i++)
