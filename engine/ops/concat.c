@@ -20,6 +20,9 @@ static mbr_status infer(mbr_infer *c)
     int rank = -1, axis = 0;
     size_t have = 0;
     bool numbers = true;
+    if (c->n_in > MBR_OP_MANY)
+        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "%u tensors, at most %d can be joined", (unsigned)c->n_in,
+                              MBR_OP_MANY);
     if (c->node->op->since >= 4 && !mbr_attr(c->node, "axis"))
         return mbr_infer_fail(c, MBR_ERR_MODEL, "the attribute 'axis' is absent");
     for (uint32_t i = 0; i < c->n_in; i++) {
@@ -91,26 +94,17 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     const concat_state *st = s->state;
-    mbr_value *out = s->out[0];
-    size_t first, last, total = st->outer * st->row;
+    void *pieces[MBR_OP_MANY];
+    size_t bytes[MBR_OP_MANY], first, last;
     (void)err;
-    mbr_op_items(job, st->each, total, &first, &last);
-    /* output bytes first .. last-1: each lies in a row, and there in one input's part */
-    while (first < last) {
-        size_t row = first / st->row, at = first % st->row, begin = 0;
-        for (uint32_t i = 0; i < s->n_in && first < last; i++) {
-            size_t part = mbr_value_bytes(s->in[i]) / st->outer;
-            if (at >= begin && at < begin + part) {
-                size_t n = begin + part - at;
-                if (n > last - first)
-                    n = last - first;
-                memcpy((char *)out->data + first, mbr_bytes_at(s->in[i]->data, row * part + at - begin), n);
-                first += n;
-                at += n;
-            }
-            begin += part;
-        }
+    mbr_op_items(job, st->each, st->outer * st->row, &first, &last);
+    if (first == last)
+        return MBR_OK;
+    for (uint32_t i = 0; i < s->n_in; i++) {
+        pieces[i] = s->in[i]->data;
+        bytes[i] = mbr_value_bytes(s->in[i]) / st->outer;
     }
+    mbr_op_pieces(s->out[0]->data, st->row, s->n_in, pieces, bytes, true, first, last);
     return MBR_OK;
 }
 

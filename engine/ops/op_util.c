@@ -224,6 +224,34 @@ void mbr_op_copy_run(const mbr_op_copy *k, const void *in, void *out, const mbr_
         k->fn(&k->plan, (const char *)in + k->in_offset, out, first, last);
 }
 
+bool mbr_op_pieces(void *whole, size_t row, uint32_t n, void *const *pieces, const size_t *bytes, bool join,
+                   size_t first, size_t last)
+{
+    if (first >= last)
+        return true;
+    size_t r = first / row, skip = first % row; /* the first row may begin in the middle */
+    for (; first < last; r++, skip = 0) {
+        size_t begin = first;
+        for (uint32_t i = 0; i < n && first < last; i++) {
+            if (skip >= bytes[i]) {
+                skip -= bytes[i];
+                continue;
+            }
+            size_t part = bytes[i] - skip < last - first ? bytes[i] - skip : last - first;
+            char *there = (char *)whole + first;
+            if (pieces[i] && join)
+                memcpy(there, (const char *)pieces[i] + r * bytes[i] + skip, part);
+            else if (pieces[i])
+                memcpy((char *)pieces[i] + r * bytes[i] + skip, there, part);
+            first += part;
+            skip = 0;
+        }
+        if (first == begin)
+            return false;
+    }
+    return true;
+}
+
 size_t mbr_op_split_bytes(mbr_step *s, size_t bytes, size_t unit)
 {
     size_t block = (65536 + unit - 1) / unit * unit;

@@ -110,6 +110,14 @@ typedef struct mbr_op_copy {
 void mbr_op_copy_prepare(mbr_step *s, mbr_op_copy *k); /* after the plan is set: tiles and cost */
 void mbr_op_copy_run(const mbr_op_copy *k, const void *in, void *out, const mbr_job *job);
 
+/*
+ * A tensor whose rows are pieces side by side: piece i is bytes[i] long in each row, its rows lie one after another at
+ * pieces[i] (NULL: left out). Copies the bytes first .. last-1 of the whole, which lies at `whole`, from the pieces
+ * (join) or to them. Fails (false) where the pieces do not fill a row.
+ */
+bool mbr_op_pieces(void *whole, size_t row, uint32_t n, void *const *pieces, const size_t *bytes, bool join,
+                   size_t first, size_t last);
+
 /* Tiles of about 64 KB for a step that moves bytes; returns bytes of a tile, a multiple of unit. */
 size_t mbr_op_split_bytes(mbr_step *s, size_t bytes, size_t unit);
 

@@ -35,6 +35,9 @@ static mbr_status infer(mbr_infer *c)
     if (c->node->op->since == 1 && mbr_infer_has(c, 1))
         attr = NULL;
     MBR_TRY(mbr_op_infer_ints(c, attr, 1, sizes, MBR_OP_CONTENT, &n, &given));
+    if (outputs > MBR_OP_CONTENT)
+        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "%u outputs, at most %d are possible", (unsigned)outputs,
+                              MBR_OP_CONTENT);
     if (given == MBR_OP_KNOWN && n != outputs)
         return mbr_infer_fail(c, MBR_ERR_MODEL, "%zu sizes for %u outputs", n, (unsigned)outputs);
     if (mbr_attr(c->node, "num_outputs") && mbr_attr_int(c->node, "num_outputs", 0) != (int64_t)outputs)
@@ -116,7 +119,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     const mbr_value *in = s->in[0];
     int axis = mbr_op_axis(mbr_attr_int(s->node, "axis", 0), in->rank);
     int64_t sizes[MBR_OP_CONTENT];
-    size_t first, last, n;
+    size_t first, last, n, bytes[MBR_OP_CONTENT];
+    void *pieces[MBR_OP_CONTENT];
     mbr_op_given given = MBR_OP_ABSENT;
     bool all = true;
     for (uint32_t i = 0; i < s->n_out; i++)
@@ -125,25 +129,14 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
         MBR_TRY(mbr_op_step_ints(s, s->op->since < 13 && !mbr_step_has(s, 1) ? "split" : NULL, 1, sizes, MBR_OP_CONTENT,
                                  &n, &given, err));
     mbr_op_items(job, st->each, st->outer * st->row, &first, &last);
-    while (first < last) {
-        size_t row = first / st->row, at = first % st->row, begin = 0, start = first;
-        for (uint32_t i = 0; i < s->n_out && first < last; i++) {
-            int64_t size = size_of(s, sizes, given == MBR_OP_KNOWN, i, axis);
-            size_t bytes = st->row / (size_t)in->dims[axis] * (size_t)size;
-            if (at >= begin && at < begin + bytes) {
-                size_t m = begin + bytes - at;
-                if (m > last - first)
-                    m = last - first;
-                if (s->out[i])
-                    memcpy((char *)s->out[i]->data + row * bytes + at - begin, mbr_bytes_at(in->data, first), m);
-                first += m;
-                at += m;
-            }
-            begin += bytes;
-        }
-        if (first == start) /* the parts do not reach here */
-            return mbr_step_fail(s, err, MBR_ERR_RUN, "the parts do not cover the axis");
+    if (first == last)
+        return MBR_OK;
+    for (uint32_t i = 0; i < s->n_out; i++) {
+        pieces[i] = s->out[i] ? s->out[i]->data : NULL;
+        bytes[i] = st->row / (size_t)in->dims[axis] * (size_t)size_of(s, sizes, given == MBR_OP_KNOWN, i, axis);
     }
+    if (!mbr_op_pieces(in->data, st->row, s->n_out, pieces, bytes, false, first, last))
+        return mbr_step_fail(s, err, MBR_ERR_RUN, "the parts do not cover the axis");
     return MBR_OK;
 }
 
