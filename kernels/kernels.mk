@@ -40,6 +40,7 @@ MBR_KERNELS_BASE = \
     kernels/gemm.h \
     kernels/gemm_body.h \
     kernels/gemm_micro.h \
+    kernels/image.h \
     kernels/index.h \
     kernels/linear_any.h \
     kernels/loss.h \
@@ -98,6 +99,10 @@ MBR_KERNELS_BASE = \
     kernels/ref/features_ref.c \
     kernels/ref/gemm_ref.c \
     kernels/ref/gemm_vec.c \
+    kernels/ref/image_jpeg.c \
+    kernels/ref/image_plain.c \
+    kernels/ref/image_png.c \
+    kernels/ref/image_tiff.c \
     kernels/ref/index_ref.c \
     kernels/ref/linear_any.c \
     kernels/ref/loss_ref.c \

@@ -47,6 +47,7 @@ MBR_ENGINE_OPS = \
     engine/ops/group_query_attention.c \
     engine/ops/identity.c \
     engine/ops/if.c \
+    engine/ops/image_decoder.c \
     engine/ops/imputer.c \
     engine/ops/label_encoder.c \
     engine/ops/layer_normalization.c \
