@@ -6,6 +6,7 @@
 #define CONV_NAME conv_f32_neon_gemm
 #define DEPTHWISE_NAME conv_f32_neon_depthwise
 #define NBITS_NAME nbits_neon
+#define WINOGRAD_NAME conv_f32_neon_winograd
 #define GEMM_TIER MBR_TIER_NEON
 #define GEMM_MR 6
 #define GEMM_NV 4
@@ -15,3 +16,4 @@
 #include "kernels/conv_body.h"
 #include "kernels/conv_depthwise_body.h"
 #include "kernels/nbits_body.h"
+#include "kernels/conv_winograd_body.h"

@@ -6,6 +6,7 @@
 #define CONV_NAME conv_f32_vec_gemm
 #define DEPTHWISE_NAME conv_f32_vec_depthwise
 #define NBITS_NAME nbits_vec
+#define WINOGRAD_NAME conv_f32_vec_winograd
 #define GEMM_TIER MBR_TIER_BASE
 #define GEMM_MR 6
 #define GEMM_NV 2
@@ -15,3 +16,4 @@
 #include "kernels/conv_body.h"
 #include "kernels/conv_depthwise_body.h"
 #include "kernels/nbits_body.h"
+#include "kernels/conv_winograd_body.h"

@@ -6,6 +6,7 @@
 #define CONV_NAME conv_f32_avx512_gemm
 #define DEPTHWISE_NAME conv_f32_avx512_depthwise
 #define NBITS_NAME nbits_avx512
+#define WINOGRAD_NAME conv_f32_avx512_winograd
 #define GEMM_TIER MBR_TIER_AVX512
 #define GEMM_MR 14
 #define GEMM_NV 2
@@ -15,3 +16,4 @@
 #include "kernels/conv_body.h"
 #include "kernels/conv_depthwise_body.h"
 #include "kernels/nbits_body.h"
+#include "kernels/conv_winograd_body.h"

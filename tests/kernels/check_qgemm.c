@@ -304,7 +304,7 @@ void bench_qconv(const bench_shape *shape)
                            .pad = {0, (ptrdiff_t)(k / 2), (ptrdiff_t)(k / 2)}};
         c.ldx = (ptrdiff_t)c.channels;
         c.ldy = (ptrdiff_t)c.filters;
-        if (kernel == &mbr_qconv_ref || !kernel->fits(&c) || !bench_begin(kernel->name, kernel->tier))
+        if (kernel == &mbr_qconv_ref || !bench_begin(kernel->name, kernel->tier) || !kernel->fits(&c))
             continue;
         size_t weights_n = c.filters * (c.channels / c.groups) * k * k;
         timed t = {.conv = kernel, .conv_args = {.shape = c, .x = random_bytes(h * h * c.channels), .x_zero = 7}};
