@@ -79,6 +79,7 @@ MBR_ENGINE_OPS = \
     engine/ops/pointwise.c \
     engine/ops/pointwise.h \
     engine/ops/pools.c \
+    engine/ops/q_attention.c \
     engine/ops/qlinear_args.c \
     engine/ops/qlinear_args.h \
     engine/ops/qlinear_binary.c \
