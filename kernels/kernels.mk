@@ -141,7 +141,6 @@ MBR_KERNELS_BASE = \
     kernels/ref/softmax_types.c \
     kernels/ref/softmax_vec.c \
     kernels/ref/svm_ref.c \
-    kernels/ref/swiglu_ref.c \
     kernels/ref/transpose_ref.c \
     kernels/ref/tree_ref.c \
     kernels/ref/tree_vec.c \
@@ -168,7 +167,6 @@ MBR_KERNELS_BASE = \
     kernels/softmax.h \
     kernels/softmax_body.h \
     kernels/svm.h \
-    kernels/swiglu.h \
     kernels/transpose.h \
     kernels/transpose_plan.c \
     kernels/transpose_walk.h \
