@@ -13,6 +13,9 @@
 #include "kernels/view.h"
 #include "mbr/dtype.h"
 
+/* With at most so many keys, `stepwise` rounds as the operator's function body does; longer sums would lose too much. */
+#define MBR_ATTENTION_STEPWISE 64
+
 typedef enum mbr_attention_stage {
     MBR_ATTENTION_RAW,     /* scale * q k^T */
     MBR_ATTENTION_CAPPED,  /* after softcap */
@@ -38,6 +41,8 @@ typedef struct mbr_attention_any_args {
     int64_t left, right;            /* window around i + offset; negative: open */
     double scale, softcap;
     const void *sink;               /* (heads): a score more in each softmax's sum, or NULL */
+    bool stepwise;                  /* halves: round after every operation, for at most MBR_ATTENTION_STEPWISE keys */
+    bool wide_softmax;              /* but not inside softmax */
     bool one_in_sum;                /* 1 more in the sum: "smooth softmax" */
 } mbr_attention_any_args;
 

@@ -176,6 +176,8 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (stage < 0 || stage > 3)
         return mbr_step_fail(s, err, MBR_ERR_MODEL, "qk_matmul_output_mode is %lld", (long long)stage);
     a->stage = (mbr_attention_stage)stage;
+    a->stepwise = a->dtype == MBR_DTYPE_F16 || a->dtype == MBR_DTYPE_BF16;
+    a->wide_softmax = mbr_attr_int(s->node, "softmax_precision", a->dtype) != (int64_t)a->dtype;
     st->by_sample = mbr_step_has(s, IN_KEYS) && st->past == 0 && (a->causal || a->left >= 0 || a->right >= 0);
     size_t size = mbr_dtype_size(q->dtype);
     bool scores = mbr_step_wants(s, OUT_SCORES);

@@ -40,8 +40,42 @@ static double dot(const mbr_attention_any_args *a, size_t q, size_t k)
     return sum;
 }
 
+/* Rounds to the operands' type. */
+static double rounded(const mbr_attention_any_args *a, double x)
+{
+    uint64_t room;
+    mbr_real_set(a->dtype, &room, 0, x);
+    return mbr_real_get(a->dtype, &room, 0);
+}
+
+/* The same for halves, rounded after every step: both operands times the root of the scale, summed in f32. */
+static double dot_stepwise(const mbr_attention_any_args *a, size_t q, size_t k)
+{
+    double root = rounded(a, sqrt(a->scale));
+    float sum = 0;
+    for (size_t c = 0; c < a->d; c++)
+        sum += (float)rounded(a, mbr_real_get(a->dtype, a->q, q + c) * root) *
+               (float)rounded(a, mbr_real_get(a->dtype, a->k, k + c) * root);
+    return rounded(a, (double)sum);
+}
+
+static void softmax_stepwise(const mbr_attention_any_args *a, double *s, double most)
+{
+    float total = 0;
+    for (size_t j = 0; j < a->lk; j++) {
+        s[j] = rounded(a, (double)expf((float)rounded(a, s[j] - most)));
+        total += (float)s[j];
+        if (a->dtype == MBR_DTYPE_BF16)
+            total = (float)rounded(a, (double)total);
+    }
+    total = (float)rounded(a, (double)total);
+    for (size_t j = 0; j < a->lk; j++)
+        s[j] = total == 0 ? 0 : rounded(a, (double)((float)s[j] / total));
+}
+
 static void one_row(const mbr_attention_any_args *a, double *s, row_at r)
 {
+    bool steps = a->stepwise && a->lk <= MBR_ATTENTION_STEPWISE && a->scale >= 0 && !a->sink && !a->one_in_sum;
     size_t kv = r.h / (a->heads / a->kv_heads);
     size_t q = (size_t)((ptrdiff_t)r.b * a->q_stride[0] + (ptrdiff_t)r.h * a->q_stride[1] +
                         (ptrdiff_t)r.i * a->q_stride[2]);
@@ -51,16 +85,18 @@ static void one_row(const mbr_attention_any_args *a, double *s, row_at r)
     double *sums = s + a->lk, most = -INFINITY, total = 0;
     bool masked = true;
     for (size_t j = 0; j < a->lk; j++) {
-        double x = a->scale * dot(a, q, (size_t)(k + (ptrdiff_t)j * a->k_stride[2]));
+        size_t key = (size_t)(k + (ptrdiff_t)j * a->k_stride[2]);
+        double x = steps ? dot_stepwise(a, q, key) : a->scale * dot(a, q, key);
         if (a->scores && a->stage == MBR_ATTENTION_RAW)
             mbr_real_set(a->dtype, a->scores, line + j, x);
         if (a->softcap > 0)
-            x = a->softcap * tanh(x / a->softcap);
+            x = steps ? rounded(a, rounded(a, tanh(rounded(a, x / a->softcap))) * a->softcap)
+                      : a->softcap * tanh(x / a->softcap);
         if (a->scores && a->stage == MBR_ATTENTION_CAPPED)
             mbr_real_set(a->dtype, a->scores, line + j, x);
         double bias = bias_of(a, r, j);
         masked &= bias == -INFINITY;
-        x += bias;
+        x = steps ? rounded(a, x + bias) : x + bias;
         if (a->scores && a->stage == MBR_ATTENTION_BIASED)
             mbr_real_set(a->dtype, a->scores, line + j, x);
         s[j] = x;
@@ -75,11 +111,14 @@ static void one_row(const mbr_attention_any_args *a, double *s, row_at r)
     if (most == -INFINITY)
         masked = true;
     for (size_t j = 0; j < a->lk; j++) {
-        s[j] = masked ? 0 : exp(s[j] - most);
+        s[j] = masked ? 0 : steps && !a->wide_softmax ? s[j] : exp(s[j] - most);
         total += s[j];
     }
+    if (steps && !a->wide_softmax && !masked)
+        softmax_stepwise(a, s, most);
     for (size_t j = 0; j < a->lk; j++) {
-        s[j] = total == 0 ? 0 : s[j] / total;
+        if (!steps || a->wide_softmax || masked)
+            s[j] = total == 0 ? 0 : steps ? rounded(a, s[j] / total) : s[j] / total;
         if (a->scores && a->stage == MBR_ATTENTION_PROBS)
             mbr_real_set(a->dtype, a->scores, line + j, s[j]);
     }
@@ -92,7 +131,8 @@ static void one_row(const mbr_attention_any_args *a, double *s, row_at r)
         if (s[j] == 0)
             continue;
         for (size_t c = 0; c < a->dv; c++)
-            sums[c] += s[j] * mbr_real_get(a->dtype, a->v, at + c);
+            sums[c] = steps ? (double)((float)sums[c] + (float)s[j] * (float)mbr_real_get(a->dtype, a->v, at + c))
+                            : sums[c] + s[j] * mbr_real_get(a->dtype, a->v, at + c);
     }
     size_t out = (size_t)((ptrdiff_t)r.b * a->out_stride[0] + (ptrdiff_t)r.h * a->out_stride[1] +
                           (ptrdiff_t)r.i * a->out_stride[2]);
