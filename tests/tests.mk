@@ -38,12 +38,15 @@ tests_test_pipeline_steps_SOURCES = tests/test_pipeline_steps.c tests/pipeline_r
 # Need nothing but the library.
 MBR_PLAIN_TESTS = \
     tests/fuzz/check-fuzz-onnx \
+    tests/fuzz/check-fuzz-run \
     tests/kernels/check-kernels
 tests_kernels_check_kernels_SOURCES = tests/kernels/check_main.c $(MBR_CHECK_KERNELS)
 tests_kernels_check_kernels_LDADD = libmbr_all.la
-# Replays the seed corpus and mutations of it; with a fuzzer, link fuzz_onnx.c alone.
+# They replay the seed corpus and mutations of it; with a fuzzer, link fuzz_onnx.c or fuzz_run.c alone.
 tests_fuzz_check_fuzz_onnx_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_onnx.c tests/fuzz/fuzz.h
 tests_fuzz_check_fuzz_onnx_LDADD = libmbr_all.la
+tests_fuzz_check_fuzz_run_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_run.c tests/fuzz/fuzz.h
+tests_fuzz_check_fuzz_run_LDADD = libmbr_all.la
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
 
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Runs a fuzz target without a fuzzer: first on each file of a folder as it is, then on mutations of them, the same ones
- * every time. MBR_FUZZ_ROUNDS: mutations of each file (default 300); MBR_SEED: another start.
+ * every time; what makes it abort is kept in a file. MBR_FUZZ_ROUNDS: mutations of each file (default 300); MBR_SEED: another start.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -9,9 +9,11 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FILES_MAX 256
 #define SIZE_MAX_BYTES 65536
@@ -25,6 +27,31 @@ typedef struct seed_file {
 static seed_file files[FILES_MAX];
 static size_t n_files;
 static uint64_t state;
+
+/* What the target is looking at, for whoever finds it dead. */
+static const uint8_t *now;
+static size_t now_size;
+
+static void died(int number)
+{
+    FILE *out = fopen("fuzz-crash", "wb");
+    if (out) {
+        fwrite(now, 1, now_size, out);
+        fclose(out);
+    }
+    static const char text[] = "the input that did it is in the file fuzz-crash\n";
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(1);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void look(const uint8_t *data, size_t size)
+{
+    now = data;
+    now_size = size;
+    LLVMFuzzerTestOneInput(data, size);
+}
 
 static uint64_t draw(uint64_t below)
 {
@@ -121,8 +148,9 @@ int main(int argc, char **argv)
     state = seed_text ? strtoull(seed_text, NULL, 0) : 0x9e3779b97f4a7c15u;
     printf("%zu files, %lu mutations each, seed 0x%llx (MBR_SEED)\n", n_files, rounds, (unsigned long long)state);
     fflush(stdout);
+    signal(SIGABRT, died);
     for (size_t i = 0; i < n_files; i++)
-        LLVMFuzzerTestOneInput(files[i].data, files[i].size);
+        look(files[i].data, files[i].size);
     uint8_t *work = malloc(SIZE_MAX_BYTES);
     if (!work)
         return 1;
@@ -136,7 +164,7 @@ int main(int argc, char **argv)
             if (!exact)
                 return 1;
             memcpy(exact, work, size);
-            LLVMFuzzerTestOneInput(exact, size);
+            look(exact, size);
             free(exact);
         }
     free(work);
