@@ -155,7 +155,8 @@ static void gemm_stream(const mbr_gemm_args *g, const float *a, const float *b, 
         t.c = at.c;
         t.bias = at.bias;
         t.other = at.other;
-        (tile == wide ? gemm_micro_wide : gemm_micro_one)[g->m - 1](&t);
+        gemm_micro_fn *micro = tile == wide ? gemm_micro_wide[g->m - 1] : gemm_micro_one[g->m - 1];
+        micro(&t);
         if (!t.to_c)
             gemm_finish(&at, sums, tile, g->m, width);
         j += tile;
