@@ -12,6 +12,9 @@
 #define TREE_SHALLOW 8   /* depth of a group up to which all its levels are walked */
 #define TREE_ROWS 64      /* rows that meet the same trees before the next ones are loaded */
 #define TREE_BUFFER 16384 /* floats on the stack for them */
+#define TREE_SUMS 4096    /* floats on the stack for their scores */
+#define TREE_CHUNK 1024   /* branches, of 16 bytes, of the trees that meet some blocks of rows in turn */
+#define TREE_BLOCKS 8     /* of rows that do so */
 #define TREE_VECTORS 4    /* of rows that go through the masks together, at most */
 #define TREE_WIDTH (TREE_VECTORS * MBR_VL)
 
@@ -163,15 +166,19 @@ MBR_INLINE void tree_mask_leaves(const tree_root *root, const tree_mask *masks, 
     }
 }
 
-/* n <= vectors * MBR_VL rows through the leaf masks; x as above, the lanes beyond n hold anything. */
-MBR_INLINE void tree_mask_rows(const mbr_tree_ensemble *e, const float *x, float *scores, size_t n, int vectors)
+/*
+ * Trees first .. last-1 for one block of vectors * MBR_VL rows, of which n count. sums: (targets, rows of the block), for
+ * direct ensembles; otherwise NULL, and the leaves go to scores.
+ */
+MBR_INLINE void tree_mask_trees(const mbr_tree_ensemble *e, size_t first, size_t last, const float *x, float *sums,
+                                float *scores, size_t n, int vectors)
 {
-    bool one = e->direct && e->targets == 1;
-    vf sum[TREE_VECTORS];
+    bool one = sums && e->targets == 1;
+    vf total[TREE_VECTORS];
     MBR_UNROLL(4)
     for (int v = 0; v < vectors; v++)
-        sum[v] = vf_zero();
-    for (size_t t = 0; t < e->trees; t++) {
+        total[v] = one ? vf_load(sums + v * MBR_VL) : vf_zero();
+    for (size_t t = first; t < last; t++) {
         const tree_root *root = &e->roots[t];
         vi leaf[TREE_VECTORS];
         if (root->leaves <= 32)
@@ -181,7 +188,16 @@ MBR_INLINE void tree_mask_rows(const mbr_tree_ensemble *e, const float *x, float
         if (one) {
             MBR_UNROLL(4)
             for (int v = 0; v < vectors; v++)
-                sum[v] = vf_add(sum[v], vf_gather(e->leaf_value + root->leaf, leaf[v]));
+                total[v] = vf_add(total[v], vf_gather(e->leaf_value + root->leaf, leaf[v]));
+            continue;
+        }
+        if (sums) {
+            float *sum = sums + root->target * (vectors * MBR_VL);
+            MBR_UNROLL(4)
+            for (int v = 0; v < vectors; v++) {
+                vf weight = vf_gather(e->leaf_value + root->leaf, leaf[v]);
+                vf_store(sum + v * MBR_VL, vf_add(vf_load(sum + v * MBR_VL), weight));
+            }
             continue;
         }
         int32_t at[TREE_WIDTH];
@@ -196,20 +212,15 @@ MBR_INLINE void tree_mask_rows(const mbr_tree_ensemble *e, const float *x, float
                 tree_add_leaf(e, e->leaf_node[place], scores + r * e->targets);
         }
     }
-    if (one) {
-        float sums[TREE_WIDTH];
-        MBR_UNROLL(4)
-        for (int v = 0; v < vectors; v++)
-            vf_store(sums + v * MBR_VL, sum[v]);
-        memcpy(scores, sums, n * sizeof *scores);
-    }
+    MBR_UNROLL(4)
+    for (int v = 0; one && v < vectors; v++)
+        vf_store(sums + v * MBR_VL, total[v]);
 }
 
-/* Up to TREE_WIDTH rows, copied so that a feature's values lie side by side. */
-static void tree_mask_block(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *scores, size_t n)
+/* A block of rows, copied so that a place's values lie side by side. */
+static void tree_mask_copy(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *x, size_t n,
+                           size_t width)
 {
-    _Alignas(64) float x[TREE_BUFFER];
-    size_t width = n > TREE_WIDTH / 2 ? TREE_WIDTH : TREE_WIDTH / 2;
     for (size_t c = 0; c < e->copies; c++) {
         float *to = x + c * e->features * width, instead = e->nan_as[c];
         for (size_t r = 0; r < width; r++) {
@@ -218,10 +229,46 @@ static void tree_mask_block(const mbr_tree_ensemble *e, const float *rows, ptrdi
                 to[f * width + r] = row[f] != row[f] ? instead : row[f];
         }
     }
-    if (width == TREE_WIDTH)
-        tree_mask_rows(e, x, scores, n, TREE_VECTORS);
-    else
-        tree_mask_rows(e, x, scores, n, TREE_VECTORS / 2);
+}
+
+/* Trees from `first` whose masks stay in the first-level cache together. */
+static size_t tree_mask_chunk(const mbr_tree_ensemble *e, size_t first)
+{
+    size_t last = first, masks = 0;
+    while (last < e->trees && (last == first || masks < TREE_CHUNK)) {
+        const tree_root *root = &e->roots[last++];
+        masks += root->masks[0] + root->masks[1] + root->masks[2];
+    }
+    return last;
+}
+
+/* n rows through the leaf masks, a few blocks of them for each chunk of trees; what fits the buffers. */
+static void tree_mask_rows(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *scores, size_t n)
+{
+    _Alignas(64) float x[TREE_BUFFER];
+    _Alignas(64) float sums[TREE_SUMS];
+    size_t width = n > TREE_WIDTH / 2 ? TREE_WIDTH : TREE_WIDTH / 2, size = e->features * e->copies * width;
+    size_t blocks = (n + width - 1) / width, targets = e->targets;
+    bool summed = e->direct && targets * width * blocks <= TREE_SUMS;
+    for (size_t b = 0; b < blocks; b++)
+        tree_mask_copy(e, rows + (ptrdiff_t)(b * width) * row_stride, row_stride, x + b * size, n - b * width, width);
+    for (size_t i = 0; summed && i < blocks * targets * width; i++)
+        sums[i] = 0.0f;
+    for (size_t t = 0; t < e->trees;) {
+        size_t last = tree_mask_chunk(e, t);
+        for (size_t b = 0; b < blocks; b++) {
+            size_t part = n - b * width < width ? n - b * width : width;
+            float *to = scores + b * width * targets, *sum = summed ? sums + b * targets * width : NULL;
+            if (width == TREE_WIDTH)
+                tree_mask_trees(e, t, last, x + b * size, sum, to, part, TREE_VECTORS);
+            else
+                tree_mask_trees(e, t, last, x + b * size, sum, to, part, TREE_VECTORS / 2);
+        }
+        t = last;
+    }
+    for (size_t r = 0; summed && r < n; r++)
+        for (size_t k = 0; k < targets; k++)
+            scores[r * targets + k] = sums[(r / width * targets + k) * width + r % width];
 }
 
 void MBR_TREE_NAME(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_stride, void *scores, size_t first,
@@ -234,14 +281,19 @@ void MBR_TREE_NAME(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_s
     float *out = (float *)scores + first * e->targets;
     mbr_tree_start(e, out, last - first);
     size_t places = e->features * e->copies, fit = TREE_BUFFER / (places + 1);
-    bool masks = e->masked && places * TREE_WIDTH <= TREE_BUFFER;
+    size_t blocks = TREE_BUFFER / (places ? places * TREE_WIDTH : 1), wanted = TREE_SUMS / (e->targets * TREE_WIDTH);
+    bool masks = e->masked && blocks > 0;
+    if (wanted > 0 && wanted < blocks)
+        blocks = wanted;
+    if (blocks > TREE_BLOCKS)
+        blocks = TREE_BLOCKS;
     for (size_t r = first; r < last;) {
         const float *from = (const float *)rows + (ptrdiff_t)r * row_stride;
         float *to = (float *)scores + r * e->targets;
         size_t n = last - r;
         if (masks && n >= MBR_VL) {
-            n = n < TREE_WIDTH ? n : TREE_WIDTH;
-            tree_mask_block(e, from, row_stride, to, n);
+            n = n < TREE_WIDTH ? n : n < blocks * TREE_WIDTH ? n / TREE_WIDTH * TREE_WIDTH : blocks * TREE_WIDTH;
+            tree_mask_rows(e, from, row_stride, to, n);
         } else {
             n = n < TREE_ROWS ? n : TREE_ROWS;
             n = n < fit ? n : fit;

@@ -103,7 +103,7 @@ MBR_INLINE vf vf_mish(vf x)
     return vf_select(vf_eq(e, vf_zero()), vf_signed_zero(x), y);
 }
 
-#if defined(__FMA__) || defined(__aarch64__)
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 /*
  * x - k pi/2 in three parts, each product exact; good up to the limit, beyond which libm takes over. Quadrants pick
  * the polynomial and the sign.

@@ -106,7 +106,7 @@ static inline vf vf_div(vf a, vf b)
 {
     return a / b;
 }
-#ifdef __FMA__
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 static inline vf vf_fma(vf a, vf b, vf c)
 {
     vf r = {0};
