@@ -73,7 +73,7 @@ static inline double reduce_join(reduce_kind kind, double a, double b)
     }
 }
 
-static inline double reduce_lanes(reduce_kind kind, vf v)
+MBR_NOINLINE static double reduce_lanes(reduce_kind kind, vf v)
 {
     float x[MBR_VL];
     if (kind != REDUCE_TIMES && kind != REDUCE_LARGEST && kind != REDUCE_LEAST)
@@ -111,11 +111,13 @@ typedef struct reduce_walk {
 } reduce_walk;
 
 /* Sets the walk up and returns the offset of output `index` of the kept dimensions before the innermost one. */
-static size_t reduce_locate(const mbr_reduce_args *a, size_t index, reduce_walk *w)
+MBR_NOINLINE static size_t reduce_locate(const mbr_reduce_args *a, size_t index, reduce_walk *w)
 {
     size_t base = 0, step = a->inner;
     w->rank = 0;
     w->count = 1;
+    w->dims[0] = 1; /* stays where no other dimension is reduced */
+    w->stride[0] = w->at[0] = 0;
     for (int d = a->rank - 2; d >= 0; d--) {
         if (a->reduced[d]) {
             w->dims[w->rank] = a->dims[d];
@@ -131,16 +133,24 @@ static size_t reduce_locate(const mbr_reduce_args *a, size_t index, reduce_walk 
     return base;
 }
 
-static inline size_t reduce_next(reduce_walk *w, size_t offset)
+/* The first coordinate has come to its end: it starts over, and the next one advances. */
+MBR_NOINLINE static size_t reduce_carry(reduce_walk *w, size_t offset)
 {
-    for (int d = 0; d < w->rank; d++) {
-        offset += w->stride[d];
-        if (++w->at[d] < w->dims[d])
-            break;
+    for (int d = 0;;) {
         offset -= w->at[d] * w->stride[d];
         w->at[d] = 0;
+        if (++d >= w->rank)
+            return offset;
+        offset += w->stride[d];
+        if (++w->at[d] < w->dims[d])
+            return offset;
     }
-    return offset;
+}
+
+static inline size_t reduce_next(reduce_walk *w, size_t offset)
+{
+    offset += w->stride[0];
+    return ++w->at[0] < w->dims[0] ? offset : reduce_carry(w, offset);
 }
 
 /* One output whose innermost dimension is reduced. */
@@ -163,7 +173,7 @@ MBR_INLINE double reduce_rows_kind(reduce_kind kind, const mbr_reduce_args *a, s
     return r;
 }
 
-static double reduce_rows(reduce_kind kind, const mbr_reduce_args *a, size_t index, float shift)
+MBR_NOINLINE static double reduce_rows(reduce_kind kind, const mbr_reduce_args *a, size_t index, float shift)
 {
     switch (kind) {
     case REDUCE_PLUS: return reduce_rows_kind(REDUCE_PLUS, a, index, shift);
@@ -178,6 +188,15 @@ static double reduce_rows(reduce_kind kind, const mbr_reduce_args *a, size_t ind
 
 #define REDUCE_GROUP 4 /* vectors of columns that go together */
 #define REDUCE_COLUMNS (REDUCE_GROUP * MBR_VL)
+
+/* The first n lanes of a block's result join what was there. */
+MBR_NOINLINE static void reduce_merge(reduce_kind kind, vf v, double *r, size_t n)
+{
+    float x[MBR_VL];
+    vf_store(x, v);
+    for (size_t i = 0; i < n; i++)
+        r[i] = reduce_join(kind, r[i], (double)x[i]);
+}
 
 /* n <= REDUCE_COLUMNS neighbouring outputs whose innermost dimension is kept. full: n is all of them. */
 MBR_INLINE void reduce_columns_kind(reduce_kind kind, const mbr_reduce_args *a, size_t row, size_t col, size_t n,
@@ -207,15 +226,12 @@ MBR_INLINE void reduce_columns_kind(reduce_kind kind, const mbr_reduce_args *a, 
                 acc[v] = reduce_step(kind, acc[v], y, s[v]);
             }
         }
-        for (int v = 0; v < vectors; v++) {
-            vf_store(x, acc[v]);
-            for (size_t i = 0; i < lanes[v]; i++)
-                r[(size_t)v * MBR_VL + i] = reduce_join(kind, r[(size_t)v * MBR_VL + i], (double)x[i]);
-        }
+        for (int v = 0; v < vectors; v++)
+            reduce_merge(kind, acc[v], r + v * MBR_VL, lanes[v]);
     }
 }
 
-static void reduce_columns(reduce_kind kind, const mbr_reduce_args *a, size_t row, size_t col, size_t n,
+MBR_NOINLINE static void reduce_columns(reduce_kind kind, const mbr_reduce_args *a, size_t row, size_t col, size_t n,
                            const float *shift, double *r)
 {
 #define CASE(kind)                                                                                                     \

@@ -4,6 +4,7 @@
 #define MBR_KERNELS_SIMD_VEC_COMMON_H
 
 #define MBR_INLINE static inline __attribute__((always_inline))
+#define MBR_NOINLINE __attribute__((noinline))
 
 /* Unrolls the loop that follows; the count must be a literal or a macro. */
 #define MBR_PRAGMA(text) _Pragma(#text)
