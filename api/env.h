@@ -26,6 +26,11 @@ typedef struct mbr_model_source {
     void *kept;          /* bytes that the model owns (from a reader); NULL otherwise */
 } mbr_model_source;
 
+typedef struct mbr_op_use {
+    const mbr_op *op;
+    size_t nodes;
+} mbr_op_use;
+
 struct mbr_model {
     mbr_env *env;
     atomic_int refs;     /* the caller's handle and one for each session */
@@ -35,6 +40,8 @@ struct mbr_model {
     mbr_program *program;
     uint32_t *inputs;    /* (n_inputs) indices of those graph inputs that are asked for: see model.c */
     int n_inputs;
+    mbr_op_use *uses;    /* (n_uses) operators of the file, before any pass */
+    size_t n_uses;
 };
 
 struct mbr_session {

@@ -17,6 +17,7 @@ static void model_drop(mbr_model *m)
     mbr_program_free(m->program);
     mbr_ir_module_free(m->module);
     mbr_free(memory, m->inputs);
+    mbr_free(memory, m->uses);
     mbr_free(memory, m->source.path);
     mbr_free(memory, m->source.kept);
     mbr_free(memory, m);
@@ -47,6 +48,28 @@ static mbr_status order_inputs(mbr_model *m, mbr_error *err)
     return MBR_OK;
 }
 
+/* Which operators the file uses, for introspection: the passes replace many of them. */
+static mbr_status count_graph_ops(mbr_ir_graph *g, void *user, mbr_error *err)
+{
+    mbr_model *m = user;
+    for (const mbr_ir_node *n = g->first; n; n = n->next) {
+        size_t i = 0;
+        while (i < m->n_uses && m->uses[i].op != n->op)
+            i++;
+        if (i == m->n_uses) {
+            if ((i & (i - 1)) == 0) { /* full at powers of two */
+                mbr_op_use *uses = mbr_grow(&m->env->memory, m->uses, i * sizeof *uses, (i ? i * 2 : 1) * sizeof *uses);
+                if (!uses)
+                    return mbr_no_memory(err, i * sizeof *uses);
+                m->uses = uses;
+            }
+            m->uses[m->n_uses++] = (mbr_op_use){ n->op, 0 };
+        }
+        m->uses[i].nodes++;
+    }
+    return MBR_OK;
+}
+
 static mbr_status open_source(mbr_env *env, const mbr_model_source *source, const mbr_model_options *options,
                               mbr_model **out, mbr_error *err)
 {
@@ -68,6 +91,7 @@ static mbr_status open_source(mbr_env *env, const mbr_model_source *source, cons
     MBR_TRY_GOTO(st, error);
     MBR_TRY_GOTO(mbr_pass_set_parse(o.passes ? o.passes : getenv("MBR_PASSES"), &m->passes, err), error);
     MBR_TRY_GOTO(import(m, &m->module, err), error);
+    MBR_TRY_GOTO(mbr_each_graph(m->module->main, count_graph_ops, m, err), error);
     MBR_TRY_GOTO(mbr_passes_run(m->module, &m->passes, NULL, err), error);
     MBR_TRY_GOTO(order_inputs(m, err), error);
     MBR_TRY_GOTO(mbr_program_new(m->module->main, &m->program, err), error);
@@ -235,25 +259,11 @@ mbr_status mbr_model_get_facts(const mbr_model *model, mbr_model_facts *facts, m
     return MBR_OK;
 }
 
-static size_t count_op(const mbr_ir_graph *g, const mbr_op *op)
-{
-    size_t n = 0;
-    for (const mbr_ir_node *node = g->first; node; node = node->next) {
-        n += node->op == op;
-        for (uint32_t i = 0; i < node->n_attrs; i++)
-            if (node->attrs[i].kind == MBR_ATTR_GRAPH)
-                n += count_op(node->attrs[i].graph, op);
-    }
-    return n;
-}
-
 void mbr_model_each_op(const mbr_model *model, mbr_op_use_fn fn, void *user)
 {
-    const mbr_op *op;
-    for (size_t i = 0; (op = mbr_op_at(i)); i++) {
-        size_t n = count_op(model->module->main, op);
-        if (n)
-            fn(user, *op->domain ? op->domain : "ai.onnx", op->name, op->since, n);
+    for (size_t i = 0; i < model->n_uses; i++) {
+        const mbr_op *op = model->uses[i].op;
+        fn(user, *op->domain ? op->domain : "ai.onnx", op->name, op->since, model->uses[i].nodes);
     }
 }
 

@@ -69,7 +69,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     const mbr_quantize_args args = { .x = MBR_DTYPE_F32, .scale = MBR_DTYPE_F32, .y = MBR_DTYPE_U8,
                                      .precision = MBR_DTYPE_F32 };
     if (first < last && mbr_step_wants(s, 0))
-        mbr_quantize_select(mbr_cpu_tiers())->quantize(&args, x + first, &scale, &zero, 0, (uint8_t *)s->out[0]->data + first, last - first);
+        mbr_quantize_select(mbr_cpu_tiers())->quantize(&args, x + first, &scale, &zero, 0,
+                                                       (uint8_t *)s->out[0]->data + first, last - first);
     return MBR_OK;
 }
 

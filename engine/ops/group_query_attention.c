@@ -63,7 +63,8 @@ static mbr_status check_caches(mbr_step *s, const gqa_state *st, mbr_error *err)
     }
     if (mbr_step_has(s, IN_PAST_K) != mbr_step_has(s, IN_PAST_V))
         return mbr_step_fail(s, err, MBR_ERR_MODEL, "past_key and past_value come together");
-    if (!mbr_step_has(s, IN_LENGTHS) || s->in[IN_LENGTHS]->dtype != MBR_DTYPE_I32 || mbr_value_count(s->in[IN_LENGTHS]) != a->batch)
+    if (!mbr_step_has(s, IN_LENGTHS) || s->in[IN_LENGTHS]->dtype != MBR_DTYPE_I32 ||
+        mbr_value_count(s->in[IN_LENGTHS]) != a->batch)
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "seqlens_k has to hold one i32 for each sample");
     for (uint32_t i = IN_COS; st->rotate && i <= IN_SIN; i++)
         if (!mbr_step_has(s, i) || s->in[i]->rank != 2 || s->in[i]->dtype != a->dtype ||
