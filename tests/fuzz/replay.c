@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Runs a fuzz target without a fuzzer: first on each file of a folder as it is, then on mutations of them, the same ones
- * every time; what makes it abort is kept in a file. MBR_FUZZ_ROUNDS: mutations of each file (default 300); MBR_SEED: another start.
+ * every time; what makes it abort is kept in a file. MBR_FUZZ_ROUNDS: mutations of each file (default 300); MBR_SEED:
+ * another start.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
