@@ -5,7 +5,7 @@
  *     s = scale * q k^T;  s = softcap * tanh(s / softcap);  s += bias;  p = softmax(s);  out = p v
  *
  * bias is the mask's number (bool masks: 0 or -inf), and -inf outside the key count, the causal frontier and the
- * window. A row whose bias is all -inf gives zeros. The common f32 cases have kernels of their own in kernels/attention.h.
+ * window. A row whose bias is all -inf gives zeros. The common f32 cases have kernels of their own (attention.h).
  */
 #ifndef MBR_KERNELS_ATTENTION_ANY_H
 #define MBR_KERNELS_ATTENTION_ANY_H
@@ -13,7 +13,7 @@
 #include "kernels/view.h"
 #include "mbr/dtype.h"
 
-/* With at most so many keys, `stepwise` rounds as the operator's function body does; longer sums would lose too much. */
+/* With at most so many keys, `stepwise` rounds as the operator's function body does: longer sums lose too much. */
 #define MBR_ATTENTION_STEPWISE 64
 
 typedef enum mbr_attention_stage {
