@@ -81,17 +81,12 @@ MBR_KERNELS_BASE = \
     kernels/reduce_body.h \
     kernels/reduce_plan.c \
     kernels/ref/act_ref.h \
-    kernels/ref/arg_vec.c \
     kernels/ref/attention_any.c \
     kernels/ref/attention_ref.c \
-    kernels/ref/attention_vec.c \
     kernels/ref/block_quantized_ref.c \
     kernels/ref/chain_ref.c \
-    kernels/ref/chain_vec.c \
     kernels/ref/conv_ref.c \
     kernels/ref/convert_ref.c \
-    kernels/ref/convert_vec.c \
-    kernels/ref/copy_vec.c \
     kernels/ref/det_ref.c \
     kernels/ref/einsum_ref.c \
     kernels/ref/element.c \
@@ -99,7 +94,6 @@ MBR_KERNELS_BASE = \
     kernels/ref/elementwise_ref.c \
     kernels/ref/features_ref.c \
     kernels/ref/gemm_ref.c \
-    kernels/ref/gemm_vec.c \
     kernels/ref/image_jpeg.c \
     kernels/ref/image_plain.c \
     kernels/ref/image_png.c \
@@ -111,39 +105,30 @@ MBR_KERNELS_BASE = \
     kernels/ref/nms.c \
     kernels/ref/norm_any.c \
     kernels/ref/norm_ref.c \
-    kernels/ref/norm_vec.c \
     kernels/ref/optimizer_ref.c \
     kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
     kernels/ref/pool_ref.c \
-    kernels/ref/pool_vec.c \
     kernels/ref/post_transform_ref.c \
     kernels/ref/qconv_ref.c \
     kernels/ref/qgemm_ref.c \
-    kernels/ref/qgemm_vec.c \
     kernels/ref/qlinear_ref.c \
     kernels/ref/qmatmul_any_ref.c \
     kernels/ref/qout_ref.h \
     kernels/ref/quantize_ref.c \
-    kernels/ref/quantize_vec.c \
     kernels/ref/recurrence_ref.c \
     kernels/ref/reduce_ref.c \
-    kernels/ref/reduce_vec.c \
     kernels/ref/resize_ref.c \
-    kernels/ref/resize_vec.c \
     kernels/ref/rnn_ref.c \
-    kernels/ref/rnn_vec.c \
     kernels/ref/sample.c \
     kernels/ref/scalar.h \
     kernels/ref/scan_ref.c \
     kernels/ref/signal_ref.c \
     kernels/ref/softmax_ref.c \
     kernels/ref/softmax_types.c \
-    kernels/ref/softmax_vec.c \
     kernels/ref/svm_ref.c \
     kernels/ref/transpose_ref.c \
     kernels/ref/tree_ref.c \
-    kernels/ref/tree_vec.c \
     kernels/resize.def \
     kernels/resize.h \
     kernels/resize_body.h \
@@ -176,6 +161,22 @@ MBR_KERNELS_BASE = \
     kernels/tree_layout.h \
     kernels/tree_plan.c \
     kernels/view.h
+MBR_KERNELS_VEC = \
+    kernels/ref/arg_vec.c \
+    kernels/ref/attention_vec.c \
+    kernels/ref/chain_vec.c \
+    kernels/ref/convert_vec.c \
+    kernels/ref/copy_vec.c \
+    kernels/ref/gemm_vec.c \
+    kernels/ref/norm_vec.c \
+    kernels/ref/pool_vec.c \
+    kernels/ref/qgemm_vec.c \
+    kernels/ref/quantize_vec.c \
+    kernels/ref/reduce_vec.c \
+    kernels/ref/resize_vec.c \
+    kernels/ref/rnn_vec.c \
+    kernels/ref/softmax_vec.c \
+    kernels/ref/tree_vec.c
 MBR_KERNELS_AVX2 = \
     kernels/x86/arg_avx2.c \
     kernels/x86/attention_avx2.c \
