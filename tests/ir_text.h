@@ -62,20 +62,19 @@ static inline void ir_passes(mbr_ir_module *m, const char *passes)
 typedef struct ir_session {
     mbr_ir_module *m;
     mbr_program *p;
-    mbr_run run;
+    mbr_run run; /* the frame points here: a session stays where it was opened */
     mbr_frame *f;
 } ir_session;
 
 /* Text through passes to a frame. */
-static inline ir_session ir_open(mbr_memory *memory, mbr_team *team, const char *text, const char *passes)
+static inline void ir_open(ir_session *s, mbr_memory *memory, mbr_team *team, const char *text, const char *passes)
 {
-    ir_session s = { .m = ir_parse(memory, text) };
     mbr_error err;
-    ir_passes(s.m, passes);
-    ck_assert_msg(mbr_program_new(s.m->main, &s.p, &err) == MBR_OK, "%s", err.text);
-    ck_assert_int_eq(mbr_run_init(&s.run, memory, team, team ? mbr_team_size(team) : 1, s.m, &err), MBR_OK);
-    ck_assert_msg(mbr_frame_new(s.p, &s.run, &s.f, &err) == MBR_OK, "%s", err.text);
-    return s;
+    s->m = ir_parse(memory, text);
+    ir_passes(s->m, passes);
+    ck_assert_msg(mbr_program_new(s->m->main, &s->p, &err) == MBR_OK, "%s", err.text);
+    ck_assert_int_eq(mbr_run_init(&s->run, memory, team, team ? mbr_team_size(team) : 1, s->m, &err), MBR_OK);
+    ck_assert_msg(mbr_frame_new(s->p, &s->run, &s->f, &err) == MBR_OK, "%s", err.text);
 }
 
 static inline void ir_close(ir_session *s)

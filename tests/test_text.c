@@ -139,7 +139,8 @@ START_TEST(what_is_parsed_runs)
                                "%y = ai.onnx.If@16(%c) {then_branch = graph t() -> (%z) { capture %x=%x capture %w=%w\n"
                                "%z = ai.onnx.Mul@7(%x, %w) }, else_branch = graph e() -> (%z) { capture %x=%x\n"
                                "%z = ai.onnx.Neg@1(%x) }} }";
-    ir_session s = ir_open(&memory, NULL, text, "all");
+    ir_session s;
+    ir_open(&s, &memory, NULL, text, "all");
     for (int c = 0; c < 2; c++) {
         mbr_value *inputs[2] = { ir_input(&memory, &s, 0, NULL, 5), ir_input(&memory, &s, 1, NULL, 5) };
         *(uint8_t *)inputs[0]->data = (uint8_t)c;
