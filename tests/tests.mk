@@ -7,7 +7,9 @@ LDADD = libmbr_all.la $(CHECK_LIBS)
 MBR_UNIT_TESTS = \
     tests/test_base \
     tests/test_dim \
+    tests/test_elementwise \
     tests/test_filemap \
+    tests/test_half \
     tests/test_onnx_import \
     tests/test_onnx_prescan \
     tests/test_onnx_value \
@@ -62,7 +64,7 @@ EXTRA_DIST += tests/program.sh
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).
 MBR_THREAD_TESTS = tests/test_team
-MBR_KERNEL_TESTS = tests/test_base tests/kernels/check-kernels
+MBR_KERNEL_TESTS = tests/test_base tests/test_elementwise tests/test_half tests/kernels/check-kernels
 
 check_PROGRAMS += $(MBR_PLAIN_TESTS)
 TESTS += $(MBR_PLAIN_TESTS) $(MBR_SCRIPT_TESTS)
