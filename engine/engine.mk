@@ -20,6 +20,7 @@ MBR_ENGINE_SOURCES += engine/passes/layout.c
 MBR_ENGINE_SOURCES += engine/passes/list.h
 MBR_ENGINE_SOURCES += engine/passes/pass.h
 MBR_ENGINE_SOURCES += engine/passes/passes.c
+MBR_ENGINE_SOURCES += engine/passes/qdq.c
 MBR_ENGINE_SOURCES += engine/plan.c
 MBR_ENGINE_SOURCES += engine/program.h
 MBR_ENGINE_SOURCES += engine/team.c

@@ -12,6 +12,7 @@
 #define MBR_KERNELS_QUANTIZE_H
 
 #include "kernels/cpu.h"
+#include "kernels/qlinear.h"
 #include "kernels/view.h"
 #include "mbr/dtype.h"
 
@@ -39,6 +40,7 @@ typedef struct mbr_quantize_kernel {
     mbr_cpu_tier tier;
     mbr_quantize_fn *quantize, *dequantize;
     mbr_range_fn *range;
+    mbr_qlinear_binary_fn *binary;
 } mbr_quantize_kernel;
 
 const mbr_quantize_kernel *mbr_quantize_select(unsigned tiers);

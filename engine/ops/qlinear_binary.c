@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* com.microsoft's QLinearAdd and QLinearMul, with broadcasting. */
 #include "engine/ops/qlinear_args.h"
+#include "kernels/quantize.h"
 
 #include <string.h>
 
@@ -58,6 +59,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     MBR_TRY(mbr_qlinear_read(s, 1, s->in[0]->dtype, &a, err));
     MBR_TRY(mbr_qlinear_read(s, 4, s->in[3]->dtype, &b, err));
     MBR_TRY(mbr_qlinear_read(s, 6, s->out[0]->dtype, &y, err));
+    mbr_qlinear_binary_fn *fn = mbr_quantize_select(mbr_cpu_tiers())->binary;
     size_t last = job->last * t->per_tile;
     last = last < t->rows ? last : t->rows;
     bool steps_a = t->rank && t->a[t->rank - 1], steps_b = t->rank && t->b[t->rank - 1];
@@ -69,9 +71,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
             at_b += (ptrdiff_t)(rest % t->dims[i]) * t->b[i];
             rest /= t->dims[i];
         }
-        mbr_qlinear_binary_ref(s->op->param == MUL, &a, (const uint8_t *)s->in[0]->data + at_a, steps_a, &b,
-                               (const uint8_t *)s->in[3]->data + at_b, steps_b, &y,
-                               (uint8_t *)s->out[0]->data + r * t->row, t->row);
+        fn(s->op->param == MUL, &a, (const uint8_t *)s->in[0]->data + at_a, steps_a, &b,
+           (const uint8_t *)s->in[3]->data + at_b, steps_b, &y, (uint8_t *)s->out[0]->data + r * t->row, t->row);
     }
     return MBR_OK;
 }

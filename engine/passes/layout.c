@@ -458,12 +458,72 @@ static mbr_status unit_transpose(mbr_ir_node *n, bool *changed, mbr_error *err)
     return MBR_OK;
 }
 
+/* --- operators on bytes: the attribute channels_last, or elementwise with scales of the whole tensor --- */
+
+static bool lowers_bytes(const mbr_ir_node *n)
+{
+    const mbr_ir_value *x = n->n_formal ? n->inputs[0] : NULL;
+    if (!x || x->type.kind != MBR_KIND_TENSOR || x->type.rank < 3 || x->type.rank > 5 || mbr_attr(n, "channels_last"))
+        return false;
+    if (mbr_node_is(n, "com.microsoft", "QLinearConv") || mbr_node_is(n, "", "QLinearConv"))
+        return n->inputs[3]->constant && !n->inputs[3]->has_default;
+    return source_of(x) && mbr_node_is(n, "com.microsoft", "QLinearGlobalAveragePool");
+}
+
+static mbr_status lower_bytes(mbr_ir_node *n, mbr_error *err)
+{
+    mbr_ir_value *inputs[9];
+    mbr_ir_node *made;
+    size_t count = n->n_formal < MBR_COUNT_OF(inputs) ? n->n_formal : MBR_COUNT_OF(inputs);
+    memcpy(inputs, n->inputs, count * sizeof *inputs);
+    MBR_TRY(channels_last(n, n->inputs[0], n->inputs[0]->type.rank, &inputs[0], err));
+    MBR_TRY(mbr_ir_node_new(n->graph, n, "com.microsoft", n->op->name, 1, n->name, inputs, count, NULL, 1, &made, err));
+    MBR_TRY(mbr_ir_attrs_copy(made, n, err));
+    MBR_TRY(mbr_ir_attr_int(made, "channels_last", 1, err));
+    return replace(n, made, err);
+}
+
+/* The input after the first that is a tensor of its own, if any; the others are numbers. 0: none; -1: does not move. */
+static int moves_bytes(const mbr_ir_node *n)
+{
+    bool two = mbr_node_is(n, "com.microsoft", "QLinearAdd") || mbr_node_is(n, "com.microsoft", "QLinearMul");
+    bool one = mbr_node_is(n, "com.microsoft", "QLinearSigmoid") || mbr_node_is(n, "com.microsoft", "QLinearLeakyRelu");
+    bool border = mbr_node_is(n, "", "QuantizeLinear") || mbr_node_is(n, "", "DequantizeLinear");
+    if (n->n_formal < 2 || !source_of(n->inputs[0]) || !n->outputs[0])
+        return -1;
+    if (border)
+        return n->inputs[1]->type.rank == 0 && !mbr_attr_int(n, "block_size", 0) ? 0 : -1;
+    if (one)
+        return 0;
+    return two && n->inputs[3]->type.rank == n->inputs[0]->type.rank && source_of(n->inputs[3]) ? 3 : -1;
+}
+
+static mbr_status move_bytes(mbr_ir_node *n, int second, mbr_error *err)
+{
+    mbr_ir_value *inputs[8];
+    mbr_ir_node *made;
+    size_t count = n->n_formal < MBR_COUNT_OF(inputs) ? n->n_formal : MBR_COUNT_OF(inputs);
+    memcpy(inputs, n->inputs, count * sizeof *inputs);
+    inputs[0] = source_of(n->inputs[0]);
+    if (second)
+        inputs[second] = source_of(n->inputs[second]);
+    MBR_TRY(mbr_ir_node_new(n->graph, n, n->op->domain, n->op->name, n->opset, n->name, inputs, count, NULL, 1, &made,
+                            err));
+    MBR_TRY(mbr_ir_attrs_copy(made, n, err));
+    return replace(n, made, err);
+}
+
 static mbr_status rewrite(mbr_ir_node *n, bool *changed, mbr_error *err)
 {
     bool merged;
     *changed = true;
     if (lowers_conv(n) || lowers_pool(n) || lowers_resize(n))
         return lower(n, err);
+    if (lowers_bytes(n))
+        return lower_bytes(n, err);
+    int second = moves_bytes(n);
+    if (second >= 0)
+        return move_bytes(n, second, err);
     if (moves_elementwise(n))
         return move_elementwise(n, err);
     if (moves_axis(n))
@@ -483,7 +543,7 @@ mbr_status mbr_pass_layout(mbr_ir_graph *g, bool *changed, mbr_error *err)
 {
     bool any = false;
     for (mbr_ir_node *n = g->first; n && !any; n = n->next)
-        any = lowers_conv(n);
+        any = lowers_conv(n) || lowers_bytes(n);
     if (!any)
         return MBR_OK;
     for (mbr_ir_node *n = g->first, *next; n; n = next) {

@@ -234,7 +234,8 @@ void mbr_quantize_choose_u8(float least, float greatest, float *scale, uint8_t *
     *zero = (uint8_t)((z + 12582912.0f) - 12582912.0f);
 }
 
-const mbr_quantize_kernel mbr_quantize_ref = { "quantize_ref", MBR_TIER_BASE, quantize, dequantize, range };
+const mbr_quantize_kernel mbr_quantize_ref = { "quantize_ref", MBR_TIER_BASE, quantize, dequantize, range,
+                                               mbr_qlinear_binary_ref };
 
 const mbr_quantize_kernel *mbr_quantize_select(unsigned tiers)
 {

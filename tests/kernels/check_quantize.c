@@ -64,6 +64,25 @@ static void one_case(const mbr_quantize_kernel *kernel, mbr_dtype t)
     check_case_end();
 }
 
+static void one_binary(const mbr_quantize_kernel *kernel)
+{
+    size_t n = check_rand_range(1, 300), a_step = !check_rand_one_in(4), b_step = !check_rand_one_in(4);
+    bool is_signed = check_rand_one_in(2), multiply = check_rand_one_in(2);
+    mbr_qlinear q[3];
+    for (int i = 0; i < 3; i++)
+        q[i] = (mbr_qlinear){ .scale = 0.01f + (check_rand_f32() + 1.0f) * 0.05f,
+                              .zero = (int32_t)check_rand_range(0, 255) - (is_signed ? 128 : 0),
+                              .is_signed = is_signed };
+    uint8_t *a = check_alloc(n), *b = check_alloc(n), *want = check_alloc(n), *got = check_alloc(n);
+    check_fill_random_bytes(a, n);
+    check_fill_random_bytes(b, n);
+    check_case("%s of bytes, n=%zu", multiply ? "product" : "sum", n);
+    mbr_qlinear_binary_ref(multiply, &q[0], a, a_step, &q[1], b, b_step, &q[2], want, n);
+    kernel->binary(multiply, &q[0], a, a_step, &q[1], b, b_step, &q[2], got, n);
+    check_bytes(want, got, n);
+    check_case_end();
+}
+
 /* What the reference must give: halves to even, saturation, NaN to the lowest. */
 static void known_numbers(void)
 {
@@ -85,6 +104,8 @@ void check_quantize(void)
         if (!check_begin(rows[r]->name, rows[r]->tier))
             continue;
         known_numbers();
+        for (int round = 0; round < 100 && !check_failed(); round++)
+            one_binary(rows[r]);
         for (int round = 0; round < 20; round++)
             for (size_t t = 0; t < sizeof narrow / sizeof *narrow && !check_failed(); t++)
                 one_case(rows[r], narrow[t]);
