@@ -545,6 +545,43 @@ void mbr_ir_node_remove(mbr_ir_node *n)
             n->outputs[i]->producer = NULL;
 }
 
+/* Takes an input that feeds a capture out of the node; those behind it move up. */
+static void remove_input(mbr_ir_node *n, uint32_t slot)
+{
+    mbr_ir_set_input(n, slot, NULL);
+    n->n_inputs--;
+    memmove(n->inputs + slot, n->inputs + slot + 1, (n->n_inputs - slot) * sizeof *n->inputs);
+    for (uint32_t i = 0; i < n->n_attrs; i++) {
+        const mbr_ir_attr *a = &n->attrs[i];
+        size_t count = a->kind == MBR_ATTR_GRAPH ? 1 : a->kind == MBR_ATTR_GRAPHS ? a->n : 0;
+        for (size_t k = 0; k < count; k++) {
+            mbr_ir_graph *g = a->kind == MBR_ATTR_GRAPH ? a->graph : a->graphs[k];
+            for (size_t c = 0; c < g->n_captures; c++)
+                g->capture_slots[c] -= g->capture_slots[c] > slot;
+        }
+    }
+}
+
+bool mbr_ir_drop_captures(mbr_ir_graph *g)
+{
+    size_t n = g->n_captures;
+    for (size_t i = 0; i < g->n_captures;) {
+        mbr_ir_value *v = g->captures[i];
+        if (v->uses) {
+            i++;
+            continue;
+        }
+        uint32_t slot = g->capture_slots[i];
+        g->n_captures--;
+        memmove(g->captures + i, g->captures + i + 1, (g->n_captures - i) * sizeof *g->captures);
+        memmove(g->capture_slots + i, g->capture_slots + i + 1, (g->n_captures - i) * sizeof *g->capture_slots);
+        remove_input(g->owner, slot);
+        v->is_capture = false;
+        v->constant = NULL;
+    }
+    return g->n_captures != n;
+}
+
 void mbr_ir_node_move_before(mbr_ir_node *n, mbr_ir_node *before)
 {
     unlink_node(n);

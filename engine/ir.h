@@ -264,6 +264,8 @@ mbr_status mbr_ir_add_node_input(mbr_ir_node *n, mbr_ir_value *v, mbr_error *err
 void mbr_ir_replace_uses(mbr_ir_value *old, mbr_ir_value *with);
 /* Unlinks a node whose outputs are unused, and drops its uses of inputs. */
 void mbr_ir_node_remove(mbr_ir_node *n);
+/* Captures of g that nobody in it reads, together with the inputs of its owner that feed them. True: there were some. */
+bool mbr_ir_drop_captures(mbr_ir_graph *g);
 void mbr_ir_node_move_before(mbr_ir_node *n, mbr_ir_node *before);
 /* The only node that reads v, NULL if there are none or several readers or v is a graph output. */
 mbr_ir_node *mbr_ir_single_user(const mbr_ir_value *v);

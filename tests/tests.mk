@@ -16,10 +16,13 @@ MBR_UNIT_TESTS = \
     tests/test_ops_shapes \
     tests/test_ops_trees \
     tests/test_ops_values \
+    tests/test_passes \
     tests/test_team \
     tests/test_text \
     tests/test_value
 tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
+tests_test_passes_SOURCES = tests/test_passes.c tests/ir_text.h tests/random.h
+EXTRA_DIST += tests/passes
 tests_test_text_SOURCES = tests/test_text.c tests/ir_text.h tests/random.h
 tests_test_onnx_import_SOURCES = tests/test_onnx_import.c tests/onnx_writer.h
 tests_test_onnx_prescan_SOURCES = tests/test_onnx_prescan.c tests/onnx_writer.h
@@ -54,6 +57,7 @@ EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS = \
     tests/test_bad_input.sh \
+    tests/test_fusions.sh \
     tests/test_tools.sh
 # Writes the models that they run on.
 check_PROGRAMS += tests/make_models

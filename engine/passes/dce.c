@@ -16,6 +16,8 @@ mbr_status mbr_pass_dce(mbr_ir_graph *g, bool *changed, mbr_error *err)
         mbr_ir_node_remove(n);
         *changed = true;
     }
+    if (g->owner && mbr_ir_drop_captures(g)) /* the graph around is looked at after this one */
+        *changed = true;
     return MBR_OK;
 }
 
