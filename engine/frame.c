@@ -324,6 +324,27 @@ static mbr_status bind_symbols(mbr_frame *f, const mbr_ir_value *ir, mbr_error *
     return MBR_OK;
 }
 
+/* The axes of an input whose sizes follow from those of others, as text may declare them. */
+static mbr_status check_computed(const mbr_frame *f, const mbr_ir_value *ir, mbr_error *err)
+{
+    const mbr_dim_table *t = &f->p->module->dims;
+    const mbr_value *v = &f->values[ir->id];
+    char text[128];
+    if (ir->type.kind != MBR_KIND_TENSOR)
+        return MBR_OK;
+    for (int d = 0; d < ir->type.rank; d++) {
+        mbr_dim want = ir->type.dims[d];
+        if (!mbr_dim_is_expr(want) || mbr_dim_scope(t, want) != f->p->graph->scope ||
+            mbr_dim_value(want, f->run->dims) == v->dims[d])
+            continue;
+        mbr_dim_print(t, want, text, sizeof text);
+        return mbr_fail(err, MBR_ERR_INPUT, "%s: input '%s', axis %d: size %lld; with the other inputs at their sizes, "
+                        "%s is %lld", f->p->module->file, ir->name, d, (long long)v->dims[d], text,
+                        (long long)mbr_dim_value(want, f->run->dims));
+    }
+    return MBR_OK;
+}
+
 static mbr_status eval_symbols(mbr_frame *f, mbr_error *err)
 {
     const mbr_ir_graph *g = f->p->graph;
@@ -344,7 +365,11 @@ static mbr_status eval_symbols(mbr_frame *f, mbr_error *err)
     for (size_t i = 0; i < t->n; i++)
         if (t->exprs[i].op == MBR_DIM_SYMBOL && t->exprs[i].scope == g->scope && f->run->dims[i] < 0)
             f->run->dims[i] = 0; /* of an input that is not used */
-    return mbr_dim_table_eval(t, g->scope, f->run->dims, err);
+    MBR_TRY(mbr_dim_table_eval(t, g->scope, f->run->dims, err));
+    for (size_t i = 0; i < g->n_inputs; i++)
+        if (f->bound[i])
+            MBR_TRY(check_computed(f, g->inputs[i], err));
+    return MBR_OK;
 }
 
 static mbr_status set_dims(mbr_frame *f, uint32_t v, size_t *bytes, mbr_error *err)
@@ -504,6 +529,11 @@ mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err)
 size_t mbr_frame_slab_bytes(const mbr_frame *f)
 {
     return f->slab_used;
+}
+
+const mbr_value *mbr_frame_value(const mbr_frame *f, uint32_t v)
+{
+    return &f->values[v];
 }
 
 /* --- running a step --- */

@@ -91,28 +91,35 @@ typedef struct ir_size {
     int64_t size;
 } ir_size;
 
-static inline int64_t ir_dim(const mbr_ir_module *m, mbr_dim d, const ir_size *sizes, int64_t other)
+/* The size of every expression of the module at those of the symbols; freed with free(). */
+static inline int64_t *ir_dims(const mbr_ir_module *m, const ir_size *sizes, int64_t other)
 {
-    if (mbr_dim_is_const(d))
-        return d;
-    if (!mbr_dim_is_expr(d))
-        return other;
-    const mbr_dim_expr *e = &m->dims.exprs[mbr_dim_index(d)];
-    for (; sizes && sizes->name && e->name; sizes++)
-        if (strcmp(sizes->name, e->name) == 0)
-            return sizes->size;
-    return other;
+    int64_t *dims = calloc(m->dims.n + 1, sizeof *dims);
+    mbr_error err;
+    ck_assert_ptr_nonnull(dims);
+    for (size_t i = 0; i < m->dims.n; i++) {
+        const mbr_dim_expr *e = &m->dims.exprs[i];
+        if (e->op != MBR_DIM_SYMBOL)
+            continue;
+        dims[i] = other;
+        for (const ir_size *s = sizes; s && s->name && e->name; s++)
+            if (strcmp(s->name, e->name) == 0)
+                dims[i] = s->size;
+    }
+    ck_assert_msg(mbr_dim_table_eval(&m->dims, m->main->scope, dims, &err) == MBR_OK, "%s", err.text);
+    return dims;
 }
 
 static inline mbr_value *ir_input(mbr_memory *memory, const ir_session *s, size_t i, const ir_size *sizes, int64_t other)
 {
     const mbr_ir_value *ir = s->m->main->inputs[i];
-    int64_t dims[MBR_MAX_RANK];
+    int64_t dims[MBR_MAX_RANK], *all = ir_dims(s->m, sizes, other);
     mbr_value *v;
     mbr_error err;
     ck_assert_int_ge(ir->type.rank, 0);
     for (int d = 0; d < ir->type.rank; d++)
-        dims[d] = ir_dim(s->m, ir->type.dims[d], sizes, other);
+        dims[d] = mbr_dim_is_known(ir->type.dims[d]) ? mbr_dim_value(ir->type.dims[d], all) : other;
+    free(all);
     ck_assert_msg(mbr_value_create_tensor(memory, ir->type.dtype, ir->type.rank, dims, &v, &err) == MBR_OK, "%s", err.text);
     for (size_t k = 0; k < mbr_value_count(v); k++)
         switch (v->dtype) {

@@ -5,10 +5,13 @@ LDADD = libmbr_all.la $(CHECK_LIBS)
 
 # Need the Check library.
 MBR_UNIT_TESTS = \
+    tests/test_alloc \
+    tests/test_api \
     tests/test_base \
     tests/test_dim \
     tests/test_elementwise \
     tests/test_filemap \
+    tests/test_frame \
     tests/test_half \
     tests/test_onnx_import \
     tests/test_onnx_prescan \
@@ -20,7 +23,9 @@ MBR_UNIT_TESTS = \
     tests/test_team \
     tests/test_text \
     tests/test_value
+tests_test_api_SOURCES = tests/test_api.c tests/onnx_writer.h
 tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
+tests_test_frame_SOURCES = tests/test_frame.c tests/ir_text.h tests/random.h
 tests_test_passes_SOURCES = tests/test_passes.c tests/ir_text.h tests/random.h
 EXTRA_DIST += tests/passes
 tests_test_text_SOURCES = tests/test_text.c tests/ir_text.h tests/random.h
@@ -67,7 +72,7 @@ EXTRA_DIST += tests/program.sh
 
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).
-MBR_THREAD_TESTS = tests/test_team
+MBR_THREAD_TESTS = tests/test_frame tests/test_team
 MBR_KERNEL_TESTS = tests/test_base tests/test_elementwise tests/test_half tests/kernels/check-kernels
 
 check_PROGRAMS += $(MBR_PLAIN_TESTS)
