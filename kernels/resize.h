@@ -19,7 +19,7 @@ typedef enum mbr_resize_coord {
     MBR_RESIZE_PYTORCH_HALF_PIXEL,
     MBR_RESIZE_ALIGN_CORNERS,
     MBR_RESIZE_ASYMMETRIC,
-    MBR_RESIZE_TF_HALF_PIXEL, /* tf_half_pixel_for_nn of opset 10 */
+    MBR_RESIZE_TF_HALF_PIXEL, /* tf_half_pixel_for_nn, of opset 11 and 12 */
     MBR_RESIZE_TF_CROP        /* tf_crop_and_resize: uses roi and extrapolation */
 } mbr_resize_coord;
 
@@ -27,7 +27,8 @@ typedef enum mbr_resize_nearest {
     MBR_RESIZE_ROUND_PREFER_FLOOR,
     MBR_RESIZE_ROUND_PREFER_CEIL,
     MBR_RESIZE_FLOOR,
-    MBR_RESIZE_CEIL
+    MBR_RESIZE_CEIL,
+    MBR_RESIZE_CEIL_DOWN /* opset 10 and before: ceil where an axis shrinks, floor where it grows */
 } mbr_resize_nearest;
 
 typedef struct mbr_resize_desc {

@@ -79,11 +79,13 @@ static double source_position(const mbr_resize_desc *d, int a, size_t o, bool *o
 }
 
 /* For NEAREST: is the right one of the two neighbours taken? ratio in (0, 1]. */
-static bool takes_right(mbr_resize_nearest nearest, double ratio)
+static bool takes_right(mbr_resize_nearest nearest, double ratio, double scale)
 {
     if (ratio == 1.0)
         return true;
     switch (nearest) {
+    case MBR_RESIZE_CEIL_DOWN:
+        return scale < 1.0;
     case MBR_RESIZE_ROUND_PREFER_FLOOR:
         return ratio > 0.5;
     case MBR_RESIZE_ROUND_PREFER_CEIL:
@@ -120,7 +122,7 @@ static void fill_position(const mbr_resize_desc *d, int a, int taps, int start, 
     int64_t left = (int64_t)ceil(x) - 1, last = (int64_t)d->in_dims[a] - 1;
     double ratio = x - (double)left, sum = 0.0;
     if (d->mode == MBR_RESIZE_NEAREST) {
-        int64_t at = d->coord == MBR_RESIZE_TF_HALF_PIXEL ? (int64_t)floor(x) : left + takes_right(d->nearest, ratio);
+        int64_t at = left + takes_right(d->nearest, ratio, d->scale[a]);
         index[0] = (int32_t)(at < 0 ? 0 : at > last ? last : at);
         weight[0] = 1.0f;
         return;

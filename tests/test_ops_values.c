@@ -56,6 +56,11 @@ static const struct {
     { "const %a = f32[2] {1, 2}\nconst %i = i64[1, 1] {2}\nconst %u = f32[1] {3}\n%r = ai.onnx.ScatterND@13(%a, %i, %u)",
       "tuple 0" },
     { "const %a = f32[4] {1, 2, 3, 4}\nconst %k = bool[3] {0, 1, 1}\n%r = ai.onnx.Compress@11(%a, %k)", "f32[2] {2, 3}" },
+    /* version 10 rounds up where it shrinks; the mode of versions 11 and 12 rounds as nearest_mode says */
+    { "const %a = f32[4] {1, 2, 3, 4}\nconst %s = f32[1] {0.6}\n%r = ai.onnx.Resize@10(%a, %s)", "f32[2] {1, 3}" },
+    { "const %a = f32[2] {1, 2}\nconst %s = f32[1] {2}\n%r = ai.onnx.Upsample@9(%a, %s)", "f32[4] {1, 1, 2, 2}" },
+    { "const %a = f32[4] {1, 2, 3, 4}\nconst %s = i64[1] {3}\n%r = ai.onnx.Resize@11(%a, _, _, %s) "
+      "{coordinate_transformation_mode = \"tf_half_pixel_for_nn\"}", "f32[3] {2, 3, 4}" },
     /* numbers */
     { "const %a = f32[0, 3] {}\nconst %x = i64[1] {0}\n%r = ai.onnx.ReduceMax@18(%a, %x) {keepdims = 0}",
       "f32[3] {-inf, -inf, -inf}" },

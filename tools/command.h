@@ -82,6 +82,8 @@ typedef struct value_set {
 
 /* input_K.pb of a folder: K counts inputs; a message whose name is an input's goes there instead. */
 int load_folder(mbr_env *env, const mbr_model *model, const char *folder, value_set *set);
+/* Turns a tensor of u16 into bf16 of the same bits where the model declares bf16. */
+int take_as(mbr_env *env, mbr_dtype declared, mbr_value **value);
 /* NAME=FILE.npy or NAME=FILE.pb */
 int load_named(mbr_env *env, const mbr_model *model, const char *arg, value_set *set);
 bool value_set_new(value_set *set, int count);

@@ -44,6 +44,22 @@ static int load_pb(mbr_env *env, mbr_kind kind, const char *path, mbr_value **ou
     return status;
 }
 
+/* Files of older releases of ONNX keep the bits of a bfloat16 tensor as u16. */
+int take_as(mbr_env *env, mbr_dtype declared, mbr_value **value)
+{
+    mbr_error err;
+    mbr_value *v = *value, *same;
+    if (declared != MBR_DTYPE_BF16 || mbr_value_kind(v) != MBR_KIND_TENSOR || mbr_tensor_dtype(v) != MBR_DTYPE_U16)
+        return EXIT_DONE;
+    if (mbr_tensor_new(env, declared, mbr_tensor_rank(v), mbr_tensor_dims(v), &same, &err) != MBR_OK)
+        return fail_with(&err);
+    if (mbr_tensor_bytes(v))
+        memcpy(mbr_tensor_data(same), mbr_tensor_const_data(v), mbr_tensor_bytes(v));
+    mbr_value_release(value);
+    *value = same;
+    return EXIT_DONE;
+}
+
 /* Which input file K is meant for: by its own name, else by position. */
 static int load_one(mbr_env *env, const mbr_model *model, const char *path, int k, value_set *set)
 {
@@ -69,7 +85,9 @@ static int load_one(mbr_env *env, const mbr_model *model, const char *path, int 
     }
     mbr_value_release(&set->values[at]);
     set->values[at] = value;
-    return EXIT_DONE;
+    if (mbr_model_input(model, at, &port, &err) != MBR_OK)
+        return fail_with(&err);
+    return take_as(env, port.dtype, &set->values[at]);
 }
 
 int load_folder(mbr_env *env, const mbr_model *model, const char *folder, value_set *set)

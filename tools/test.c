@@ -84,6 +84,10 @@ static const char *check_outputs(mbr_env *env, const mbr_model *model, const mbr
             return reason;
         }
         free(data);
+        if (take_as(env, port.dtype, &want) != EXIT_DONE) {
+            mbr_value_release(&want);
+            return "out of memory";
+        }
         const char *difference = compare_values(mbr_session_output(session, k), want, rtol, atol);
         mbr_value_release(&want);
         if (difference) {

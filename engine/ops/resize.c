@@ -177,7 +177,7 @@ static mbr_status read_modes(mbr_step *s, mbr_resize_desc *d, mbr_error *err)
     const char *mode = mbr_attr_string(n, "mode", "nearest");
     bool old = s->op->param != RESIZE && s->op->param != CHANNELS_LAST;
     const char *coord = mbr_attr_string(n, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel");
-    const char *nearest = mbr_attr_string(n, "nearest_mode", old ? "floor" : "round_prefer_floor");
+    const char *nearest = mbr_attr_string(n, "nearest_mode", "round_prefer_floor");
     static const struct {
         const char *name;
         mbr_resize_coord coord;
@@ -209,7 +209,7 @@ static mbr_status read_modes(mbr_step *s, mbr_resize_desc *d, mbr_error *err)
         i++;
     if (i == MBR_COUNT_OF(rounds))
         return mbr_step_fail(s, err, MBR_ERR_UNSUPPORTED, "nearest_mode '%s'", nearest);
-    d->nearest = (mbr_resize_nearest)i;
+    d->nearest = old ? MBR_RESIZE_CEIL_DOWN : (mbr_resize_nearest)i;
     d->cubic_a = mbr_attr_float(n, "cubic_coeff_a", -0.75f);
     d->exclude_outside = mbr_attr_int(n, "exclude_outside", 0) != 0;
     d->antialias = mbr_attr_int(n, "antialias", 0) != 0 && d->mode != MBR_RESIZE_NEAREST;

@@ -23,7 +23,7 @@ static void one_case(mbr_resize_fn *run)
     mbr_resize_desc d = {.cubic_a = -0.75f, .extrapolation = 9.0f, .rank = (int)check_rand_range(1, 4)};
     d.mode = (mbr_resize_mode)check_rand_range(0, 2);
     d.coord = (mbr_resize_coord)check_rand_range(0, MBR_RESIZE_TF_CROP);
-    d.nearest = (mbr_resize_nearest)check_rand_range(0, 3);
+    d.nearest = (mbr_resize_nearest)check_rand_range(0, MBR_RESIZE_CEIL_DOWN);
     d.exclude_outside = d.mode == MBR_RESIZE_CUBIC && check_rand_one_in(2);
     d.antialias = d.mode != MBR_RESIZE_NEAREST && check_rand_one_in(3);
     for (int a = 0; a < d.rank; a++) {
