@@ -47,6 +47,12 @@ static bool content_known(const mbr_ir_node *n, uint32_t i)
     return i < 32 && (n->op->content_inputs >> i & 1) && n->inputs[i] && n->inputs[i]->content;
 }
 
+/* An output that nobody reads is left out where the operator can do without it. */
+static bool is_made(const mbr_ir_node *n, uint32_t i)
+{
+    return n->outputs[i] && (n->outputs[i]->uses || i < n->op->min_out);
+}
+
 static bool is_dynamic(const mbr_ir_node *n)
 {
     if (n->op->flags & (MBR_OP_SIZED_BY_RUN | MBR_OP_CONTROL | MBR_OP_ANY_KIND)) {
@@ -151,7 +157,7 @@ static mbr_status make_step(planner *pl, mbr_program_step *s, mbr_ir_node *n)
     for (uint32_t i = 0; i < s->n_in; i++)
         in[i] = n->inputs[i] ? n->inputs[i]->id : MBR_NO_VALUE;
     for (uint32_t i = 0; i < s->n_out; i++)
-        out[i] = n->outputs[i] ? n->outputs[i]->id : MBR_NO_VALUE;
+        out[i] = is_made(n, i) ? n->outputs[i]->id : MBR_NO_VALUE;
     s->in = in;
     s->out = out;
     s->dynamic = is_dynamic(n);
@@ -162,7 +168,7 @@ static mbr_status make_step(planner *pl, mbr_program_step *s, mbr_ir_node *n)
     return pack_step(pl, s);
 }
 
-/* Whose data is read, from the outputs backwards. Fills `needed` and counts the steps that have to run. */
+/* Whose data is read or written, from the outputs backwards. Fills `needed` and counts the steps that have to run. */
 static size_t find_needed(planner *pl)
 {
     size_t steps = 0;
@@ -178,6 +184,9 @@ static size_t find_needed(planner *pl)
         if (!wanted)
             continue;
         steps++;
+        for (uint32_t i = 0; i < n->n_outputs; i++) /* it is written, read or not */
+            if (is_made(n, i))
+                pl->needed[n->outputs[i]->id] = 1;
         for (uint32_t i = 0; i < n->n_inputs; i++)
             if (n->inputs[i] && !content_known(n, i))
                 pl->needed[n->inputs[i]->id] = 1;

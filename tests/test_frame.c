@@ -358,6 +358,51 @@ START_TEST(outputs_may_go_to_the_callers_memory)
 }
 END_TEST
 
+/* An operator writes its outputs whether they are read or not. */
+START_TEST(outputs_that_nobody_reads)
+{
+    static const char *const texts[] = {
+        "  const %k = i64[1] {2}\n"
+        "  %v: f32[n, 2], %y: i64[n, 2] = ai.onnx.TopK@11(%x, %k)\n",
+        "  const %k = i64[1] {2}\n"
+        "  %y: f32[n, 2], %i: i64[n, 2] = ai.onnx.TopK@11(%x, %k)\n",
+        "  %q: u8[n, 4], %y: f32[], %z: u8[] = ai.onnx.DynamicQuantizeLinear@11(%x)\n",
+        "  %y: u8[n, 4], %s: f32[], %z: u8[] = ai.onnx.DynamicQuantizeLinear@11(%x)\n",
+        "  %d: f32[n, 4], %y: bool[n, 4] = ai.onnx.Dropout@13(%x)\n",
+        "  %y: f32[n, 4], %m: bool[n, 4] = ai.onnx.Dropout@13(%x)\n",
+        "  %a: f32[n, 2], %y: f32[n, 2] = ai.onnx.Split@2(%x) {axis = 1}\n",
+        "  const %scale = f32[4] {1, 1, 1, 1}\n"
+        "  %a: f32[n, 4], %y: f32[n, 1], %i: f32[n, 1] = ai.onnx.LayerNormalization@17(%x, %scale)\n",
+    };
+    for (size_t t = 0; t < MBR_COUNT_OF(texts); t++) {
+        char one[2000], all[2000], outputs[16] = "";
+        for (const char *c = texts[t]; (c = strchr(c, '%')); c++) { /* the line of the operator names them first */
+            const char *line = strstr(texts[t], "@"), *from = c;
+            if (from < line && from[2] == ':')
+                snprintf(outputs + strlen(outputs), sizeof outputs - strlen(outputs), "%s%.2s", *outputs ? ", " : "", c);
+        }
+        const char *head = "module \"m\" ir 8 opset ai.onnx 17\ngraph \"g\"(%x: f32[n, 4]) -> (";
+        snprintf(one, sizeof one, "%s%%y) {\n%s}\n", head, texts[t]);
+        snprintf(all, sizeof all, "%s%s) {\n%s}\n", head, outputs, texts[t]);
+        ir_session few, full;
+        ir_open(&few, &memory, NULL, one, "all");
+        ir_open(&full, &memory, NULL, all, "all");
+        ck_assert_uint_gt(full.m->main->n_outputs, 1);
+        const ir_size three[] = { { "n", 3 }, { 0 } };
+        mbr_value *x = ir_input(&memory, &few, 0, three, 1);
+        ir_run(&few, &x);
+        ir_run(&full, &x);
+        size_t y = 0;
+        while (strcmp(full.m->main->outputs[y]->name, "y") != 0)
+            y++;
+        ck_assert_msg(ir_close_enough(mbr_frame_output(few.f, 0), mbr_frame_output(full.f, y)), "%s", one);
+        mbr_value_drop(x);
+        ir_close(&few);
+        ir_close(&full);
+    }
+}
+END_TEST
+
 #ifndef MBR_NO_THREADS
 
 static void *cancel_soon(void *arg)
@@ -421,6 +466,7 @@ int main(void)
     tcase_add_test(tc, sizes_that_follow_from_others_are_checked);
     tcase_add_test(tc, the_slab_has_a_limit);
     tcase_add_test(tc, outputs_may_go_to_the_callers_memory);
+    tcase_add_test(tc, outputs_that_nobody_reads);
 #ifndef MBR_NO_THREADS
     tcase_add_test(tc, a_run_can_be_cancelled_from_another_thread);
 #endif

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Writes the seed corpus of fuzz_onnx.c into the folder beside it. Needs the PyPI packages onnx and numpy.
+"""Writes the seed corpus of the fuzz targets and of test_alloc.c into the folder beside it. Needs the PyPI packages onnx and numpy.
 
 Each file begins with the target's two option bytes: what the rest is, and which allocation fails (255: none).
 """
@@ -83,8 +83,136 @@ def models():
                               inputs=[sequence, optional],
                               outputs=[Y, make_tensor_value_info("h", TensorProto.BOOL, [])],
                               initializers=[make_tensor("i", TensorProto.INT64, [], [0])])
+    yield from control_flow()
+    yield from containers_and_texts()
+    yield from kernels()
     yield "old", model([make_node("Add", ["x", "w"], ["y"], broadcast=1, axis=1)],
                        inputs=[X, make_tensor_value_info("w", FLOAT, [3])], opset=6, ir=3)
+
+
+def info(name, kind=FLOAT, dims=None):
+    return make_tensor_value_info(name, kind, dims)
+
+
+def weights(name, *dims):
+    count = int(np.prod(dims))
+    return numpy_helper.from_array((np.arange(count, dtype=np.float32).reshape(dims) % 7 - 3) / 4, name)
+
+
+def control_flow():
+    total = make_graph([make_node("Add", ["s", "e"], ["t"]), make_node("Identity", ["t"], ["o"])], "total",
+                       [info("s", dims=[3]), info("e", dims=[3])], [info("t", dims=[3]), info("o", dims=[3])])
+    yield "scan", model([make_node("Scan", ["w", "x"], ["last", "y"], body=total, num_scan_inputs=1)])
+    grow = make_graph([make_node("Concat", ["v", "x"], ["more"], axis=0), make_node("Identity", ["going"], ["still"])],
+                      "grow", [info("i", TensorProto.INT64, []), info("going", TensorProto.BOOL, []), info("v")],
+                      [info("still", TensorProto.BOOL, []), info("more")])
+    yield "grow", model([make_node("Loop", ["n", "c", "x"], ["y"], body=grow)],
+                        initializers=[make_tensor("n", TensorProto.INT64, [], [3]),
+                                      make_tensor("c", TensorProto.BOOL, [], [True])])
+    inner = make_graph([make_node("Mul", ["u", "w"], ["q"]), make_node("Identity", ["g"], ["h"]),
+                        make_node("Identity", ["q"], ["each"])], "inner",
+                       [info("j", TensorProto.INT64, []), info("g", TensorProto.BOOL, []), info("u")],
+                       [info("h", TensorProto.BOOL, []), info("q"), info("each")])
+    outer = make_graph([make_node("Loop", ["n", "", "v"], ["p", "all"], body=inner),
+                        make_node("If", ["going"], ["r"], then_branch=branch("t", make_node("Add", ["p", "x"], ["z"])),
+                                  else_branch=branch("e", make_node("Identity", ["p"], ["z"]))),
+                        make_node("Identity", ["going"], ["still"])], "outer",
+                       [info("i", TensorProto.INT64, []), info("going", TensorProto.BOOL, []), info("v")],
+                       [info("still", TensorProto.BOOL, []), info("r"), info("all")])
+    yield "nested", model([make_node("Loop", ["n", "", "x"], ["y", "stack"], body=outer)],
+                          outputs=[Y, info("stack")],
+                          initializers=[W, make_tensor("n", TensorProto.INT64, [], [2])])
+
+
+def containers_and_texts():
+    two = make_tensor("two", TensorProto.INT64, [2], [1, 2])
+    yield "split", model([make_node("SplitToSequence", ["x", "two"], ["s"], axis=1),
+                          make_node("SequenceInsert", ["s", "x"], ["t"]), make_node("SequenceErase", ["t", "zero"], ["u"]),
+                          make_node("ConcatFromSequence", ["u"], ["y"], axis=1)],
+                         initializers=[two, make_tensor("zero", TensorProto.INT64, [], [0])])
+    text = info("x", TensorProto.STRING, ["N"])
+    yield "texts", model([make_node("StringConcat", ["x", "tail"], ["a"]),
+                          make_node("StringSplit", ["a"], ["parts", "many"], delimiter=" "),
+                          make_node("LabelEncoder", ["a"], ["y"], domain="ai.onnx.ml", keys_strings=["one", " two"],
+                                    values_int64s=[1, 2], default_int64=-1)],
+                         inputs=[text], outputs=[info("y", TensorProto.INT64), info("parts", TensorProto.STRING)],
+                         initializers=[make_tensor("tail", TensorProto.STRING, [1], [b" two"])], opset=20, ir=9)
+    yield "words", model([make_node("StringNormalizer", ["x"], ["a"], case_change_action="LOWER", stopwords=["the"]),
+                          make_node("TfIdfVectorizer", ["a"], ["y"], mode="TF", min_gram_length=1, max_gram_length=1,
+                                    max_skip_count=0, ngram_counts=[0], ngram_indexes=[0, 1],
+                                    pool_strings=["", "b"])], inputs=[text])
+    classes = dict(nodes_treeids=[0, 0, 0], nodes_nodeids=[0, 1, 2], nodes_featureids=[1, 0, 0],
+                   nodes_values=[0.5, 0.0, 0.0], nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"],
+                   nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[2, 0, 0], class_treeids=[0, 0], class_nodeids=[1, 2],
+                   class_ids=[0, 1], class_weights=[0.7, 0.9], classlabels_strings=["no", "yes"], post_transform="SOFTMAX")
+    yield "classes", model([make_node("TreeEnsembleClassifier", ["x"], ["label", "p"], domain="ai.onnx.ml", **classes),
+                            make_node("ZipMap", ["p"], ["y"], domain="ai.onnx.ml", classlabels_strings=["no", "yes"])],
+                           outputs=[info("label", TensorProto.STRING),
+                                    helper.make_value_info("y", helper.make_sequence_type_proto(
+                                        helper.make_map_type_proto(TensorProto.STRING,
+                                                                   helper.make_tensor_type_proto(FLOAT, []))))])
+    yield "found", model([make_node("NonZero", ["x"], ["i"]), make_node("Transpose", ["i"], ["t"]),
+                          make_node("GatherND", ["x", "t"], ["g"]), make_node("Unique", ["g"], ["y", "", "", "n"])],
+                         outputs=[Y, info("n", TensorProto.INT64)])
+
+
+def kernels():
+    image = info("x", dims=["N", 4, 8, 8])
+    yield "block", model([make_node("Conv", ["x", "k"], ["a"], pads=[1, 1, 1, 1]),
+                          make_node("BatchNormalization", ["a", "s", "b", "m", "v"], ["n"]),
+                          make_node("Relu", ["n"], ["r"]), make_node("Conv", ["r", "d"], ["e"], group=4, pads=[1] * 4),
+                          make_node("Add", ["e", "x"], ["f"]), make_node("MaxPool", ["f"], ["g"], kernel_shape=[2, 2]),
+                          make_node("GlobalAveragePool", ["g"], ["h"]), make_node("Flatten", ["h"], ["l"]),
+                          make_node("Gemm", ["l", "w"], ["o"], transB=1), make_node("Softmax", ["o"], ["y"])],
+                         inputs=[image], initializers=[weights("k", 4, 4, 3, 3), weights("d", 4, 1, 3, 3),
+                                                       weights("s", 4), weights("b", 4), weights("m", 4),
+                                                       make_tensor("v", FLOAT, [4], [1, 2, 1, 2]), weights("w", 3, 4)])
+    yield "lstm", model([make_node("LSTM", ["x", "w", "r", "b"], ["y", "h", "c"], hidden_size=4,
+                                   direction="bidirectional"),
+                         make_node("GRU", ["x", "gw", "gr"], ["", "g"], hidden_size=2)],
+                        inputs=[info("x", dims=["T", "N", 3])], outputs=[Y, info("h"), info("c"), info("g")],
+                        initializers=[weights("w", 2, 16, 3), weights("r", 2, 16, 4), weights("b", 2, 32),
+                                      weights("gw", 1, 6, 3), weights("gr", 1, 6, 2)])
+    shape = make_tensor("heads", TensorProto.INT64, [4], [0, 0, 2, 4])
+    yield "attention", model([make_node("MatMul", ["x", "wq"], ["q0"]), make_node("MatMul", ["x", "wk"], ["k0"]),
+                              make_node("Reshape", ["q0", "heads"], ["q1"]), make_node("Reshape", ["k0", "heads"], ["k1"]),
+                              make_node("Transpose", ["q1"], ["q"], perm=[0, 2, 1, 3]),
+                              make_node("Transpose", ["k1"], ["k"], perm=[0, 2, 3, 1]),
+                              make_node("Transpose", ["k1"], ["v"], perm=[0, 2, 1, 3]),
+                              make_node("MatMul", ["q", "k"], ["s"]), make_node("Mul", ["s", "half"], ["t"]),
+                              make_node("Softmax", ["t"], ["p"], axis=-1), make_node("MatMul", ["p", "v"], ["o"]),
+                              make_node("LayerNormalization", ["o", "g"], ["n"]), make_node("Gelu", ["n"], ["y"])],
+                             inputs=[info("x", dims=["N", "T", 8])], opset=20, ir=9,
+                             initializers=[weights("wq", 8, 8), weights("wk", 8, 8), shape, weights("g", 4),
+                                           make_tensor("half", FLOAT, [], [0.5])])
+    yield "cache", model([make_node("Attention", ["q", "k", "v", "", "pk", "pv"], ["y", "ck", "cv"], is_causal=1)],
+                         inputs=[info(n, dims=["N", 2, "T", 4]) for n in "qkv"] +
+                                [info(n, dims=["N", 2, "P", 4]) for n in ("pk", "pv")],
+                         outputs=[Y, info("ck"), info("cv")], initializers=[], opset=23, ir=11)
+    scale, zero = make_tensor("s", FLOAT, [], [0.5]), make_tensor("z", TensorProto.UINT8, [], [3])
+    bytes_ = numpy_helper.from_array((np.arange(36) % 11 - 5).astype(np.int8).reshape(4, 1, 3, 3), "k")
+    yield "bytes", model([make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+                          make_node("QLinearConv", ["q", "s", "z", "k", "s", "kz", "s", "z"], ["c"], pads=[1] * 4),
+                          make_node("DequantizeLinear", ["c", "s", "z"], ["f"]), make_node("Relu", ["f"], ["r"]),
+                          make_node("QuantizeLinear", ["r", "s", "z"], ["p"]),
+                          make_node("DequantizeLinear", ["p", "s", "z"], ["d"]),
+                          make_node("DynamicQuantizeLinear", ["d"], ["i", "is", "iz"]),
+                          make_node("MatMulInteger", ["i", "b", "iz"], ["m"]), make_node("Cast", ["m"], ["y"], to=FLOAT)],
+                         inputs=[info("x", dims=["N", 1, 4, 4])],
+                         initializers=[scale, zero, bytes_, make_tensor("kz", TensorProto.INT8, [], [0]),
+                                       numpy_helper.from_array(np.arange(8, dtype=np.int8).reshape(4, 2), "b")])
+    packed = numpy_helper.from_array((np.arange(32) * 7).astype(np.uint8).reshape(4, 1, 8), "b")
+    with_nbits = model([make_node("MatMulNBits", ["x", "b", "s"], ["y"], domain="com.microsoft", K=16, N=4, bits=4,
+                                  block_size=16)], inputs=[info("x", dims=["N", 16])],
+                       initializers=[packed, weights("s", 4)])
+    with_nbits.opset_import.append(make_opsetid("com.microsoft", 1))
+    yield "nbits", with_nbits
+    yield "resize", model([make_node("Resize", ["x", "", "by"], ["a"], mode="linear"),
+                           make_node("TopK", ["a", "k"], ["t", "i"]), make_node("CumSum", ["t", "axis"], ["c"]),
+                           make_node("Einsum", ["c", "c"], ["y"], equation="nchw,nchw->nc")], inputs=[image],
+                          initializers=[make_tensor("by", FLOAT, [4], [1, 1, 2, 0.5]),
+                                        make_tensor("k", TensorProto.INT64, [1], [3]),
+                                        make_tensor("axis", TensorProto.INT64, [], [2])])
 
 
 def messages():
