@@ -6,28 +6,16 @@
 #define _GNU_SOURCE 1
 #endif
 #include "engine/team.h"
+#include "tests/threads.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef MBR_NO_THREADS
 #include <pthread.h>
-#endif
-
-#if defined(__SANITIZE_THREAD__)
-#define FORKS 0 /* its run time starts no threads in a forked child */
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define FORKS 0
-#endif
-#endif
-#ifndef FORKS
-#define FORKS 1
 #endif
 
 #define MOST_TILES 5000
@@ -315,20 +303,13 @@ END_TEST
 
 #endif
 
-static double cpu_seconds(void)
-{
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
 START_TEST(an_idle_team_uses_no_processor)
 {
     make_team(4);
     ck_assert_ptr_null(many_jobs(team));
-    nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL); /* they may spin for a moment */
+    rest_ms(50); /* they may spin for a moment */
     double before = cpu_seconds();
-    nanosleep(&(struct timespec){ .tv_nsec = 200 * 1000 * 1000 }, NULL);
+    rest_ms(200);
     double used = cpu_seconds() - before;
     ck_assert_msg(used < 0.002, "%.4f seconds of processor time in 0.2 idle ones", used);
 }

@@ -20,6 +20,7 @@ MBR_UNIT_TESTS = \
     tests/test_ops_trees \
     tests/test_ops_values \
     tests/test_passes \
+    tests/test_sessions \
     tests/test_team \
     tests/test_text \
     tests/test_value
@@ -29,6 +30,8 @@ tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
 tests_test_frame_SOURCES = tests/test_frame.c tests/ir_text.h tests/random.h
 tests_test_passes_SOURCES = tests/test_passes.c tests/ir_text.h tests/random.h
 EXTRA_DIST += tests/passes
+tests_test_sessions_SOURCES = tests/test_sessions.c tests/onnx_writer.h tests/threads.h
+tests_test_team_SOURCES = tests/test_team.c tests/threads.h
 tests_test_text_SOURCES = tests/test_text.c tests/ir_text.h tests/random.h
 tests_test_onnx_import_SOURCES = tests/test_onnx_import.c tests/onnx_writer.h
 tests_test_onnx_prescan_SOURCES = tests/test_onnx_prescan.c tests/onnx_writer.h
@@ -73,7 +76,7 @@ EXTRA_DIST += tests/program.sh
 
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).
-MBR_THREAD_TESTS = tests/test_frame tests/test_team
+MBR_THREAD_TESTS = tests/test_frame tests/test_sessions tests/test_team
 MBR_KERNEL_TESTS = tests/test_base tests/test_elementwise tests/test_half tests/kernels/check-kernels
 
 check_PROGRAMS += $(MBR_PLAIN_TESTS)
