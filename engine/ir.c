@@ -795,40 +795,81 @@ mbr_status mbr_ir_attrs_copy(mbr_ir_node *to, const mbr_ir_node *from, mbr_error
 
 /* --- invariants --- */
 
-static mbr_status check_graph(const mbr_ir_graph *g, int depth, mbr_error *err)
+static mbr_status check_graph(const mbr_ir_graph *g, const mbr_ir_node *owner, int depth, mbr_error *err);
+
+static bool readable(const mbr_ir_value *v, const uint8_t *made)
 {
-    uint32_t *uses = mbr_calloc(g->module->memory, g->n_values + 1, sizeof *uses);
-    mbr_status st = MBR_OK;
-    if (!uses)
-        return mbr_no_memory(err, g->n_values * sizeof *uses);
-    for (const mbr_ir_node *n = g->first; n && st == MBR_OK; n = n->next) {
-        if (n->next ? n->next->prev != n : g->last != n)
-            st = mbr_ir_fail(n, err, MBR_ERR_INTERNAL, "the list of nodes is broken");
-        for (uint32_t i = 0; i < n->n_inputs && st == MBR_OK; i++) {
-            const mbr_ir_value *v = n->inputs[i];
-            if (v && v->graph != g)
-                st = mbr_ir_fail(n, err, MBR_ERR_INTERNAL, "input %u is of another graph", i);
-            else if (v)
-                uses[v->id]++;
-        }
-        for (uint32_t i = 0; i < n->n_outputs && st == MBR_OK; i++)
-            if (n->outputs[i] && (n->outputs[i]->producer != n || n->outputs[i]->producer_slot != i))
-                st = mbr_ir_fail(n, err, MBR_ERR_INTERNAL, "output %u does not know its node", i);
-        for (uint32_t i = 0; i < n->n_attrs && st == MBR_OK; i++)
-            if (n->attrs[i].kind == MBR_ATTR_GRAPH && depth < 64)
-                st = check_graph(n->attrs[i].graph, depth + 1, err);
+    return v->producer ? made[v->id] != 0 : v->is_input || v->is_capture || v->constant;
+}
+
+/* Counts what it reads, and notes what it makes. */
+static mbr_status check_node(const mbr_ir_node *n, uint32_t *uses, uint8_t *made, int depth, mbr_error *err)
+{
+    const mbr_ir_graph *g = n->graph;
+    if (n->next ? n->next->prev != n : g->last != n)
+        return mbr_ir_fail(n, err, MBR_ERR_INTERNAL, "the list of nodes is broken");
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        const mbr_ir_value *v = n->inputs[i];
+        if (!v)
+            continue;
+        if (v->graph != g)
+            return mbr_ir_fail(n, err, MBR_ERR_INTERNAL, "input %u is of another graph", i);
+        if (!readable(v, made))
+            return mbr_ir_fail(n, err, MBR_ERR_INTERNAL, "input %u, '%s', is not made before", i, v->name);
+        uses[v->id]++;
     }
-    for (size_t i = 0; i < g->n_outputs; i++)
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        const mbr_ir_value *v = n->outputs[i];
+        if (!v)
+            continue;
+        if (v->producer != n || v->producer_slot != i)
+            return mbr_ir_fail(n, err, MBR_ERR_INTERNAL, "output %u does not know its node", i);
+        made[v->id] = 1;
+    }
+    for (uint32_t i = 0; i < n->n_attrs; i++) {
+        if (n->attrs[i].kind == MBR_ATTR_GRAPH && depth < 64)
+            MBR_TRY(check_graph(n->attrs[i].graph, n, depth + 1, err));
+        for (size_t k = 0; n->attrs[i].kind == MBR_ATTR_GRAPHS && depth < 64 && k < n->attrs[i].n; k++)
+            MBR_TRY(check_graph(n->attrs[i].graphs[k], n, depth + 1, err));
+    }
+    return MBR_OK;
+}
+
+static mbr_status check_around(const mbr_ir_graph *g, const mbr_ir_node *owner, mbr_error *err)
+{
+    if (g->owner != owner)
+        return mbr_fail(err, MBR_ERR_INTERNAL, "%s: graph '%s' does not know the node that holds it", g->module->file,
+                        g->name);
+    for (size_t i = 0; i < g->n_captures; i++)
+        if (!g->captures[i]->is_capture || g->capture_slots[i] < owner->n_formal ||
+            g->capture_slots[i] >= owner->n_inputs || !owner->inputs[g->capture_slots[i]])
+            return mbr_fail(err, MBR_ERR_INTERNAL, "%s: capture '%s' is not fed", g->module->file, g->captures[i]->name);
+    return MBR_OK;
+}
+
+static mbr_status check_graph(const mbr_ir_graph *g, const mbr_ir_node *owner, int depth, mbr_error *err)
+{
+    MBR_TRY(check_around(g, owner, err));
+    uint32_t *uses = mbr_calloc(g->module->memory, g->n_values + 1, sizeof *uses);
+    uint8_t *made = mbr_calloc(g->module->memory, g->n_values + 1, sizeof *made);
+    mbr_status st = uses && made ? MBR_OK : mbr_no_memory(err, g->n_values * sizeof *uses);
+    for (const mbr_ir_node *n = g->first; n && st == MBR_OK; n = n->next)
+        st = check_node(n, uses, made, depth, err);
+    for (size_t i = 0; i < g->n_outputs && st == MBR_OK; i++) {
+        if (!readable(g->outputs[i], made))
+            st = mbr_fail(err, MBR_ERR_INTERNAL, "%s: output '%s' is not made", g->module->file, g->outputs[i]->name);
         uses[g->outputs[i]->id]++;
+    }
     for (size_t i = 0; i < g->n_values && st == MBR_OK; i++)
-        if (uses[i] != g->values[i]->uses)
-            st = mbr_fail(err, MBR_ERR_INTERNAL, "value '%s' counts %u uses and has %u", g->values[i]->name,
-                          g->values[i]->uses, uses[i]);
+        if (g->values[i]->uses != uses[i] || g->values[i]->id != i)
+            st = mbr_fail(err, MBR_ERR_INTERNAL, "%s: value '%s' counts %u uses, there are %u", g->module->file,
+                          g->values[i]->name, g->values[i]->uses, uses[i]);
     mbr_free(g->module->memory, uses);
+    mbr_free(g->module->memory, made);
     return st;
 }
 
 mbr_status mbr_ir_check(const mbr_ir_module *m, mbr_error *err)
 {
-    return check_graph(m->main, 0, err);
+    return check_graph(m->main, NULL, 0, err);
 }

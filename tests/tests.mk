@@ -13,6 +13,7 @@ MBR_UNIT_TESTS = \
     tests/test_filemap \
     tests/test_frame \
     tests/test_half \
+    tests/test_ir \
     tests/test_onnx_import \
     tests/test_onnx_prescan \
     tests/test_onnx_value \
@@ -28,6 +29,7 @@ tests_test_alloc_SOURCES = tests/test_alloc.c tests/ir_text.h tests/random.h
 tests_test_api_SOURCES = tests/test_api.c tests/onnx_writer.h
 tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
 tests_test_frame_SOURCES = tests/test_frame.c tests/ir_text.h tests/random.h
+tests_test_ir_SOURCES = tests/test_ir.c tests/ir_text.h tests/random.h
 tests_test_passes_SOURCES = tests/test_passes.c tests/ir_text.h tests/random.h
 EXTRA_DIST += tests/passes
 tests_test_sessions_SOURCES = tests/test_sessions.c tests/onnx_writer.h tests/threads.h
