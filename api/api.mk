@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_API_SOURCES = \
+    api/custom.c \
     api/env.c \
     api/env.h \
     api/models.c \
     api/onnx_values.c \
+    api/plugins.c \
     api/sessions.c \
     api/values.c

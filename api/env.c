@@ -65,6 +65,8 @@ void mbr_env_release(mbr_env **env)
     mbr_env *e = *env;
     *env = NULL;
     mbr_team_free(e->team);
+    mbr_custom_drop(&e->ops, &e->memory, NULL);
+    mbr_plugins_unload(e);
     e->memory.release(e->memory.user, e);
 }
 

@@ -7,16 +7,28 @@
 #include "base/memory.h"
 #include "engine/frame.h"
 #include "engine/ir.h"
+#include "engine/ops/custom.h"
 #include "engine/passes/pass.h"
 #include "engine/program.h"
 #include "engine/team.h"
 #include "mbr/mbr.h"
 
+/* A plug-in file. */
+typedef struct mbr_loaded {
+    void *handle;
+    struct mbr_loaded *next;
+} mbr_loaded;
+
 struct mbr_env {
     mbr_memory memory;
     mbr_log log;
     mbr_team *team;
+    mbr_custom_ops ops;
+    mbr_loaded *loaded; /* the latest first */
 };
+
+/* Once their operators are gone. */
+void mbr_plugins_unload(mbr_env *env);
 
 /* Where a model's bytes came from, so that it can be lowered again for a dump. */
 typedef struct mbr_model_source {

@@ -27,8 +27,9 @@ static mbr_status import(const mbr_model *m, mbr_ir_module **out, mbr_error *err
 {
     mbr_memory *memory = &m->env->memory;
     if (m->source.path)
-        return mbr_import_file(memory, &m->env->log, m->source.path, out, err);
-    mbr_import_source source = { .memory = memory, .log = &m->env->log, .name = "model in memory" };
+        return mbr_import_file(memory, &m->env->log, &m->env->ops, m->source.path, out, err);
+    mbr_import_source source = { .memory = memory, .log = &m->env->log, .ops = &m->env->ops,
+                                 .name = "model in memory" };
     source.map = mbr_filemap_borrow(m->source.data, m->source.bytes);
     return mbr_import(&source, out, err);
 }

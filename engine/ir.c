@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/ir.h"
 #include "base/checked.h"
-#include "engine/ops/op.h"
+#include "engine/ops/custom.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -426,6 +426,12 @@ static mbr_status check_arity(const mbr_ir_node *n, mbr_error *err)
     return MBR_OK;
 }
 
+const mbr_op *mbr_ir_find_op(const mbr_ir_module *m, const char *domain, const char *name, int version)
+{
+    const mbr_op *op = mbr_op_find(domain, name, version);
+    return op ? op : mbr_custom_find(m->ops, domain, name, version);
+}
+
 mbr_status mbr_ir_node_new(mbr_ir_graph *g, mbr_ir_node *before, const char *domain, const char *op_name, int opset,
                            const char *name, mbr_ir_value *const *inputs, size_t n_inputs,
                            mbr_ir_value *const *outputs, size_t n_outputs, mbr_ir_node **out, mbr_error *err)
@@ -436,7 +442,7 @@ mbr_status mbr_ir_node_new(mbr_ir_graph *g, mbr_ir_node *before, const char *dom
         domain = "";
     if (opset == 0)
         opset = strcmp(domain, "mbr") == 0 ? 1 : mbr_ir_opset(m, domain);
-    const mbr_op *op = mbr_op_find(domain, op_name, opset ? opset : 1);
+    const mbr_op *op = mbr_ir_find_op(m, domain, op_name, opset ? opset : 1);
     if (!op)
         return mbr_fail(err, MBR_ERR_UNSUPPORTED,
                         "%s: node '%s': operator %s of domain '%s' at version %d is not known; `mbr ops` lists what "

@@ -157,6 +157,7 @@ typedef struct mbr_opset {
 struct mbr_ir_module {
     mbr_memory *memory;
     const mbr_log *log;
+    const struct mbr_custom_ops *ops; /* operators beside the library's own (engine/ops/custom.h); NULL: none */
     mbr_arena arena;
     mbr_dim_table dims;
     mbr_ir_graph *main;
@@ -185,6 +186,9 @@ void mbr_ir_module_free(mbr_ir_module *module); /* NULL is fine */
 
 mbr_status mbr_ir_add_opset(mbr_ir_module *m, const char *domain, int version, mbr_error *err);
 int mbr_ir_opset(const mbr_ir_module *m, const char *domain); /* 0: not imported; "ai.onnx" is "" */
+
+/* The row for an operator at a version of its domain: the library's, else one of module->ops. NULL: unknown. */
+const struct mbr_op *mbr_ir_find_op(const mbr_ir_module *m, const char *domain, const char *name, int version);
 
 /* An empty graph. The first one without an owner becomes module->main. */
 mbr_status mbr_ir_graph_new(mbr_ir_module *m, const char *name, mbr_ir_graph **out, mbr_error *err);

@@ -6,3 +6,5 @@ examples_c_run_model_CPPFLAGS = -I$(top_srcdir)/include
 examples_c_run_model_LDADD = libmbr.la
 TESTS += examples/c/check.sh
 dist_check_SCRIPTS += examples/c/check.sh
+# tests/test_plugin.sh builds this one.
+EXTRA_DIST += examples/plugin/Makefile examples/plugin/ops.c

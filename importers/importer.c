@@ -24,11 +24,11 @@ mbr_status mbr_import(mbr_import_source *source, mbr_ir_module **out, mbr_error 
     return st;
 }
 
-mbr_status mbr_import_file(mbr_memory *memory, const mbr_log *log, const char *path, mbr_ir_module **out,
-                           mbr_error *err)
+mbr_status mbr_import_file(mbr_memory *memory, const mbr_log *log, const struct mbr_custom_ops *ops, const char *path,
+                           mbr_ir_module **out, mbr_error *err)
 {
     *out = NULL;
-    mbr_import_source source = { .memory = memory, .log = log, .name = path };
+    mbr_import_source source = { .memory = memory, .log = log, .ops = ops, .name = path };
     const char *slash = strrchr(path, '/');
     size_t n = slash ? (size_t)(slash - path) + 1 : 0;
     char *folder = mbr_alloc(memory, n + 1);

@@ -9,6 +9,7 @@
 typedef struct mbr_import_source {
     mbr_memory *memory;
     const mbr_log *log;
+    const struct mbr_custom_ops *ops; /* operators beside the library's own; NULL: none */
     const char *name;   /* for messages: the path, or "memory" */
     const char *folder; /* untrusted names of further files are looked for below it ("": the working folder);
                            NULL: refused */
@@ -29,7 +30,7 @@ mbr_status mbr_import(mbr_import_source *source, mbr_ir_module **out, mbr_error 
 /*
  * The same for a file: maps it, looks for further files in its folder.
  */
-mbr_status mbr_import_file(mbr_memory *memory, const mbr_log *log, const char *path, mbr_ir_module **out,
-                           mbr_error *err);
+mbr_status mbr_import_file(mbr_memory *memory, const mbr_log *log, const struct mbr_custom_ops *ops, const char *path,
+                           mbr_ir_module **out, mbr_error *err);
 
 #endif

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The public headers: all that is installed.
 mbrinclude_HEADERS = \
+    include/mbr/custom.h \
     include/mbr/dtype.h \
     include/mbr/env.h \
     include/mbr/mbr.h \
     include/mbr/model.h \
     include/mbr/onnx.h \
     include/mbr/pipeline.h \
+    include/mbr/plugin.h \
     include/mbr/session.h \
     include/mbr/status.h \
     include/mbr/value.h

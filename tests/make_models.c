@@ -171,6 +171,52 @@ static void sound_models(void)
     npy_file("nine.npy", "<i8", "()", &nine, sizeof nine);
 }
 
+/* --- models of operators that only plug-ins have --- */
+
+static wire custom_model(const char *op)
+{
+    wire g = { 0 }, n = wire_node("odd", "org.example", op, "x", "a"), factor = { 0 };
+    wire_text(&factor, 1, "factor");
+    wire_float(&factor, 2, 3);
+    wire_int(&factor, 20, 1);
+    wire_message(&n, 5, &factor);
+    wire_message(&g, 1, &n);
+    wire_add_node(&g, "after", "Relu", "a", "y");
+    wire_text(&g, 2, "g");
+    add_port(&g, 11, "x", F32, d_n3);
+    wire info = { 0 };
+    wire_text(&info, 1, "y");
+    wire_message(&g, 12, &info);
+    wire m = wire_model(8, 17, &g);
+    wire_opset(&m, "org.example", 1);
+    return m;
+}
+
+static void custom_models(void)
+{
+    static const char *const ops[] = {
+        "Scale", "RowSum", "Positive", "FickleShape", "FickleType", "Negative", "Forged", "Deep", "StrangeType",
+        "OtherOutput", "NoShape", "ShapeFails", "Unknown", "Fails", "Silent", "Strange", "Reshapes", "ResizesEarly",
+        "StartFails", "PrepareFails", "NotThree", "WrongRank", "LessThanNone", "NeverResizes",
+    };
+    static const float x[] = { 1, 2, 3, -4, -5, -6 }, y[] = { 3, 6, 9, 0, 0, 0 },
+                       below[] = { -1, -2, -3, -4, -5, -6 };
+    make_folder("plug");
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        char name[64];
+        wire m = custom_model(ops[i]);
+        snprintf(name, sizeof name, "plug/%s.onnx", ops[i]);
+        write_wire(name, &m);
+    }
+    npy_file("below.npy", "<f4", "(2, 3)", below, sizeof below);
+    make_folder("plug/test");
+    make_folder("plug/test/test_data_set_0");
+    wire w = tensor_file("x", F32, d_23, x, sizeof x);
+    write_wire("plug/test/test_data_set_0/input_0.pb", &w);
+    w = tensor_file("y", F32, d_23, y, sizeof y);
+    write_wire("plug/test/test_data_set_0/output_0.pb", &w);
+}
+
 /* --- files that are no models --- */
 
 static void other_files(void)
@@ -423,6 +469,7 @@ int main(int argc, char **argv)
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         fail(folder);
     sound_models();
+    custom_models();
     other_files();
     broken_models();
     broken_sizes();

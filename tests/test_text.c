@@ -268,7 +268,7 @@ static void round_trip(const char *path, const char *stage)
 {
     mbr_ir_module *m;
     mbr_pass_set set;
-    if (mbr_import_file(&memory, NULL, path, &m, &err) != MBR_OK)
+    if (mbr_import_file(&memory, NULL, NULL, path, &m, &err) != MBR_OK)
         return;
     ck_assert_int_eq(mbr_pass_set_parse("all", &set, &err), MBR_OK);
     ck_assert_msg(mbr_passes_run(m, &set, stage, &err) == MBR_OK, "%s", err.text);

@@ -8,6 +8,7 @@ MBR_UNIT_TESTS = \
     tests/test_alloc \
     tests/test_api \
     tests/test_base \
+    tests/test_custom \
     tests/test_dim \
     tests/test_elementwise \
     tests/test_filemap \
@@ -27,6 +28,7 @@ MBR_UNIT_TESTS = \
     tests/test_value
 tests_test_alloc_SOURCES = tests/test_alloc.c tests/ir_text.h tests/random.h
 tests_test_api_SOURCES = tests/test_api.c tests/onnx_writer.h
+tests_test_custom_SOURCES = tests/test_custom.c tests/onnx_writer.h
 tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
 tests_test_frame_SOURCES = tests/test_frame.c tests/ir_text.h tests/random.h
 tests_test_ir_SOURCES = tests/test_ir.c tests/ir_text.h tests/random.h
@@ -69,12 +71,13 @@ EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
 MBR_SCRIPT_TESTS = \
     tests/test_bad_input.sh \
     tests/test_fusions.sh \
+    tests/test_plugin.sh \
     tests/test_tools.sh
 # Writes the models that they run on.
 check_PROGRAMS += tests/make_models
 tests_make_models_SOURCES = tests/make_models.c tests/onnx_writer.h
 tests_make_models_LDADD =
-EXTRA_DIST += tests/program.sh
+EXTRA_DIST += tests/program.sh tests/faulty_plugin.c
 
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).

@@ -23,6 +23,8 @@ typedef struct command_options {
     int n_data;
     const char *named[MOST_NAMED];      /* --input NAME=FILE */
     int n_named;
+    const char *plugins[MOST_DATA];     /* --plugin, in order */
+    int n_plugins;
     const char *save, *passes, *device, *stage, *format;
     int threads, batch;
     double seconds;

@@ -165,7 +165,12 @@ int open_env(const command_options *o, mbr_env **env)
     mbr_env_options options = { .size = sizeof options, .threads = o->threads, .memory_limit = o->memory };
     options.log = print_log;
     options.log_level = o->verbose ? MBR_LOG_DEBUG : MBR_LOG_WARNING;
-    return mbr_env_new(&options, env, &err) == MBR_OK ? EXIT_DONE : fail_with(&err);
+    if (mbr_env_new(&options, env, &err) != MBR_OK)
+        return fail_with(&err);
+    for (int i = 0; i < o->n_plugins; i++)
+        if (mbr_env_load_plugin(*env, o->plugins[i], &err) != MBR_OK)
+            return fail_with(&err);
+    return EXIT_DONE;
 }
 
 int open_model(const command_options *o, mbr_env *env, const char *path, mbr_model **model)

@@ -90,7 +90,8 @@ static void print_command_help(const command *c)
     if (c->accepts & OPT_THREADS)
         puts("  --threads N        size of the thread team; default: what affinity mask and cgroup allow\n"
              "  --memory BYTES     refuse to use more memory (suffixes k, M, G)\n"
-             "  --device NAME      cpu or auto");
+             "  --device NAME      cpu or auto\n"
+             "  --plugin FILE      load operators from a shared object; may be repeated");
     if (c->accepts & OPT_SECONDS)
         puts("  --seconds S        how long to measure; default 1");
     if (c->accepts & OPT_PASSES)
@@ -156,6 +157,10 @@ static int set_option(const command *c, command_options *o, const char *name, co
     } else if (strcmp(name, "threads") == 0 && (c->accepts & OPT_THREADS)) {
         if (!parse_int(value, 1, 1024, &o->threads))
             return fail_usage("--threads %s: a number from 1 to 1024 is due", value);
+    } else if (strcmp(name, "plugin") == 0 && (c->accepts & OPT_THREADS)) {
+        if (o->n_plugins == MOST_DATA)
+            return fail_usage("more than %d --plugin", MOST_DATA);
+        o->plugins[o->n_plugins++] = value;
     } else if (strcmp(name, "memory") == 0 && (c->accepts & OPT_THREADS)) {
         if (!parse_size(value, &o->memory))
             return fail_usage("--memory %s: a number of bytes is due, such as 200M", value);

@@ -27,6 +27,8 @@ MBR_ENGINE_OPS = \
     engine/ops/control.h \
     engine/ops/conv.c \
     engine/ops/cum_sum.c \
+    engine/ops/custom.c \
+    engine/ops/custom.h \
     engine/ops/deform_conv.c \
     engine/ops/depth_to_space.c \
     engine/ops/det.c \

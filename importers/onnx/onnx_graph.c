@@ -168,7 +168,7 @@ static mbr_status node(mbr_onnx_importer *m, const Mbr__Onnx__NodeProto *p, mbr_
     int version = version_of(m, scope, domain);
     const Mbr__Onnx__FunctionProto *f = NULL;
     MBR_TRY(mbr_onnx_find_function(m, domain, op, mbr_onnx_text(p->overload), &f, err));
-    if (f && (version == 0 || !mbr_op_find(domain, op, version)))
+    if (f && (version == 0 || !mbr_ir_find_op(m->module, domain, op, version)))
         return inline_function(m, f, p, scope, level, &e, err);
     if (version == 0)
         return mbr_fail(err, MBR_ERR_MODEL, "the model does not say which version of domain '%s' it means (opset_import)",

@@ -200,6 +200,7 @@ mbr_status mbr_onnx_import(mbr_import_source *source, mbr_ir_module **out, mbr_e
     m.functions.arena = &m.scratch;
     MBR_TRY_GOTO(mbr_onnx_source_new(source->memory, source->folder, &files, err), done);
     MBR_TRY_GOTO(mbr_ir_module_new(source->memory, source->log, source->name, &m.module, err), done);
+    m.module->ops = source->ops;
     files->model = source->map;
     source->map = (mbr_filemap){ 0 };
     m.module->source = files;
