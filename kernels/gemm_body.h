@@ -3,7 +3,7 @@
  * The f32 matrix product around gemm_micro.h, stamped out once per instruction set: the including file defines also
  *
  *   GEMM_NAME, GEMM_TIER   the row of gemm.def
- *   GEMM_TILE_MACS         products in a tile of about 150 us
+ *   GEMM_TILE_MACS         products in a tile of about half a millisecond
  *
  * Packed, B is a row of panels, each (k, GEMM_NR) and dense.
  */
@@ -16,7 +16,7 @@
 
 #include <math.h>
 
-#define GEMM_KC_MAX 512
+#define GEMM_KC_MAX 1024
 #define GEMM_STREAM_BYTES ((size_t)1 << 20) /* of B in a tile with few rows */
 #define GEMM_MIN_TILES 16                   /* tiles are made smaller to get as many, within reason */
 
@@ -74,8 +74,10 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
         p.tn = gemm_clamp(gemm_up(bytes / panel_bytes, 4), 4, panels > 4 ? panels : 4);
         p.m_tiles = 1;
     } else {
-        size_t l1 = mbr_cpu_caches_get().l1d;
-        size_t most = gemm_clamp((l1 ? l1 : 32768) / 2 / (GEMM_NR * sizeof(float)) / 16 * 16, 64, GEMM_KC_MAX);
+        /* A panel of B may stream from the second cache, a quarter of whose speed the loop needs: long chains of sums
+           that stay in registers are worth more than a panel in the first. */
+        size_t l2 = mbr_cpu_caches_get().l2;
+        size_t most = gemm_clamp((l2 ? l2 : 262144) / 8 / (GEMM_NR * sizeof(float)) / 16 * 16, 64, GEMM_KC_MAX);
         p.k_blocks = (k + most - 1) / most;
         p.kc = gemm_up((k + p.k_blocks - 1) / p.k_blocks, 16);
         double all = (double)g->m * (double)(panels * GEMM_NR) * (double)k * (double)matrices / GEMM_MIN_TILES;

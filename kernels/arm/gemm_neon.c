@@ -10,7 +10,7 @@
 #define GEMM_TIER MBR_TIER_NEON
 #define GEMM_MR 6
 #define GEMM_NV 4
-#define GEMM_TILE_MACS 2e6
+#define GEMM_TILE_MACS 8e6
 #define GEMM_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"
