@@ -9,6 +9,7 @@
 #include "engine/ir.h"
 #include "engine/ops/custom.h"
 #include "engine/passes/pass.h"
+#include "engine/profile.h"
 #include "engine/program.h"
 #include "engine/team.h"
 #include "mbr/mbr.h"
@@ -60,6 +61,7 @@ struct mbr_session {
     mbr_model *model;
     mbr_run run;
     mbr_frame *frame;
+    mbr_profile *profile; /* NULL: off */
     mbr_value **states;  /* (n_inputs) the carried value of an input with a state edge; else NULL */
     int *state_outputs;  /* (n_inputs) output that feeds it, -1: none */
     const mbr_value **bound; /* (n_inputs) */

@@ -238,6 +238,21 @@ void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user)
             mbr_frame_set_hook(f->bodies[k][b], hook, user);
 }
 
+const mbr_program *mbr_frame_program(const mbr_frame *f)
+{
+    return f->p;
+}
+
+mbr_memory *mbr_frame_memory(const mbr_frame *f)
+{
+    return f->run->memory;
+}
+
+size_t mbr_step_index(const mbr_step *s)
+{
+    return (size_t)(s - s->frame->steps);
+}
+
 /* --- binding --- */
 
 static mbr_status bind_value(mbr_frame *f, const mbr_ir_value *ir, bool *bound, const mbr_value *v, mbr_error *err)
@@ -478,6 +493,7 @@ static mbr_status prepare_step(mbr_frame *f, mbr_step *s, mbr_error *err)
         s->tiles[i] = 1;
     s->scratch = 0;
     s->cost_ns = 0;
+    s->kernel = NULL;
     if (s->op->prepare) {
         mbr_status st = s->op->prepare(s, err);
         if (st != MBR_OK)
@@ -820,7 +836,7 @@ mbr_status mbr_frame_run(mbr_frame *f, mbr_error *err)
         if (ps->in_place && !ps->dynamic)
             continue;
         if (f->hook)
-            f->hook(f->hook_user, p, k, true);
+            f->hook(f->hook_user, s, true);
         mbr_status st = MBR_OK;
         if (ps->dynamic)
             st = run_dynamic(f, ps, s, err);
@@ -831,7 +847,7 @@ mbr_status mbr_frame_run(mbr_frame *f, mbr_error *err)
         else
             st = run_phases(f, s, err);
         if (f->hook)
-            f->hook(f->hook_user, p, k, false);
+            f->hook(f->hook_user, s, false);
         if (st != MBR_OK)
             return st;
         if (atomic_load_explicit(&f->run->cancelled, memory_order_relaxed))

@@ -45,9 +45,12 @@ mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err);
 size_t mbr_frame_slab_bytes(const mbr_frame *f);
 const mbr_value *mbr_frame_value(const mbr_frame *f, uint32_t v); /* of the program's value v; for tests and profiles */
 
-/* For profiles: called around each step when set. step counts from 0 within its program. */
-typedef void (*mbr_step_hook)(void *user, const mbr_program *p, uint32_t step, bool begin);
+/* For profiles: called around each step when set, those of bodies too; the end comes also when the step failed. */
+typedef void (*mbr_step_hook)(void *user, const mbr_step *step, bool begin);
 void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user);
+const mbr_program *mbr_frame_program(const mbr_frame *f);
+mbr_memory *mbr_frame_memory(const mbr_frame *f);
+size_t mbr_step_index(const mbr_step *s); /* within its program */
 
 /* Runs a node on its constant inputs and returns its outputs (n_outputs of it; NULL where not wanted), each with a
    reference of the caller's. */

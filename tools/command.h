@@ -49,7 +49,7 @@ typedef struct command {
     int (*run)(const command_options *o);
 } command;
 
-extern const command command_run, command_bench, command_test, command_info, command_dump, command_ops,
+extern const command command_run, command_bench, command_profile, command_test, command_info, command_dump, command_ops,
     command_decide;
 
 /* --- errors: one line on stderr that begins "mbr: " --- */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_run, &command_bench, &command_test, &command_info, &command_dump, &command_ops,
+    &command_run, &command_bench, &command_profile, &command_test, &command_info, &command_dump, &command_ops,
 #ifdef MBR_RUNTIME
     &command_decide,
 #endif

@@ -9,6 +9,7 @@ mbr_SOURCES = \
     tools/files.c \
     tools/info.c \
     tools/mbr.c \
+    tools/profile.c \
     tools/run.c \
     tools/test.c
 if MBR_RUNTIME

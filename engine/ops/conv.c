@@ -296,6 +296,7 @@ static mbr_status prepare_fast(mbr_step *s, conv_state *st, const conv_shape *c,
     for (int i = 0; i < 3; i++)
         work *= a->transposed ? (double)a->kernel[i] / (double)a->stride[i] : (double)a->kernel[i];
     s->scratch = count ? st->kernel->scratch(a) : 0;
+    s->kernel = st->kernel->name;
     add_phase(s, st, &phases, tiles, &cost, PHASE_CONV, count ? st->kernel->tiles(a) : 0,
               work / 25 + (double)count * 0.3);
     if (st->out.tiles)

@@ -141,6 +141,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     st->kernel = mbr_gemm_f32_select(mbr_cpu_tiers());
     st->tiles = m ? st->kernel->tiles(&st->gemm) : 0;
     s->scratch = m ? st->kernel->scratch(&st->gemm) : 0;
+    s->kernel = st->kernel->name;
     size_t bytes = n * k, more = a->dtype == MBR_DTYPE_F32 ? 0 : m * k + m * n + n;
     if (!mbr_add_size(bytes, more, &bytes) || !mbr_mul_size(bytes, sizeof(float), &bytes))
         return mbr_no_memory(err, SIZE_MAX);

@@ -375,6 +375,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (st->fast) {
         st->tiles = count ? st->kernel->tiles(&st->gemm) : 0;
         s->scratch = count ? st->kernel->scratch(&st->gemm) : 0;
+        s->kernel = st->kernel->name;
         ns = (double)count * (double)k / 25 + (double)k * (double)n / 4;
     } else {
         if (s->packed || st->gemm.epilogue.act.kind != MBR_ACT_NONE || (s->op->param == MATMUL && s->n_in > 2))

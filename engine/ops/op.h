@@ -89,6 +89,7 @@ struct mbr_step {
     size_t tiles[MBR_MAX_PHASES]; /* default 1 each */
     size_t scratch;          /* bytes for each worker */
     double cost_ns;          /* estimated time on one core; steps under ~20 us stay on the calling thread */
+    const char *kernel;      /* name of the kernel that does most of the work, for profiles; NULL: plain code */
 };
 
 /* --- lookups --- */

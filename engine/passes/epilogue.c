@@ -286,13 +286,14 @@ mbr_status mbr_pass_epilogue(mbr_ir_graph *g, bool *changed, mbr_error *err)
             mbr_ir_node *user = mbr_ir_single_user(n->outputs[0]);
             if (!user || user->graph != g)
                 break;
-            if (user == next)
-                next = user->next;
+            mbr_ir_node *after = user == next ? user->next : next;
             MBR_TRY(take_add(n, user, &taken, err));
             if (!taken)
                 MBR_TRY(take_mul(n, user, &taken, err));
             if (!taken)
                 MBR_TRY(take_activation(n, user, &taken, err));
+            if (taken)
+                next = after;
             *changed |= taken;
         }
     }

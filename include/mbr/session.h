@@ -84,6 +84,27 @@ typedef struct mbr_bill {
 } mbr_bill;
 MBR_API mbr_status mbr_session_get_bill(mbr_session *session, mbr_bill *bill, mbr_error *err);
 
+/*
+ * Profile: where the time of the following runs goes, one row for each step of the program in its order (the steps of
+ * loop bodies after the step that they belong to). Off by default; while it is on a step costs about 0.1 us more.
+ * Starting anew clears it. Rows are of the session's thread, their strings and dims live until stop or release.
+ */
+typedef struct mbr_profile_row {
+    size_t size;          /* set by the caller to sizeof(mbr_profile_row) */
+    const char *domain, *op; /* of the program: after fusion */
+    const char *node;     /* name of the node in the model that it stands for; "" where it has none */
+    const char *kernel;   /* "" for plain code */
+    uint64_t calls;
+    double ns;            /* of all calls, without the steps of its bodies */
+    double flop, bytes;   /* of all calls: estimates from the shapes */
+    int rank;             /* of the first output at the last call; -1: none */
+    const int64_t *dims;
+} mbr_profile_row;
+MBR_API mbr_status mbr_session_profile_start(mbr_session *session, mbr_error *err);
+MBR_API void mbr_session_profile_stop(mbr_session *session);
+MBR_API int mbr_session_profile_count(const mbr_session *session);
+MBR_API mbr_status mbr_session_profile_row(const mbr_session *session, int index, mbr_profile_row *row, mbr_error *err);
+
 #ifdef __cplusplus
 }
 #endif
