@@ -270,6 +270,26 @@ mbr_status mbr_ir_set_constant(mbr_ir_value *v, mbr_value *data, mbr_error *err)
     return MBR_OK;
 }
 
+mbr_status mbr_ir_align(const mbr_ir_value *v, mbr_error *err)
+{
+    mbr_value *data = v ? (mbr_value *)(uintptr_t)v->constant : NULL;
+    const mbr_ir_module *m = v ? v->graph->module : NULL;
+    if (!data || !data->any_address)
+        return MBR_OK;
+    const void *from = data->data;
+    size_t bytes = mbr_value_bytes(data);
+    void *own = mbr_alloc(data->memory, bytes);
+    if (!own)
+        return mbr_no_memory(err, bytes);
+    memcpy(own, from, bytes);
+    data->data = data->own = own;
+    data->capacity = bytes;
+    data->any_address = false;
+    if (m->give_back)
+        m->give_back(m->source, from, bytes);
+    return MBR_OK;
+}
+
 mbr_status mbr_ir_constant(mbr_ir_graph *g, mbr_value *data, mbr_ir_value **out, mbr_error *err)
 {
     mbr_status st = mbr_ir_value_new(g, NULL, out, err);

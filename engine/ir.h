@@ -205,6 +205,12 @@ mbr_status mbr_ir_set_type(mbr_ir_value *v, const mbr_ir_type *type, mbr_error *
 
 /* Makes v a constant; the module takes over one reference of data (also on failure). Sets the type. */
 mbr_status mbr_ir_set_constant(mbr_ir_value *v, mbr_value *data, mbr_error *err);
+/*
+ * Constants of a mapped file may lie at any address (mbr_value.any_address), so that large weights are packed from the
+ * file's own bytes. Whoever reads one as numbers calls this first: it then has aligned memory of its own. The plan does
+ * it for all steps but those that say they read bytes (mbr_op.any_address).
+ */
+mbr_status mbr_ir_align(const mbr_ir_value *v, mbr_error *err);
 /* A fresh constant value in g. Takes over the reference. */
 mbr_status mbr_ir_constant(mbr_ir_graph *g, mbr_value *data, mbr_ir_value **out, mbr_error *err);
 /* The same from numbers: a 1-D i64 tensor. */

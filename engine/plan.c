@@ -123,9 +123,19 @@ static void let_go(mbr_ir_module *m, const mbr_ir_value *v)
     }
 }
 
+/* Aligns the constant inputs but those in the mask. */
+static mbr_status align_inputs(const planner *pl, const mbr_program_step *s, uint32_t but)
+{
+    for (uint32_t i = 0; i < s->node->n_inputs; i++)
+        if (i >= 32 || !(but >> i & 1))
+            MBR_TRY(mbr_ir_align(s->node->inputs[i], pl->err));
+    return MBR_OK;
+}
+
 static mbr_status pack_step(planner *pl, mbr_program_step *s)
 {
     mbr_ir_module *m = pl->p->module;
+    MBR_TRY(align_inputs(pl, s, s->op->any_address));
     if (!s->op->pack)
         return MBR_OK;
     mbr_pack pack = { .node = s->node, .memory = pl->p->memory, .err = pl->err };
@@ -140,7 +150,7 @@ static mbr_status pack_step(planner *pl, mbr_program_step *s)
         if ((pack.packed_inputs >> i & 1) && v && v->constant && v->constant->kind == MBR_KIND_TENSOR)
             let_go(m, v);
     }
-    return MBR_OK;
+    return align_inputs(pl, s, pack.packed_inputs);
 }
 
 static mbr_status make_step(planner *pl, mbr_program_step *s, mbr_ir_node *n)

@@ -32,6 +32,7 @@ struct mbr_value {
     mbr_memory *memory;
     atomic_int refs;   /* holders; a value inside a frame has one */
     const char *name;  /* NULL, or text that lives as long as the value */
+    bool any_address;  /* a constant in the file's bytes, perhaps not aligned to its elements; see mbr_ir_align */
 };
 
 /* --- life --- */

@@ -23,7 +23,7 @@ static void dw_pack(const mbr_conv_args *a, const float *weights, float *packed,
         for (size_t t = 0; t < taps; t++)
             for (size_t i = 0; i < MBR_VL; i++) {
                 size_t c = unit * MBR_VL + i;
-                packed[(unit * taps + t) * MBR_VL + i] = c < a->channels ? weights[c * taps + t] : 0;
+                packed[(unit * taps + t) * MBR_VL + i] = c < a->channels ? gemm_weight(weights, (ptrdiff_t)(c * taps + t)) : 0;
             }
 }
 

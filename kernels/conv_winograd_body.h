@@ -87,8 +87,8 @@ static size_t wg_pack_size(const mbr_conv_args *a)
     return ok ? size : 0;
 }
 
-/* The 36 transformed weights of one 3x3 kernel. */
-static void wg_weights(const float g[9], double u[WG_PLACES])
+/* The 36 transformed weights of GEMM_NR kernels at once: g (9, GEMM_NR), row p of u is `matrix` floats before the next. */
+static void wg_weights(const double *g, float *u, size_t matrix)
 {
     static const double m[WG_IN][3] = {{1.0 / 4, 0, 0},
                                        {-1.0 / 6, -1.0 / 6, -1.0 / 6},
@@ -96,29 +96,32 @@ static void wg_weights(const float g[9], double u[WG_PLACES])
                                        {1.0 / 24, 1.0 / 12, 1.0 / 6},
                                        {1.0 / 24, -1.0 / 12, 1.0 / 6},
                                        {0, 0, 1}};
-    double half[WG_IN][3];
-    for (int i = 0; i < WG_IN; i++)
+    for (int i = 0; i < WG_IN; i++) {
+        double half[3][GEMM_NR];
         for (int j = 0; j < 3; j++)
-            half[i][j] = m[i][0] * g[j] + m[i][1] * g[3 + j] + m[i][2] * g[6 + j];
-    for (int i = 0; i < WG_IN; i++)
-        for (int j = 0; j < WG_IN; j++)
-            u[i * WG_IN + j] = half[i][0] * m[j][0] + half[i][1] * m[j][1] + half[i][2] * m[j][2];
+            for (int f = 0; f < GEMM_NR; f++)
+                half[j][f] = m[i][0] * g[j * GEMM_NR + f] + m[i][1] * g[(3 + j) * GEMM_NR + f] +
+                             m[i][2] * g[(6 + j) * GEMM_NR + f];
+        for (int j = 0; j < WG_IN; j++) {
+            float *to = u + (size_t)(i * WG_IN + j) * matrix;
+            for (int f = 0; f < GEMM_NR; f++)
+                to[f] = (float)(half[0][f] * m[j][0] + half[1][f] * m[j][1] + half[2][f] * m[j][2]);
+        }
+    }
 }
 
 static void wg_pack(const mbr_conv_args *a, const float *weights, float *packed, size_t first, size_t last)
 {
     size_t matrix = a->channels * GEMM_NR;
+    double g[9 * GEMM_NR];
     for (size_t unit = first; unit < last; unit++) {
-        float *panel = packed + unit * WG_PLACES * matrix;
-        for (size_t j = 0; j < GEMM_NR; j++) {
-            size_t o = unit * GEMM_NR + j;
-            for (size_t c = 0; c < a->channels; c++) {
-                double u[WG_PLACES] = {0};
-                if (o < a->filters)
-                    wg_weights(weights + (o * a->channels + c) * 9, u);
-                for (int p = 0; p < WG_PLACES; p++)
-                    panel[(size_t)p * matrix + c * GEMM_NR + j] = (float)u[p];
-            }
+        size_t o0 = unit * GEMM_NR, filters = mbr_min_size(a->filters - o0, GEMM_NR);
+        memset(g, 0, sizeof g);
+        for (size_t c = 0; c < a->channels; c++) {
+            for (size_t f = 0; f < filters; f++)
+                for (size_t t = 0; t < 9; t++)
+                    g[t * GEMM_NR + f] = gemm_weight(weights, (ptrdiff_t)(((o0 + f) * a->channels + c) * 9 + t));
+            wg_weights(g, packed + unit * WG_PLACES * matrix + c * GEMM_NR, matrix);
         }
     }
 }

@@ -233,6 +233,14 @@ static void gemm_finish(const gemm_out *o, const float *acc, size_t ld, size_t r
     }
 }
 
+/* A float of weights, which may lie at any address. */
+MBR_INLINE float gemm_weight(const float *b, ptrdiff_t at)
+{
+    float x;
+    memcpy(&x, (const char *)(const void *)b + at * (ptrdiff_t)sizeof x, sizeof x);
+    return x;
+}
+
 /* Columns j .. j + cols - 1 of B, steps p .. p + kc - 1, into one dense (kc, GEMM_NR) panel; the missing columns are
  * zero. */
 static void gemm_pack_panel(float *panel, const float *b, ptrdiff_t stride_p, ptrdiff_t stride_j, size_t kc,
@@ -251,7 +259,7 @@ static void gemm_pack_panel(float *panel, const float *b, ptrdiff_t stride_p, pt
         size_t p1 = p0 + 16 < kc ? p0 + 16 : kc;
         for (size_t j = 0; j < cols; j++)
             for (size_t p = p0; p < p1; p++)
-                panel[p * GEMM_NR + j] = b[(ptrdiff_t)p * stride_p + (ptrdiff_t)j * stride_j];
+                panel[p * GEMM_NR + j] = gemm_weight(b, (ptrdiff_t)p * stride_p + (ptrdiff_t)j * stride_j);
     }
 }
 

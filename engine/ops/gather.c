@@ -83,6 +83,6 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 
 const mbr_op mbr_ops_gather[] = {
     { .domain = "", .name = "Gather", .since = 1, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-      .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(gather_state) },
+      .any_address = 1u << 0, .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(gather_state) },
     { 0 },
 };

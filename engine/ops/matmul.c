@@ -471,6 +471,25 @@ static bool always_fast(const mbr_ir_node *n)
     return c->dims[c->rank - 1] == cols && (c->rank == 1 || c->dims[0] == 1);
 }
 
+/* Bytes of a transposed B that are packed before their pages go back: a large one never lies in memory twice. */
+#define PACK_BYTES ((size_t)8 << 20)
+
+static void pack_matrix(const mbr_ir_node *n, const mbr_gemm_f32_kernel *kernel, float *packed, size_t k, size_t cols,
+                        const char *b, ptrdiff_t stride_p, ptrdiff_t stride_j)
+{
+    const mbr_ir_module *m = n->graph->module;
+    size_t column = k * sizeof(float), step = cols;
+    bool slices = stride_p == 1 && m->give_back && cols * column > 2 * PACK_BYTES;
+    if (slices)
+        step = (PACK_BYTES / column / kernel->nr + 1) * kernel->nr;
+    for (size_t j = 0; j < cols; j += step) {
+        size_t end = cols - j < step ? cols : j + step;
+        kernel->pack(packed, k, cols, (const float *)(const void *)b, stride_p, stride_j, j, end);
+        if (slices)
+            m->give_back(m->source, b + j * column, (end - j) * column);
+    }
+}
+
 static mbr_status pack(mbr_pack *p)
 {
     const mbr_ir_node *n = p->node;
@@ -492,8 +511,8 @@ static mbr_status pack(mbr_pack *p)
         return mbr_no_memory(p->err, bytes);
     *(packed_b *)(void *)block = (packed_b){ .kernel = kernel, .each = each / sizeof(float) };
     for (size_t i = 0; i < matrices; i++)
-        kernel->pack((float *)(void *)(block + MBR_ALIGN + i * each), k, cols, (const float *)b->data + i * k * cols,
-                     stride_p, stride_j, 0, cols);
+        pack_matrix(n, kernel, (float *)(void *)(block + MBR_ALIGN + i * each), k, cols,
+                    (const char *)b->data + i * k * cols * sizeof(float), stride_p, stride_j);
     p->packed = block;
     p->bytes = bytes;
     p->packed_inputs = 1u << 1;
@@ -510,7 +529,7 @@ static void fini(mbr_step *s)
 
 #define ROW(dom, op_name, version, most, what)                                                                         \
     { .domain = dom, .name = op_name, .since = version, .min_in = 2, .max_in = most, .min_out = 1, .max_out = 1,       \
-      .infer = infer, .prepare = prepare, .run = run, .pack = pack, .fini = fini, .state_size = sizeof(matmul_state),  \
+      .any_address = 1u << 1, .infer = infer, .prepare = prepare, .run = run, .pack = pack, .fini = fini, .state_size = sizeof(matmul_state),  \
       .param = what }
 
 /* Gemm 1 and 6 had an attribute broadcast for C; all that it allowed is what broadcasting allows. */

@@ -64,6 +64,8 @@ struct mbr_op {
     uint32_t flags;
     uint32_t content_inputs; /* bit i: of input i only shape and numbers matter, and they are read through
                                 mbr_infer_ints / mbr_step_ints, so that it need not exist as data when they are known */
+    uint32_t any_address; /* bit i: pack, or run where there is no pack, reads a constant input i without regard to
+                             its alignment */
     mbr_status (*infer)(mbr_infer *c);
     mbr_status (*init)(mbr_step *s, mbr_error *err);    /* may be NULL */
     mbr_status (*prepare)(mbr_step *s, mbr_error *err); /* may be NULL: one tile, no scratch */

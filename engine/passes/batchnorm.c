@@ -89,7 +89,7 @@ static mbr_status fold_into_conv(mbr_ir_node *n, mbr_ir_node *conv, size_t chann
     if (!s)
         return mbr_no_memory(err, channels * sizeof *s);
     float *t = shift->data, *to = weights->data;
-    const float *from = w->data;
+    memcpy(to, w->data, mbr_value_bytes(w)); /* which may lie at any address */
     scale_shift(n, channels, s, t);
     const float *bias = conv->n_inputs > 2 ? channel_data(conv->inputs[2], channels) : NULL;
     size_t each = channels ? mbr_value_count(w) / channels : 0;
@@ -97,7 +97,7 @@ static mbr_status fold_into_conv(mbr_ir_node *n, mbr_ir_node *conv, size_t chann
         if (bias)
             t[c] = (float)((double)bias[c] * (double)s[c] + (double)t[c]);
         for (size_t i = 0; i < each; i++)
-            to[c * each + i] = from[c * each + i] * s[c];
+            to[c * each + i] *= s[c];
     }
     mbr_free(g->module->memory, s);
     mbr_ir_set_input(conv, 1, wv);

@@ -236,8 +236,10 @@ static mbr_status initializers(mbr_onnx_importer *m, const Mbr__Onnx__GraphProto
                                const mbr_onnx_level *level, mbr_error *err)
 {
     mbr_value *data;
+    mbr_onnx_reader reader = m->reader;
+    reader.any_address = true;
     for (size_t i = 0; i < p->n_initializer; i++) {
-        mbr_status st = mbr_onnx_tensor(&m->reader, p->initializer[i], &data, err);
+        mbr_status st = mbr_onnx_tensor(&reader, p->initializer[i], &data, err);
         if (st != MBR_OK)
             return mbr_fail_at(err, st, "initializer: ");
         MBR_TRY(constant(level, scope, mbr_onnx_text(p->initializer[i]->name), data, err));

@@ -234,9 +234,11 @@ static mbr_status from_bytes(const mbr_onnx_reader *r, mbr_value *v, const uint8
 {
     size_t bytes = file_bytes(v->dtype, count);
     bool as_is = mbr_onnx_bits(v->dtype) >= 8 && v->dtype != MBR_DTYPE_BOOL;
-    if (r->source && as_is && count && aligned_for(from, v->dtype)) {
+    bool aligned = aligned_for(from, v->dtype);
+    if (r->source && as_is && count && (aligned || (r->any_address && bytes >= GIVE_BACK_BYTES))) {
         v->data = (void *)(uintptr_t)from; /* constants are never written */
         v->capacity = bytes;
+        v->any_address = !aligned;
         return MBR_OK;
     }
     int64_t dims[MBR_MAX_RANK];

@@ -32,6 +32,7 @@ typedef struct mbr_onnx_reader {
     mbr_memory *memory;
     const mbr_onnx_scan *scan;
     mbr_onnx_source *source; /* values may point into its files; NULL: everything is copied, external data refused */
+    bool any_address;        /* large ones also where they are not aligned; for constants, see mbr_ir_align */
 } mbr_onnx_reader;
 
 /* On success *out is the caller's. Messages name the tensor, not the file. */
