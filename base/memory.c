@@ -116,6 +116,15 @@ void mbr_free(mbr_memory *m, void *block)
     m->release(m->user, h.raw);
 }
 
+size_t mbr_block_bytes(const void *block)
+{
+    header h;
+    if (!block)
+        return 0;
+    memcpy(&h, (const char *)block - sizeof h, sizeof h);
+    return h.bytes - 2 * MBR_ALIGN;
+}
+
 void *mbr_grow(mbr_memory *m, void *block, size_t used, size_t bytes)
 {
     void *bigger = mbr_alloc(m, bytes);

@@ -34,6 +34,7 @@ void mbr_memory_init(mbr_memory *m);
 void *mbr_alloc(mbr_memory *m, size_t bytes);
 void *mbr_calloc(mbr_memory *m, size_t count, size_t size); /* zeroed; overflow of count * size gives NULL */
 void mbr_free(mbr_memory *m, void *block);                  /* NULL is fine */
+size_t mbr_block_bytes(const void *block);                  /* what was asked for; NULL: 0 */
 
 /* Grows a block that holds `used` bytes of content; the old block stays valid on NULL. */
 void *mbr_grow(mbr_memory *m, void *block, size_t used, size_t bytes);

@@ -875,11 +875,7 @@ mbr_status mbr_frame_swap_output(mbr_frame *f, size_t i, mbr_value *into, mbr_er
         return mbr_value_assign(into, from, err);
     mbr_value_empty(into);
     void *own = into->own;
-    size_t capacity = into->own && into->data == into->own ? into->capacity : 0;
-    if (!capacity) { /* a block of unknown size is of no use */
-        mbr_free(into->memory, own);
-        own = NULL;
-    }
+    size_t capacity = mbr_block_bytes(own);
     into->kind = MBR_KIND_TENSOR;
     into->dtype = from->dtype;
     into->rank = from->rank;
@@ -936,6 +932,14 @@ mbr_status mbr_step_ints(const mbr_step *s, uint32_t i, int64_t *v, size_t max, 
         v[k] = mbr_value_int(data, k);
     *n = count;
     return MBR_OK;
+}
+
+int64_t mbr_step_size(const mbr_step *s, mbr_dim d, int64_t otherwise)
+{
+    if (!mbr_dim_is_known(d))
+        return otherwise;
+    int64_t size = mbr_dim_value(d, s->frame->run->dims);
+    return size < 0 ? otherwise : size;
 }
 
 mbr_status mbr_step_resize(mbr_step *s, uint32_t i, int rank, const int64_t *dims, mbr_error *err)

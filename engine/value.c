@@ -96,8 +96,11 @@ mbr_status mbr_value_resize(mbr_value *v, mbr_dtype dtype, int rank, const int64
 {
     size_t bytes;
     MBR_TRY(mbr_shape_bytes(dtype, rank, dims, &bytes, err));
-    if (!v->own || v->data != v->own || bytes > v->capacity) {
-        size_t old = v->own && v->data == v->own ? v->capacity : 0;
+    size_t old = mbr_block_bytes(v->own);
+    if (v->own && bytes <= old) {
+        v->data = v->own;
+        v->capacity = old;
+    } else {
         size_t want = bytes > old && old ? mbr_max_size(bytes, old + old / 2) : mbr_max_size(bytes, 1);
         void *fresh = mbr_alloc(v->memory, want);
         if (!fresh && want > bytes) {

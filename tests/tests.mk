@@ -8,6 +8,7 @@ MBR_UNIT_TESTS = \
     tests/test_alloc \
     tests/test_api \
     tests/test_base \
+    tests/test_control \
     tests/test_custom \
     tests/test_dim \
     tests/test_elementwise \
@@ -28,6 +29,7 @@ MBR_UNIT_TESTS = \
     tests/test_value
 tests_test_alloc_SOURCES = tests/test_alloc.c tests/ir_text.h tests/random.h
 tests_test_api_SOURCES = tests/test_api.c tests/onnx_writer.h
+tests_test_control_SOURCES = tests/test_control.c tests/ir_text.h tests/random.h
 tests_test_custom_SOURCES = tests/test_custom.c tests/onnx_writer.h
 tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
 tests_test_frame_SOURCES = tests/test_frame.c tests/ir_text.h tests/random.h

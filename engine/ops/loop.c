@@ -182,18 +182,17 @@ static mbr_status pile_up(mbr_step *s, pile *p, const mbr_value *v, bool first, 
 static mbr_status unload(mbr_step *s, int64_t trips, mbr_error *err)
 {
     state *t = s->state;
-    const mbr_ir_graph *g = mbr_attr_graph(s->node, "body");
     for (size_t k = 0; k < t->n_scan; k++) {
         uint32_t i = (uint32_t)(t->n_state + k);
         pile *p = &t->piles[k];
         int64_t dims[MBR_MAX_RANK];
         if (!mbr_step_wants(s, i))
             continue;
-        if (trips == 0) {
-            const mbr_ir_type *type = &g->outputs[i + 1]->type;
-            p->rank = type->rank < 0 || type->rank >= MBR_MAX_RANK ? 0 : type->rank;
+        if (trips == 0) { /* what the plan knows of a slice */
+            const mbr_ir_type *type = &s->node->outputs[i]->type;
+            p->rank = type->rank < 1 ? 0 : type->rank - 1;
             for (int d = 0; d < p->rank; d++)
-                p->dims[d] = mbr_dim_is_const(type->dims[d]) ? type->dims[d] : 0;
+                p->dims[d] = mbr_step_size(s, type->dims[d + 1], 0);
             p->bytes = 0;
         } else if (p->dtype != s->out[i]->dtype) {
             return mbr_step_fail(s, err, MBR_ERR_MODEL, "scan output %zu is %s; it was to be %s", k,

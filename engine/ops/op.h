@@ -118,6 +118,8 @@ static inline bool mbr_step_wants(const mbr_step *s, uint32_t i)
 /* The numbers of integer input i (content or data), at most max; fails with a message if there are more. For content
    inputs this is the only way to read them. Works in prepare and in run. */
 mbr_status mbr_step_ints(const mbr_step *s, uint32_t i, int64_t *v, size_t max, size_t *n, mbr_error *err);
+/* The size that an expression of the graph around has in this run; `otherwise` where the plan does not know it. */
+int64_t mbr_step_size(const mbr_step *s, mbr_dim d, int64_t otherwise);
 /* Is input i a constant or known content now, so that prepare may rely on its numbers? Otherwise read them in run. */
 bool mbr_step_known(const mbr_step *s, uint32_t i);
 

@@ -354,16 +354,19 @@ static mbr_status run_entry(mbr_step *s, struct mbr_frame *f, size_t entry, size
 static mbr_status nothing_scanned(mbr_step *s, size_t entries, mbr_error *err)
 {
     state *t = s->state;
-    const mbr_ir_graph *g = mbr_attr_graph(s->node, "body");
+    bool batch = has_batch(s->node);
     for (size_t i = 0; i < t->n_out; i++) {
         if (!mbr_step_wants(s, (uint32_t)(t->n_state + i)))
             continue;
-        const mbr_ir_type *type = &g->outputs[t->n_state + i]->type;
-        mbr_value slice;
+        const mbr_ir_type *type = &s->node->outputs[t->n_state + i]->type;
+        int axis = 0;
+        mbr_value slice; /* what the plan knows of one */
         mbr_value_init(&slice, mbr_step_memory(s), MBR_KIND_TENSOR, type->dtype);
-        slice.rank = type->rank < 0 ? 0 : type->rank;
-        for (int d = 0; d < slice.rank; d++)
-            slice.dims[d] = mbr_dim_is_const(type->dims[d]) ? type->dims[d] : 0;
+        if (type->rank > 0)
+            MBR_TRY(sequence_axis(s->node, "scan_output_axes", i, type->rank, &axis, err));
+        for (int d = batch; d < type->rank; d++)
+            if (d != axis)
+                slice.dims[slice.rank++] = mbr_step_size(s, type->dims[d], 0);
         MBR_TRY(open_output(s, i, &slice, entries, err));
     }
     return MBR_OK;
