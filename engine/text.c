@@ -165,6 +165,8 @@ static void put_data(printer *p, const mbr_value *v)
             put_float(p, mbr_value_real(v, i), v->dtype != MBR_DTYPE_F64);
         else if (v->dtype == MBR_DTYPE_COMPLEX64 || v->dtype == MBR_DTYPE_COMPLEX128)
             puts_(p, "?");
+        else if (v->dtype == MBR_DTYPE_U64)
+            putf(p, "%llu", (unsigned long long)((const uint64_t *)v->data)[i]);
         else
             putf(p, "%lld", (long long)mbr_value_int(v, i));
     }

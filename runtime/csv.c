@@ -23,7 +23,8 @@ void mbr_source_close(mbr_source *s)
 static mbr_status read_more(mbr_source *s, mbr_error *err)
 {
     ptrdiff_t n = s->read(s->user, s->buffer + s->filled, MBR_SOURCE_BYTES - s->filled);
-    if (n < 0 || (size_t)n > MBR_SOURCE_BYTES - s->filled)
+    s->failed = n < 0 || (size_t)n > MBR_SOURCE_BYTES - s->filled;
+    if (s->failed)
         return mbr_fail(err, MBR_ERR_IO, "reading failed after line %llu", (unsigned long long)s->line);
     s->filled += (size_t)n;
     s->ended = n == 0;

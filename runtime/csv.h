@@ -21,7 +21,7 @@ typedef struct mbr_source {
     void *user;
     char *buffer;      /* (MBR_SOURCE_BYTES) */
     size_t at, filled;
-    bool ended;
+    bool ended, failed; /* its end was reached; it could not be read */
     uint64_t line;     /* of the byte at `at`, from 1 */
 } mbr_source;
 

@@ -272,7 +272,8 @@ static mbr_status decide_csv(stream *s, mbr_error *err)
         st = mbr_fail(err, MBR_ERR_FORMAT, "line %llu: %s", (unsigned long long)csv.fault_line, csv.fault);
     size_t columns = csv.field_count;
     if (st != MBR_OK) {
-        mbr_fail_at(err, st, "%s: ", s->d->source_name);
+        if (!s->source.failed) /* our caller says that */
+            mbr_fail_at(err, st, "%s: ", s->d->source_name);
         goto end;
     }
     to = mbr_calloc(s->d->memory, columns + 1, sizeof *to);
@@ -353,6 +354,8 @@ mbr_status mbr_decider_reader(mbr_decider *d, const char *name, mbr_read_fn read
         format = format_of_text(&s.source);
     if (st == MBR_OK)
         st = format == MBR_ROWS_JSONL ? decide_jsonl(&s, err) : decide_csv(&s, err);
+    if (st != MBR_OK && s.source.failed)
+        mbr_fail_at(err, st, "%s: ", d->source_name);
     mbr_source_close(&s.source);
     mbr_decider_begin_batch(d);
     d->source_name = "";
@@ -363,10 +366,20 @@ mbr_status mbr_decider_reader(mbr_decider *d, const char *name, mbr_read_fn read
     return st;
 }
 
+typedef struct row_file {
+    FILE *f;
+    int error; /* errno of the read that failed */
+} row_file;
+
 static ptrdiff_t read_stdio(void *user, void *to, size_t bytes)
 {
-    size_t n = fread(to, 1, bytes, user);
-    return n == 0 && ferror((FILE *)user) ? -1 : (ptrdiff_t)n;
+    row_file *rows = user;
+    errno = 0;
+    size_t n = fread(to, 1, bytes, rows->f);
+    if (n > 0 || !ferror(rows->f))
+        return (ptrdiff_t)n;
+    rows->error = errno;
+    return -1;
 }
 
 mbr_status mbr_decider_file(mbr_decider *d, const char *path, mbr_rows_format format, mbr_decision_fn fn, void *user,
@@ -374,12 +387,14 @@ mbr_status mbr_decider_file(mbr_decider *d, const char *path, mbr_rows_format fo
 {
     if (!d || !path)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_file: the decider or the path is NULL");
-    FILE *f = fopen(path, "rb");
-    if (!f)
+    row_file rows = { .f = fopen(path, "rb") };
+    if (!rows.f)
         return mbr_fail(err, MBR_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    mbr_status st = mbr_decider_reader(d, path, read_stdio, f, format, fn, user, totals, err);
-    if (st == MBR_ERR_IO && ferror(f))
-        mbr_fail_at(err, st, "%s: ", path);
-    fclose(f);
+    mbr_status st = mbr_decider_reader(d, path, read_stdio, &rows, format, fn, user, totals, err);
+    fclose(rows.f);
+    if (rows.error == EISDIR)
+        return mbr_fail(err, MBR_ERR_IO, "%s: is a folder; give a file of rows, CSV or JSON lines", path);
+    if (rows.error && st == MBR_ERR_IO)
+        return mbr_fail(err, st, "%s: cannot be read: %s", path, strerror(rows.error));
     return st;
 }

@@ -419,7 +419,9 @@ static mbr_status read_file(mbr_memory *memory, const char *path, char **text, s
         return mbr_no_memory(err, MBR_PIPELINE_BYTES + 1);
     }
     *bytes = fread(*text, 1, MBR_PIPELINE_BYTES + 1, f);
-    if (ferror(f))
+    if (ferror(f) && errno == EISDIR)
+        st = mbr_fail(err, MBR_ERR_IO, "%s: is a folder; give the pipeline file inside it", path);
+    else if (ferror(f))
         st = mbr_fail(err, MBR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     else if (*bytes > MBR_PIPELINE_BYTES)
         st = mbr_fail(err, MBR_ERR_LIMIT, "%s: more than %zu bytes; this is no pipeline file", path,

@@ -70,13 +70,14 @@ START_TEST(constants_of_every_type)
          "  const %j = i16[1] {-7}\n"
          "  const %k = u32[1] {4000000000}\n"
          "  const %l = i64[1] {-9223372036854775808}\n"
+         "  const %m = u64[2] {18446744073709551615, 9223372036854775808}\n"
          "  const %n = bool[2] {1, 0}\n"
          "  const %o = string[3] {\"a \\\"quoted\\\" \\\\ one\", \"\", \"\\x0a\\x00\"}\n"
          "  const %p = i4[2] {-8, 7}\n"
          "  const %q = f32[0] {}\n"
          "  const %r = f32[100] {... 100}\n"
          "  %y: f32[3] = ai.onnx.Sum@1(%x, %a)\n"
-         "  %z = ai.onnx.SequenceConstruct@11(%b, %c, %e, %f, %h, %i, %j, %k, %l, %n, %o, %p, %q, %r)\n"
+         "  %z = ai.onnx.SequenceConstruct@11(%b, %c, %e, %f, %h, %i, %j, %k, %l, %m, %n, %o, %p, %q, %r)\n"
          "}\n");
 }
 END_TEST

@@ -154,7 +154,13 @@ else
     expect 3 'nowhere.yaml' decide nowhere.yaml "$fraud/sample.csv"
     expect 3 'png.onnx' decide png.onnx "$fraud/sample.csv"
     expect 3 'empty.onnx|empty' decide "$fraud/pipeline.yaml" empty.onnx
-    expect 3 "good" decide "$fraud/pipeline.yaml" good
+    expect 3 "good: is a folder|CSV" decide "$fraud/pipeline.yaml" good
+    expect 3 "good: is a folder|pipeline file" decide good "$fraud/sample.csv"
+    from_folder()
+    {
+        mbr decide "$fraud/pipeline.yaml" - <good
+    }
+    expect 3 "standard input: reading failed" from_folder
     echo 'a,b' >columns.csv
     expect 3 "columns.csv:1|no column 'transaction_id'" decide "$fraud/pipeline.yaml" columns.csv
     expect 4 'memory' decide "$fraud/pipeline.yaml" "$fraud/sample.csv" --memory 10k

@@ -20,6 +20,18 @@ static void print_element(const mbr_value *v, size_t i)
     case MBR_DTYPE_I32:
         printf("%d", ((const int32_t *)d)[i]);
         break;
+    case MBR_DTYPE_I16:
+        printf("%d", ((const int16_t *)d)[i]);
+        break;
+    case MBR_DTYPE_U64:
+        printf("%llu", (unsigned long long)((const uint64_t *)d)[i]);
+        break;
+    case MBR_DTYPE_U32:
+        printf("%u", ((const uint32_t *)d)[i]);
+        break;
+    case MBR_DTYPE_U16:
+        printf("%d", ((const uint16_t *)d)[i]);
+        break;
     case MBR_DTYPE_U8:
         printf("%d", ((const uint8_t *)d)[i]);
         break;
