@@ -9,6 +9,7 @@ MBR_UNIT_TESTS = \
     tests/test_api \
     tests/test_base \
     tests/test_control \
+    tests/test_cpu \
     tests/test_custom \
     tests/test_dim \
     tests/test_elementwise \
@@ -30,6 +31,7 @@ MBR_UNIT_TESTS = \
 tests_test_alloc_SOURCES = tests/test_alloc.c tests/ir_text.h tests/random.h
 tests_test_api_SOURCES = tests/test_api.c tests/onnx_writer.h
 tests_test_control_SOURCES = tests/test_control.c tests/ir_text.h tests/random.h
+tests_test_cpu_SOURCES = tests/test_cpu.c tests/ir_text.h tests/random.h
 tests_test_custom_SOURCES = tests/test_custom.c tests/onnx_writer.h
 tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
 tests_test_frame_SOURCES = tests/test_frame.c tests/ir_text.h tests/random.h
@@ -84,7 +86,7 @@ EXTRA_DIST += tests/program.sh tests/faulty_plugin.c
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).
 MBR_THREAD_TESTS = tests/test_frame tests/test_sessions tests/test_team
-MBR_KERNEL_TESTS = tests/test_base tests/test_elementwise tests/test_half tests/kernels/check-kernels
+MBR_KERNEL_TESTS = tests/test_base tests/test_cpu tests/test_elementwise tests/test_half tests/kernels/check-kernels
 
 check_PROGRAMS += $(MBR_PLAIN_TESTS)
 TESTS += $(MBR_PLAIN_TESTS) $(MBR_SCRIPT_TESTS)
