@@ -470,7 +470,8 @@ static void fini(mbr_step *s)
 
 #define ROW(dom, op_name, most, what)                                                                                  \
     { .domain = dom, .name = op_name, .since = 1, .min_in = 2, .max_in = most, .min_out = 1, .max_out = 1,             \
-      .any_address = 1u << 1, .infer = infer, .prepare = prepare, .run = run, .pack = pack, .fini = fini, .state_size = sizeof(conv_state),    \
+      .any_address = 1u << 1, .infer = infer, .prepare = prepare, .run = run, .pack = pack,                            \
+      .fini = fini, .state_size = sizeof(conv_state),                                                                  \
       .param = what }
 
 const mbr_op mbr_ops_conv[] = {
