@@ -161,6 +161,8 @@ typedef struct mbr_chain_space {
     ptrdiff_t out_strides[MBR_CHAIN_OUTPUTS][MBR_KERNEL_RANK];
     mbr_chain_pattern in_pattern[MBR_CHAIN_INPUTS];
     mbr_chain_pattern out_pattern[MBR_CHAIN_OUTPUTS]; /* DENSE or STRIDED */
+    int16_t direct_from[MBR_CHAIN_OUTPUTS]; /* the instruction that writes straight to the output, or -1 */
+    bool plain; /* one tile of f32, no input ROW or STRIDED, every output direct: nothing to bring or to take away */
 } mbr_chain_space;
 
 /*

@@ -99,6 +99,55 @@ static mbr_chain_pattern classify(const mbr_chain_space *s, const ptrdiff_t *str
     return strides[s->rank - 1] == 0 ? MBR_CHAIN_ROW : MBR_CHAIN_STRIDED;
 }
 
+static bool is_f32(mbr_dtype t)
+{
+    return t == MBR_DTYPE_UNDEFINED || t == MBR_DTYPE_F32;
+}
+
+/*
+ * An output may be written in place by the last instruction that writes its register, if nothing after that reads an
+ * input: an output may share the buffer of one.
+ */
+static void find_direct(mbr_chain_space *s, const mbr_chain *c)
+{
+    int last_input_use = -1;
+    for (int i = 0; i < c->length; i++) {
+        const uint8_t use[3] = {c->code[i].a, c->code[i].b, c->code[i].c};
+        for (int k = 0; k < mbr_chain_op_operands(c->code[i].op); k++)
+            if (use[k] < c->inputs)
+                last_input_use = i;
+    }
+    for (int o = 0; o < c->outputs; o++)
+        s->direct_from[o] = -1;
+    for (int o = 0; o < c->outputs; o++)
+        if (c->output_reg[o] < c->inputs)
+            return; /* copied at the end, so that no output may be written before that */
+    for (int o = 0; o < c->outputs; o++) {
+        if (s->out_pattern[o] != MBR_CHAIN_DENSE || !is_f32(c->output_type[o]))
+            continue;
+        for (int i = c->length - 1; i >= last_input_use && i >= 0; i--)
+            if (c->code[i].dst == c->output_reg[o]) {
+                s->direct_from[o] = (int16_t)i;
+                break;
+            }
+        for (int k = 0; k < o; k++) /* one register, two outputs: the second is a copy */
+            if (c->output_reg[k] == c->output_reg[o])
+                s->direct_from[o] = -1;
+    }
+}
+
+static bool is_plain(const mbr_chain_space *s, const mbr_chain *c)
+{
+    bool plain = s->tiles == 1 && s->row_tiles == 0 && c->inputs > 0;
+    for (int i = 0; i < c->inputs; i++)
+        plain = plain && is_f32(c->input_type[i]) &&
+                (s->in_pattern[i] == MBR_CHAIN_DENSE || s->in_pattern[i] == MBR_CHAIN_SCALAR ||
+                 s->in_pattern[i] == MBR_CHAIN_COLUMN);
+    for (int o = 0; o < c->outputs; o++)
+        plain = plain && s->direct_from[o] >= 0;
+    return plain;
+}
+
 void mbr_chain_space_init(mbr_chain_space *space, const mbr_chain *chain, int rank, const size_t *dims,
                           const ptrdiff_t *const *in_strides, const ptrdiff_t *const *out_strides)
 {
@@ -143,6 +192,8 @@ void mbr_chain_space_init(mbr_chain_space *space, const mbr_chain *chain, int ra
         space->row_tiles = (space->inner + MBR_CHAIN_TILE - 1) / MBR_CHAIN_TILE;
         space->tiles = space->count / space->inner * space->row_tiles;
     }
+    find_direct(space, chain);
+    space->plain = is_plain(space, chain);
 }
 
 unsigned mbr_chain_cost(const mbr_chain *chain)

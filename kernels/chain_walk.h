@@ -23,7 +23,6 @@ typedef struct chain_state {
     bool filled[MBR_CHAIN_INPUTS]; /* the register already holds what every tile needs */
     ptrdiff_t held[MBR_CHAIN_INPUTS]; /* ROW: element offset of the value that the register is filled with, or -1 */
     size_t held_count[MBR_CHAIN_INPUTS];
-    int direct_from[MBR_CHAIN_OUTPUTS]; /* the instruction that writes straight to the output, or -1 */
 } chain_state;
 
 static inline size_t chain_type_size(mbr_dtype t)
@@ -66,6 +65,15 @@ static inline void chain_fill(float *dst, float x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         dst[i] = x;
+}
+
+/* `row` again and again, `inner` of it, until there are n. */
+static inline void chain_repeat(float *dst, const float *row, size_t inner, size_t n)
+{
+    if (dst != row)
+        memcpy(dst, row, inner * sizeof *dst);
+    for (size_t have = inner; have < n; have *= 2)
+        memcpy(dst + have, dst, (have < n - have ? have : n - have) * sizeof *dst);
 }
 
 /* n elements, `stride` apart, into dst. */
@@ -113,7 +121,7 @@ static const float *chain_input(chain_state *st, int i, size_t row, size_t col, 
         return reg;
     case MBR_CHAIN_SCALAR:
         if (!st->filled[i])
-            chain_fill(reg, chain_load_one(t, base), s->tile);
+            chain_fill(reg, chain_load_one(t, base), s->tile < s->count ? s->tile : s->count);
         st->filled[i] = true;
         return reg;
     case MBR_CHAIN_COLUMN:
@@ -125,8 +133,7 @@ static const float *chain_input(chain_state *st, int i, size_t row, size_t col, 
         }
         if (!st->filled[i]) {
             chain_load_run(t, reg, base, 1, s->inner);
-            for (size_t k = s->inner; k < s->tile; k += s->inner)
-                memcpy(reg + k, reg, s->inner * sizeof *reg);
+            chain_repeat(reg, reg, s->inner, s->tile < s->count ? s->tile : s->count);
         }
         st->filled[i] = true;
         return reg;
@@ -203,39 +210,6 @@ static void chain_output(const chain_state *st, int o, size_t row, size_t col, s
     }
 }
 
-/*
- * An output may be written in place by the last instruction that writes its register, if nothing after that reads an
- * input: an output may share the buffer of one.
- */
-static void chain_find_direct(chain_state *st)
-{
-    const mbr_chain *c = st->chain;
-    int last_input_use = -1;
-    for (int i = 0; i < c->length; i++) {
-        const uint8_t use[3] = {c->code[i].a, c->code[i].b, c->code[i].c};
-        for (int k = 0; k < mbr_chain_op_operands(c->code[i].op); k++)
-            if (use[k] < c->inputs)
-                last_input_use = i;
-    }
-    for (int o = 0; o < c->outputs; o++)
-        st->direct_from[o] = -1;
-    for (int o = 0; o < c->outputs; o++)
-        if (c->output_reg[o] < c->inputs)
-            return; /* copied at the end, so that no output may be written before that */
-    for (int o = 0; o < c->outputs; o++) {
-        if (st->space->out_pattern[o] != MBR_CHAIN_DENSE || !chain_is_f32(c->output_type[o]))
-            continue;
-        for (int i = c->length - 1; i >= last_input_use && i >= 0; i--)
-            if (c->code[i].dst == c->output_reg[o]) {
-                st->direct_from[o] = i;
-                break;
-            }
-        for (int k = 0; k < o; k++) /* one register, two outputs: the second is a copy */
-            if (c->output_reg[k] == c->output_reg[o])
-                st->direct_from[o] = -1;
-    }
-}
-
 static void chain_tile(chain_state *st, size_t row, size_t col, size_t n)
 {
     const mbr_chain *c = st->chain;
@@ -247,7 +221,7 @@ static void chain_tile(chain_state *st, size_t row, size_t col, size_t n)
         const mbr_chain_insn *insn = &c->code[i];
         float *dst = st->tiles->reg[insn->dst];
         for (int o = 0; o < c->outputs; o++)
-            if (st->direct_from[o] == i)
+            if (s->direct_from[o] == i)
                 dst = (float *)st->out[o] + (row * s->inner + col);
         MBR_CHAIN_EXEC(insn, dst, reg[insn->a], reg[insn->b], reg[insn->c], n);
         reg[insn->dst] = dst;
@@ -256,14 +230,43 @@ static void chain_tile(chain_state *st, size_t row, size_t col, size_t n)
         chain_output(st, o, row, col, n, reg[c->output_reg[o]]);
 }
 
+/* A space of one tile with nothing around the arithmetic: what a small tensor costs. */
+static void chain_plain(const mbr_chain *chain, const mbr_chain_space *space, const void *const *in, void *const *out)
+{
+    chain_tiles tiles;
+    const float *reg[MBR_CHAIN_REGS]; /* unused operands are register 0, which is an input */
+    for (int i = 0; i < chain->inputs; i++) {
+        reg[i] = in[i];
+        if (space->in_pattern[i] == MBR_CHAIN_DENSE)
+            continue;
+        if (space->in_pattern[i] == MBR_CHAIN_SCALAR)
+            chain_fill(tiles.reg[i], *reg[i], space->count);
+        else
+            chain_repeat(tiles.reg[i], reg[i], space->inner, space->count);
+        reg[i] = tiles.reg[i];
+    }
+    for (int i = 0; i < chain->length; i++) {
+        const mbr_chain_insn *insn = &chain->code[i];
+        float *dst = tiles.reg[insn->dst];
+        for (int o = 0; o < chain->outputs; o++)
+            if (space->direct_from[o] == i)
+                dst = out[o];
+        MBR_CHAIN_EXEC(insn, dst, reg[insn->a], reg[insn->b], reg[insn->c], space->count);
+        reg[insn->dst] = dst;
+    }
+}
+
 static void chain_run(const mbr_chain *chain, const mbr_chain_space *space, const void *const *in, void *const *out,
                       size_t first, size_t last)
 {
+    if (space->plain && first == 0 && last == 1) {
+        chain_plain(chain, space, in, out);
+        return;
+    }
     chain_tiles tiles;
     chain_state st = {.chain = chain, .space = space, .in = in, .out = out, .tiles = &tiles};
     for (int i = 0; i < chain->inputs; i++)
         st.held[i] = -1;
-    chain_find_direct(&st);
     for (size_t t = first; t < last; t++) {
         if (space->row_tiles) {
             size_t col = t % space->row_tiles * space->tile;
