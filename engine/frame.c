@@ -23,6 +23,12 @@
 /* Between two looks at the cancel flag. */
 #define CANCEL_NS 200000.0
 
+/* Values whose data moves with an input or output: it and its planned aliases. */
+typedef struct frame_link {
+    mbr_value **values; /* (n) */
+    uint32_t n;
+} frame_link;
+
 struct mbr_frame {
     const mbr_program *p;
     mbr_run *run;
@@ -41,6 +47,9 @@ struct mbr_frame {
     bool ready;             /* sizes and offsets hold for what is bound */
     uint32_t *relinked;     /* (n_relinked) planned aliases of bound values and outputs: their data moves between runs */
     uint32_t n_relinked;
+    frame_link *links;      /* (n_inputs + n_outputs) once settled; none for an output without storage of its own */
+    mbr_step **round;       /* (n_round) steps that a round runs */
+    uint32_t n_round;
     mbr_step_hook hook;
     void *hook_user;
     mbr_arena arena;        /* the arrays above */
@@ -855,6 +864,109 @@ mbr_status mbr_frame_run(mbr_frame *f, mbr_error *err)
     }
     return close_outputs(f, err);
 }
+
+/* --- rounds --- */
+
+static mbr_status link_values(mbr_frame *f, uint32_t root, frame_link *link, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    link->values = mbr_arena_calloc(&f->arena, (size_t)f->n_relinked + 1, sizeof *link->values);
+    if (!link->values)
+        return mbr_no_memory(err, sizeof *link->values);
+    link->values[link->n++] = &f->values[root];
+    for (uint32_t k = 0; k < f->n_relinked; k++) {
+        uint32_t r = f->relinked[k];
+        while (p->values[r].place == MBR_PLACE_ALIAS)
+            r = p->values[r].root;
+        if (r == root)
+            link->values[link->n++] = &f->values[f->relinked[k]];
+    }
+    return MBR_OK;
+}
+
+static mbr_status make_links(mbr_frame *f, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    const mbr_ir_graph *g = p->graph;
+    frame_link *links = mbr_arena_calloc(&f->arena, g->n_inputs + g->n_outputs + 1, sizeof *links);
+    f->round = mbr_arena_calloc(&f->arena, (size_t)p->n_steps + 1, sizeof *f->round);
+    if (!links || !f->round)
+        return mbr_no_memory(err, sizeof *links);
+    for (size_t i = 0; i < g->n_inputs; i++)
+        MBR_TRY(link_values(f, g->inputs[i]->id, &links[i], err));
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        uint32_t r = g->outputs[i]->id;
+        if (!in_storage(f, i))
+            continue;
+        while (p->values[r].place == MBR_PLACE_ALIAS)
+            r = p->values[r].root;
+        MBR_TRY(link_values(f, r, &links[g->n_inputs + i], err));
+    }
+    f->n_round = 0;
+    for (uint32_t k = 0; k < p->n_steps; k++)
+        if (!p->steps[k].in_place)
+            f->round[f->n_round++] = &f->steps[k];
+    f->links = links;
+    return MBR_OK;
+}
+
+mbr_status mbr_frame_settle(mbr_frame *f, bool *settled, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    *settled = f->ready && !f->hook;
+    for (uint32_t k = 0; k < p->n_steps && *settled; k++)
+        *settled = !p->steps[k].dynamic;
+    for (size_t i = 0; i < p->graph->n_outputs && *settled; i++) {
+        const mbr_value *v = &f->values[p->graph->outputs[i]->id];
+        *settled = v->kind == MBR_KIND_TENSOR && v->dtype != MBR_DTYPE_STRING &&
+                   f->outputs[i] == &f->own_outputs[i] && p->values[p->graph->outputs[i]->id].place != MBR_PLACE_OWN;
+    }
+    return *settled && !f->links ? make_links(f, err) : MBR_OK;
+}
+
+bool mbr_frame_fits(const mbr_frame *f, size_t i, const mbr_value *v)
+{
+    const mbr_value *slot = &f->values[f->p->graph->inputs[i]->id];
+    return slot->kind == MBR_KIND_TENSOR && v->kind == MBR_KIND_TENSOR && slot->dtype == v->dtype &&
+           slot->rank == v->rank && memcmp(slot->dims, v->dims, (size_t)v->rank * sizeof *v->dims) == 0;
+}
+
+void mbr_frame_point_input(mbr_frame *f, size_t i, const void *data)
+{
+    const frame_link *link = &f->links[i];
+    for (uint32_t k = 0; k < link->n; k++)
+        link->values[k]->data = (void *)(uintptr_t)data; /* read only, as every input of a frame */
+}
+
+bool mbr_frame_point_output(mbr_frame *f, size_t i, void *data)
+{
+    const frame_link *link = &f->links[f->p->graph->n_inputs + i];
+    for (uint32_t k = 0; k < link->n; k++)
+        link->values[k]->data = data;
+    return link->n > 0;
+}
+
+mbr_status mbr_frame_round(mbr_frame *f, mbr_error *err)
+{
+    const mbr_job job = { 0, 0, 1, 0, f->run->scratch };
+    for (uint32_t k = 0; k < f->n_round; k++) {
+        mbr_step *s = f->round[k];
+        if (!s->op->run)
+            view_now(s);
+        else if (s->phases == 1 && s->tiles[0] == 1)
+            MBR_TRY(s->op->run(s, &job, err));
+        else
+            MBR_TRY(run_phases(f, s, err));
+    }
+    return MBR_OK;
+}
+
+const mbr_value *mbr_frame_made(const mbr_frame *f, size_t i)
+{
+    return &f->values[f->p->graph->outputs[i]->id];
+}
+
+/* --- outputs --- */
 
 const mbr_value *mbr_frame_output(const mbr_frame *f, size_t i)
 {

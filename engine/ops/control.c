@@ -195,6 +195,35 @@ mbr_status mbr_control_carry_output(mbr_value *to, struct mbr_frame *f, size_t o
     return mbr_control_carry(to, from, kind, err);
 }
 
+mbr_status mbr_control_rounds(const mbr_value *from, mbr_value *to, size_t n, struct mbr_frame *f, size_t first_in,
+                              bool *settled, mbr_error *err)
+{
+    MBR_TRY(mbr_frame_settle(f, settled, err));
+    for (size_t i = 0; i < n && *settled; i++)
+        *settled = mbr_frame_fits(f, first_in + i, &from[i]);
+    for (size_t i = 0; i < n && *settled; i++)
+        MBR_TRY(mbr_value_resize(&to[i], from[i].dtype, from[i].rank, from[i].dims, err));
+    return MBR_OK;
+}
+
+mbr_status mbr_control_round(const mbr_value *from, const mbr_value *to, size_t n, struct mbr_frame *f, size_t first_in,
+                             size_t first_out, mbr_error *err)
+{
+    uint64_t copied = 0; /* bit i: made elsewhere; the last bit stands for all from 63 on */
+    for (size_t i = 0; i < n; i++) {
+        mbr_frame_point_input(f, first_in + i, from[i].data);
+        if (!mbr_frame_point_output(f, first_out + i, to[i].data))
+            copied |= 1ull << (i < 63 ? i : 63);
+    }
+    MBR_TRY(mbr_frame_round(f, err));
+    for (size_t i = 0; copied && i < n; i++) {
+        const mbr_value *made = mbr_frame_made(f, first_out + i);
+        if ((copied >> (i < 63 ? i : 63) & 1) && made->data != to[i].data && mbr_value_bytes(&to[i]))
+            memcpy(to[i].data, made->data, mbr_value_bytes(&to[i]));
+    }
+    return MBR_OK;
+}
+
 mbr_status mbr_control_condition(const mbr_step *s, const mbr_value *v, bool *holds, mbr_error *err)
 {
     if (v->kind != MBR_KIND_TENSOR || v->dtype != MBR_DTYPE_BOOL || mbr_value_count(v) != 1)

@@ -43,6 +43,17 @@ mbr_status mbr_control_deliver_output(mbr_step *s, uint32_t i, struct mbr_frame 
 /* mbr_control_carry from a frame's output, without a copy where storage can change hands. */
 mbr_status mbr_control_carry_output(mbr_value *to, struct mbr_frame *f, size_t output, mbr_kind kind, mbr_error *err);
 
+/*
+ * For rounds (see op.h): *settled when the frame ran on values of the types and shapes of the n values of `from`, its
+ * results, as inputs first_in .. and is one that rounds are for. Gives `to` the same shapes then.
+ */
+mbr_status mbr_control_rounds(const mbr_value *from, mbr_value *to, size_t n, struct mbr_frame *f, size_t first_in,
+                              bool *settled, mbr_error *err);
+
+/* A round that reads the state from `from` and leaves it in `to`. */
+mbr_status mbr_control_round(const mbr_value *from, const mbr_value *to, size_t n, struct mbr_frame *f, size_t first_in,
+                             size_t first_out, mbr_error *err);
+
 /* Copies elements; text of strings goes into memory of the run. */
 mbr_status mbr_control_copy(mbr_step *s, mbr_dtype dtype, void *to, const void *from, size_t n, mbr_error *err);
 

@@ -207,6 +207,37 @@ static mbr_status unload(mbr_step *s, int64_t trips, mbr_error *err)
     return MBR_OK;
 }
 
+/*
+ * Rounds: as many iterations as come in a row once the shapes of the state have settled, between two sets of buffers,
+ * with nothing bound and nothing sized. sets[trips & 1] is the state.
+ */
+static mbr_status run_rounds(mbr_step *s, struct mbr_frame *f, int64_t most, int64_t *trips, bool *holds, mbr_error *err)
+{
+    state *t = s->state;
+    bool settled;
+    MBR_TRY(mbr_control_rounds(t->sets[*trips & 1], t->sets[(*trips & 1) ^ 1], t->n_state, f, 2, &settled, err));
+    if (!settled)
+        return MBR_OK;
+    int64_t *iteration = t->iteration.data;
+    uint8_t *condition = t->condition.data;
+    const mbr_value *goes_on = mbr_frame_made(f, 0);
+    mbr_frame_point_input(f, 0, iteration);
+    mbr_frame_point_input(f, 1, condition);
+    for (; *holds && *trips < most; ++*trips) {
+        if (mbr_step_cancelled(s))
+            return MBR_ERR_CANCELLED;
+        const mbr_value *from = t->sets[*trips & 1], *to = t->sets[(*trips & 1) ^ 1];
+        *iteration = *trips;
+        *condition = 1;
+        MBR_TRY(mbr_control_round(from, to, t->n_state, f, 2, 1, err));
+        *holds = *(const uint8_t *)goes_on->data != 0;
+        for (size_t k = 0; k < t->n_scan; k++)
+            if (mbr_step_wants(s, (uint32_t)(t->n_state + k)))
+                MBR_TRY(pile_up(s, &t->piles[k], mbr_frame_made(f, t->n_state + 1 + k), false, err));
+    }
+    return MBR_OK;
+}
+
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     (void)job;
@@ -225,6 +256,10 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     struct mbr_frame *f = mbr_step_subframe(s, "body");
     MBR_TRY(mbr_subframe_bind_captures(s, f, err));
     for (; holds && trips < most; trips++) {
+        if (trips == 1 || trips == 2) /* the second time where the initial state had other shapes */
+            MBR_TRY(run_rounds(s, f, most, &trips, &holds, err));
+        if (!holds || trips == most)
+            break;
         if (mbr_step_cancelled(s))
             return MBR_ERR_CANCELLED;
         mbr_value *from = t->sets[trips & 1], *to = t->sets[(trips & 1) ^ 1];

@@ -152,6 +152,22 @@ const mbr_value *mbr_frame_output(const struct mbr_frame *f, size_t i);
  * So a loop carries state: swap the output out, bind `into` as the next input.
  */
 mbr_status mbr_frame_swap_output(struct mbr_frame *f, size_t i, mbr_value *into, mbr_error *err);
+/*
+ * Rounds: a body that runs again on inputs of the same shapes needs nothing but new pointers. *settled says whether f
+ * is such a frame, after a run of it: no shape depends on data, every output is a tensor whose size the run does not
+ * choose. Then, until the next mbr_frame_bind or mbr_frame_run: point inputs and outputs to where the next round reads
+ * and writes (what is not pointed stays), and mbr_frame_round.
+ */
+mbr_status mbr_frame_settle(struct mbr_frame *f, bool *settled, mbr_error *err);
+/* The last run had a tensor of v's type and shape as input i. */
+bool mbr_frame_fits(const struct mbr_frame *f, size_t i, const mbr_value *v);
+void mbr_frame_point_input(struct mbr_frame *f, size_t i, const void *data);
+/* False: output i has no storage of its own (an input, a constant, another output): copy mbr_frame_made's data. */
+bool mbr_frame_point_output(struct mbr_frame *f, size_t i, void *data);
+mbr_status mbr_frame_round(struct mbr_frame *f, mbr_error *err);
+/* Output i of the last round. */
+const mbr_value *mbr_frame_made(const struct mbr_frame *f, size_t i);
+
 /* True once the session was cancelled or its deadline passed: return MBR_ERR_CANCELLED. Loops ask each round. */
 bool mbr_step_cancelled(const mbr_step *s);
 

@@ -201,6 +201,14 @@ static mbr_status measure(mbr_step *s, size_t *entries, mbr_error *err)
     return MBR_OK;
 }
 
+static const char *slice_at(const mbr_step *s, size_t i, size_t entry, size_t at)
+{
+    const state *t = s->state;
+    const track *k = &t->in[i];
+    const mbr_value *v = s->in[has_batch(s->node) + t->n_state + i];
+    return (const char *)v->data + (entry * k->outer * k->length + at) * k->inner * mbr_dtype_size(v->dtype);
+}
+
 /* Slice `at` of scan input i in batch entry `entry`: a window where it is contiguous, else a copy. */
 static mbr_status take(mbr_step *s, size_t i, size_t entry, size_t at, mbr_error *err)
 {
@@ -214,7 +222,7 @@ static mbr_status take(mbr_step *s, size_t i, size_t entry, size_t at, mbr_error
     for (int d = batch; d < v->rank; d++)
         if (d != k->axis)
             dims[rank++] = v->dims[d];
-    const char *from = (const char *)v->data + (entry * k->outer * k->length + at) * k->inner * size;
+    const char *from = slice_at(s, i, entry, at);
     if (k->outer == 1) {
         k->slice.dtype = v->dtype;
         k->slice.rank = rank;
@@ -316,6 +324,45 @@ static mbr_status last_state(mbr_step *s, size_t i, size_t entry, size_t entries
     return mbr_control_copy(s, v->dtype, (char *)s->out[i]->data + entry * mbr_value_bytes(v), v->data, n, err);
 }
 
+/*
+ * The steps from `at` on where the body's shapes have settled, with nothing bound and nothing sized (see Loop). Slices
+ * that lie in one piece are read and written in place.
+ */
+static mbr_status run_rounds(mbr_step *s, struct mbr_frame *f, size_t entry, size_t *at, size_t length, mbr_error *err)
+{
+    state *t = s->state;
+    bool settled;
+    MBR_TRY(mbr_control_rounds(t->sets[*at & 1], t->sets[(*at & 1) ^ 1], t->n_state, f, 0, &settled, err));
+    for (; settled && *at < length; ++*at) {
+        if (mbr_step_cancelled(s))
+            return MBR_ERR_CANCELLED;
+        for (size_t i = 0; i < t->n_in; i++) {
+            track *k = &t->in[i];
+            size_t here = k->backwards ? length - 1 - *at : *at;
+            if (k->outer == 1)
+                mbr_frame_point_input(f, t->n_state + i, slice_at(s, i, entry, here));
+            else
+                MBR_TRY(take(s, i, entry, here, err)); /* into the same buffer */
+        }
+        uint64_t placed = 0;
+        for (size_t i = 0; i < t->n_out && i < 64; i++) {
+            const track *k = &t->out[i];
+            mbr_value *out = s->out[t->n_state + i];
+            if (!mbr_step_wants(s, (uint32_t)(t->n_state + i)) || k->outer != 1)
+                continue;
+            char *to = (char *)out->data +
+                       (entry * k->length + (k->backwards ? k->length - 1 - *at : *at)) * k->inner * mbr_dtype_size(out->dtype);
+            if (mbr_frame_point_output(f, t->n_state + i, to))
+                placed |= 1ull << i;
+        }
+        MBR_TRY(mbr_control_round(t->sets[*at & 1], t->sets[(*at & 1) ^ 1], t->n_state, f, 0, 0, err));
+        for (size_t i = 0; i < t->n_out; i++)
+            if (mbr_step_wants(s, (uint32_t)(t->n_state + i)) && (i > 63 || !(placed >> i & 1)))
+                MBR_TRY(put(s, i, entry, *at, mbr_frame_made(f, t->n_state + i), err));
+    }
+    return MBR_OK;
+}
+
 static mbr_status run_entry(mbr_step *s, struct mbr_frame *f, size_t entry, size_t entries, size_t length,
                             mbr_error *err)
 {
@@ -323,6 +370,10 @@ static mbr_status run_entry(mbr_step *s, struct mbr_frame *f, size_t entry, size
     for (size_t i = 0; i < t->n_state; i++)
         MBR_TRY(first_state(s, i, entry, &t->sets[0][i], err));
     for (size_t at = 0; at < length; at++) {
+        if (at == 1 || at == 2) /* the second time where the initial state had other shapes */
+            MBR_TRY(run_rounds(s, f, entry, &at, length, err));
+        if (at == length)
+            break;
         if (mbr_step_cancelled(s))
             return MBR_ERR_CANCELLED;
         mbr_value *from = t->sets[at & 1], *to = t->sets[(at & 1) ^ 1];
