@@ -24,6 +24,7 @@ MBR_UNIT_TESTS = \
     tests/test_ops_trees \
     tests/test_ops_values \
     tests/test_passes \
+    tests/test_rounds \
     tests/test_sessions \
     tests/test_team \
     tests/test_text \
@@ -46,6 +47,7 @@ tests_test_onnx_prescan_SOURCES = tests/test_onnx_prescan.c tests/onnx_writer.h
 tests_test_onnx_value_SOURCES = tests/test_onnx_value.c tests/onnx_writer.h
 tests_test_ops_trees_SOURCES = tests/test_ops_trees.c tests/onnx_writer.h
 tests_test_ops_values_SOURCES = tests/test_ops_values.c tests/ir_text.h tests/random.h
+tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
@@ -74,6 +76,7 @@ EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS = \
     tests/test_bad_input.sh \
+    tests/test_differential.sh \
     tests/test_fusions.sh \
     tests/test_plugin.sh \
     tests/test_tools.sh
@@ -96,6 +99,8 @@ TESTS += $(MBR_UNIT_TESTS)
 else
 TESTS += tests/no-check.sh
 endif
+EXTRA_DIST += tests/differential/differential.py tests/differential/draw.py tests/differential/graphs.py \
+    tests/differential/hostile.py tests/differential/operators.py tests/differential/oracle.py
 EXTRA_DIST += $(MBR_SCRIPT_TESTS) tests/no-check.sh tests/conformance-floor.txt
 
 .PHONY: check-threads check-kernels

@@ -130,7 +130,13 @@ static bool elementwise(const mbr_ir_node *n)
     for (int d = 0; d < n->outputs[0]->type.rank; d++)
         if (!mbr_dim_is_known(n->outputs[0]->type.dims[d]))
             return false;
-    return mbr_pointwise_code(n, code, &used) > 0;
+    if (mbr_pointwise_code(n, code, &used) <= 0)
+        return false;
+    int rank = 0; /* an operand that became an immediate may be what gives the output its rank */
+    for (uint32_t i = 0; i < n->n_formal; i++)
+        if (n->inputs[i] && (used >> i & 1) && n->inputs[i]->type.rank > rank)
+            rank = n->inputs[i]->type.rank;
+    return rank == n->outputs[0]->type.rank;
 }
 
 static bool same_shape(const mbr_ir_value *a, const mbr_ir_value *b)
