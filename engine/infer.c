@@ -76,8 +76,12 @@ static bool data_ints(const mbr_value *v, mbr_dim *out, size_t max, size_t *n)
     size_t count = mbr_value_count(v);
     if (count > max)
         return false;
-    for (size_t k = 0; k < count; k++)
-        out[k] = mbr_dim_const(mbr_value_int(v, k));
+    for (size_t k = 0; k < count; k++) {
+        int64_t x = mbr_value_int(v, k);
+        if (v->dtype == MBR_DTYPE_U64 && x < 0)
+            return false; /* beyond what a size may be */
+        out[k] = mbr_dim_const(x);
+    }
     *n = count;
     return true;
 }

@@ -6,6 +6,7 @@
 #ifndef MBR_KERNELS_LINEAR_ANY_H
 #define MBR_KERNELS_LINEAR_ANY_H
 
+#include "kernels/act.h"
 #include "kernels/view.h"
 #include "mbr/dtype.h"
 
@@ -18,6 +19,7 @@ typedef struct mbr_matmul_any_args {
     void *out;     /* (m, n), dense */
     ptrdiff_t a_row, a_col, b_row, b_col, c_row, c_col; /* strides in elements */
     double alpha, beta;
+    mbr_act act;   /* of floats */
 } mbr_matmul_any_args;
 
 /* Floats but float8, and all integers of 8 bits and more. */

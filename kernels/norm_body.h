@@ -225,7 +225,8 @@ void MBR_GROUP_NORM_NAME(const mbr_group_norm_args *a, size_t first, size_t last
         for (size_t c = 0; c < width; c++) {
             size_t channel = group * width + c, from = base + c * points;
             double scale = inv * (a->scale ? (double)a->scale[channel] : 1.0);
-            float shift = (float)((a->bias ? (double)a->bias[channel] : 0.0) - st.delta * scale);
+            double lack = isfinite(scale) ? st.delta * scale : 0.0;
+            float shift = (float)((a->bias ? (double)a->bias[channel] : 0.0) - lack);
             const vf m = vf_set1(st.mean), s = vf_set1((float)scale), b = vf_set1(shift);
             for (size_t i = 0; i < points; i += MBR_VL) {
                 size_t part = points - i < MBR_VL ? points - i : MBR_VL;

@@ -54,6 +54,8 @@ size_t mbr_resize_table_size(const mbr_resize_desc *desc)
 static double source_position(const mbr_resize_desc *d, int a, size_t o, bool *outside)
 {
     double in = (double)d->in_dims[a], scale = d->scale[a], out = scale * in, y = (double)o, x;
+    if (fabs(out - (double)d->out_dims[a]) < 1e-6 * out) /* the scale is a rounded one */
+        out = (double)d->out_dims[a];
     *outside = false;
     switch (d->coord) {
     case MBR_RESIZE_ALIGN_CORNERS:

@@ -65,7 +65,7 @@ static const struct {
     { "const %a = f32[0, 3] {}\nconst %x = i64[1] {0}\n%r = ai.onnx.ReduceMax@18(%a, %x) {keepdims = 0}",
       "f32[3] {-inf, -inf, -inf}" },
     { "const %a = f32[2, 2] {1, 2, 3, 4}\nconst %x = i64[0] {}\n"
-      "%r = ai.onnx.ReduceSumSquare@18(%a, %x) {noop_with_empty_axes = 1}", "f32[2, 2] {1, 2, 3, 4}" },
+      "%r = ai.onnx.ReduceSumSquare@18(%a, %x) {noop_with_empty_axes = 1}", "f32[2, 2] {1, 4, 9, 16}" },
     { "const %a = f32[4] {2, 7, 7, 1}\n%r = ai.onnx.ArgMax@13(%a) {select_last_index = 1, keepdims = 0}", "i64[] {2}" },
     { "const %a = f64[3] {-inf, -inf, -inf}\n%r = ai.onnx.Softmax@13(%a)", "f64[3] {nan, nan, nan}" },
     { "const %a = f32[2, 1, 2] {0, 0, 0, 0}\n%r = ai.onnx.Softmax@11(%a) {axis = 1}",
@@ -87,6 +87,23 @@ static const struct {
       "i32[3, 2] {3, 4, 6, 8, 9, 12}" },
     { "const %a = f32[2, 2] {0, 1, 1, 0}\n%r = ai.onnx.Det@11(%a)", "f32[] {-1}" },
     { "const %s = f32[] {1}\nconst %l = f32[] {2}\nconst %d = f32[] {0}\n%r = ai.onnx.Range@11(%s, %l, %d)", "steps of 0" },
+    { "const %a = f32[2] {-3, 4}\nconst %x = i64[0] {}\n%r = ai.onnx.ReduceL2@18(%a, %x) {noop_with_empty_axes = 1}",
+      "f32[2] {3, 4}" },
+    { "const %a = u64[] {18446744073709551615}\n%r = ai.onnx.Abs@13(%a)", "u64[] {18446744073709551615}" },
+    { "const %a = u64[1] {18446744073709549568}\n%r = ai.onnx.Shrink@9(%a)", "u64[1] {18446744073709549568}" },
+    { "const %a = i16[4] {-9, -1, 0, 9}\n%r = ai.onnx.Erf@13(%a)", "i16[4] {-1, 0, 0, 1}" },
+    { "const %a = f32[3] {-inf, inf, nan}\n%r = ai.onnx.Clip@6(%a) {max = f2}", "f32[3] {-3.4028235e+38, 2, nan}" },
+    /* infinity times nothing */
+    { "const %a = f32[4] {-inf, inf, -200, -0}\n%r = ai.onnx.Gelu@20(%a)", "f32[4] {nan, inf, -0, -0}" },
+    { "const %a = f32[4] {-inf, inf, -200, -0}\n%r = ai.onnx.Gelu@20(%a) {approximate = \"tanh\"}", "f32[4] {nan, inf, -0, -0}" },
+    { "const %a = f32[4] {-inf, inf, -200, -0}\n%r = ai.onnx.Swish@24(%a)", "f32[4] {nan, inf, -0, -0}" },
+    { "const %a = f32[4] {-inf, inf, -200, -0}\n%r = ai.onnx.Mish@22(%a)", "f32[4] {nan, inf, -0, -0}" },
+    { "const %a = f64[3] {-inf, inf, -0}\n%r = ai.onnx.Gelu@20(%a)", "f64[3] {nan, inf, -0}" },
+    { "const %a = f32[1, 2, 2] {-1, 1, -1, 1}\nconst %s = f32[2] {inf, 1}\nconst %b = f32[2] {0, 0}\n"
+      "%r = ai.onnx.InstanceNormalization@6(%a, %s, %b) {epsilon = f0}", "f32[1, 2, 2] {-inf, inf, -1, 1}" },
+    { "const %a = i32[1, 1, 3, 1] {1, 2, 3}\nconst %n = i64[4] {1, 1, 5, 1}\n"
+      "%r = ai.onnx.Resize@19(%a, _, _, %n) {coordinate_transformation_mode = \"align_corners\", nearest_mode = \"ceil\"}",
+      "i32[1, 1, 5, 1] {1, 2, 2, 3, 3}" },
     /* text and numbers */
     { "const %a = f32[7] {0.1, 1, -0, 1e20, 1e-7, nan, -inf}\n%r = ai.onnx.Cast@13(%a) {to = 8}",
       "string[7] {\"0.1\", \"1.0\", \"-0.0\", \"1e+20\", \"1e-07\", \"NaN\", \"-INF\"}" },

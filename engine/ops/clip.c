@@ -3,6 +3,7 @@
 #include "engine/ops/op_util.h"
 #include "engine/ops/pointwise.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -97,8 +98,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     double low, high; /* the attributes of version 1, where the tensor is f64 */
     const void *limit[2] = { mbr_step_has(s, 1) ? s->in[1]->data : NULL, mbr_step_has(s, 2) ? s->in[2]->data : NULL };
     if (s->op->since < 11 && in->dtype == MBR_DTYPE_F64) {
-        low = mbr_attr_float(s->node, "min", -INFINITY);
-        high = mbr_attr_float(s->node, "max", INFINITY);
+        low = mbr_attr_float(s->node, "min", s->op->since < 6 ? -INFINITY : -FLT_MAX);
+        high = mbr_attr_float(s->node, "max", s->op->since < 6 ? INFINITY : FLT_MAX);
         limit[0] = &low;
         limit[1] = &high;
     }
@@ -120,6 +121,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 
 const mbr_op mbr_ops_clip[] = {
     CLIP(1, 1),
+    CLIP(6, 1), /* limits that are absent are those of f32 */
     CLIP(11, 3),
     { 0 },
 };

@@ -299,6 +299,7 @@ static void plan_any(mbr_step *s, matmul_state *st, const view *a, const view *b
     p->b_col = b->strides[b->rank - 1];
     p->alpha = (double)mbr_attr_float(s->node, "alpha", 1);
     p->beta = (double)mbr_attr_float(s->node, "beta", 1);
+    p->act = st->gemm.epilogue.act;
     st->batch_rank = rank - 1;
     memcpy(st->batch, dims, sizeof st->batch);
     memset(st->strides, 0, sizeof st->strides);
@@ -378,7 +379,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         s->kernel = st->kernel->name;
         ns = (double)count * (double)k / 25 + (double)k * (double)n / 4;
     } else {
-        if (s->packed || st->gemm.epilogue.act.kind != MBR_ACT_NONE || (s->op->param == MATMUL && s->n_in > 2))
+        if (s->packed || (s->op->param == MATMUL && s->n_in > 2))
             return mbr_step_fail(s, err, MBR_ERR_UNSUPPORTED, "this form of a fused product");
         plan_any(s, st, &a, &b, rank, dims);
         st->tiles = count ? mbr_dims_count(rank, dims) : 0;

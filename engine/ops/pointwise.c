@@ -59,6 +59,8 @@ static int limit(const mbr_ir_node *node, const char *attr, uint32_t i, float ot
 {
     *v = otherwise;
     if (node->op->since < 11) {
+        if (node->op->since >= 6)
+            otherwise = otherwise < 0 ? -FLT_MAX : FLT_MAX;
         *v = mbr_attr_float(node, attr, otherwise);
         return 1;
     }

@@ -89,14 +89,22 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     listed = 0;
     if (rank > 0) /* a single number has no axes; their list may not be computed yet */
         MBR_TRY(mbr_op_step_axes(s, axes_attr(s->op), 1, rank, &bits, NULL, &listed, &given, err));
-    /* with noop_with_empty_axes the tensor itself comes out, whatever the reduction */
+    /* with noop_with_empty_axes each element is reduced alone: mostly the tensor itself */
+    mbr_reduce_op op = (mbr_reduce_op)s->op->param;
     bits = resolve(s->node, given, listed, bits, rank);
     st->copies = bits == 0 && rank > 0;
+    if (st->copies && (op == MBR_REDUCE_L1 || op == MBR_REDUCE_L2 || op == MBR_REDUCE_SUM_SQUARE || op == MBR_REDUCE_LOG_SUM)) {
+        st->copies = false;
+        dims[0] = count;
+        dims[1] = 1;
+        rank = 2;
+        bits = 2;
+    }
     if (st->copies) {
         st->each = mbr_op_split_bytes(s, mbr_value_bytes(in), 64);
         return MBR_OK;
     }
-    mbr_reduce_plan(&st->args, (mbr_reduce_op)s->op->param, in->dtype, rank, dims, bits);
+    mbr_reduce_plan(&st->args, op, in->dtype, rank, dims, bits);
     st->fn = mbr_reduce_select(mbr_cpu_tiers());
     if (st->args.tiles == 0) {
         s->tiles[0] = 0;

@@ -108,6 +108,11 @@ int64_t mbr_element_to_i64(double x, int bits)
     return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : INT64_MIN;
 }
 
+uint64_t mbr_element_to_u64(double x)
+{
+    return x >= 0x1p63 && x < 0x1p64 ? (uint64_t)x : (uint64_t)mbr_element_to_i64(x, 64);
+}
+
 void mbr_element_to_f64(mbr_element_class from, mbr_element_block *block, size_t n)
 {
     if (from == MBR_ELEMENT_SIGNED)

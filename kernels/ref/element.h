@@ -36,6 +36,7 @@ void mbr_element_store(mbr_dtype dtype, void *p, ptrdiff_t stride, size_t n, con
 
 /* Float to integer as kernels/convert.h defines it, for a target of `bits` bits; then narrow by keeping the low ones. */
 int64_t mbr_element_to_i64(double x, int bits);
+uint64_t mbr_element_to_u64(double x); /* the 64 bits */
 
 /* Any class to f64. */
 void mbr_element_to_f64(mbr_element_class from, mbr_element_block *block, size_t n);

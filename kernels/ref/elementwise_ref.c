@@ -30,6 +30,7 @@ bool mbr_elementwise_unary_has(mbr_unary_op op, mbr_dtype dtype)
     case MBR_UNARY_SIGN:
     case MBR_UNARY_RELU:
     case MBR_UNARY_SHRINK:
+    case MBR_UNARY_ERF:
         return is_arithmetic_float(dtype) || is_integer(dtype);
     case MBR_UNARY_ISNAN:
     case MBR_UNARY_ISINF:
@@ -147,8 +148,16 @@ static void unary_integer(mbr_unary_op op, bool is_signed, double alpha, double 
             EACH(i[k] = i[k] < 0 ? 0 : i[k]);
         break;
     case MBR_UNARY_SHRINK:
-        EACH(double v = mbr_scalar_shrink(is_signed ? (double)i[k] : (double)u[k], alpha, beta);
-             i[k] = mbr_element_to_i64(v, 64));
+        if (is_signed)
+            EACH(i[k] = mbr_element_to_i64(mbr_scalar_shrink((double)i[k], alpha, beta), 64));
+        else
+            EACH(u[k] = mbr_element_to_u64(mbr_scalar_shrink((double)u[k], alpha, beta)));
+        break;
+    case MBR_UNARY_ERF: /* 1 and -1 where it rounds to them, else 0 */
+        if (is_signed)
+            EACH(i[k] = (int64_t)erf((double)i[k]));
+        else
+            EACH(u[k] = (uint64_t)erf((double)u[k]));
         break;
     default: break;
     }

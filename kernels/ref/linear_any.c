@@ -2,6 +2,7 @@
 #include "kernels/linear_any.h"
 
 #include "kernels/real.h"
+#include "kernels/ref/act_ref.h"
 
 #define BLOCK 64
 
@@ -79,7 +80,7 @@ static void real_row(const mbr_matmul_any_args *a, size_t i, size_t j0, size_t n
         if (a->c)
             y += a->beta *
                  mbr_real_get(a->dtype, a->c, (size_t)((ptrdiff_t)i * a->c_row + (ptrdiff_t)(j0 + j) * a->c_col));
-        mbr_real_set(a->dtype, a->out, i * a->n + j0 + j, y);
+        mbr_real_set(a->dtype, a->out, i * a->n + j0 + j, mbr_act_ref(y, a->act));
     }
 }
 

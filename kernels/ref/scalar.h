@@ -58,30 +58,26 @@ static inline double mbr_scalar_hard_sigmoid(double a, double alpha, double beta
     return mbr_scalar_clip(alpha * a + beta, 0.0, 1.0);
 }
 
-/* Silu, mish and gelu go to -0 at minus infinity, where the formula says infinity times zero. */
+/* Silu, mish and gelu are infinity times zero at minus infinity, as their definitions say: not a number. */
 static inline double mbr_scalar_gelu(double a)
 {
-    return a == -(double)INFINITY ? -0.0 : 0.5 * a * erfc(-a * 0.70710678118654752440);
+    return 0.5 * a * erfc(-a * 0.70710678118654752440);
 }
 
 static inline double mbr_scalar_gelu_tanh(double a)
 {
-    if (a < -1e3)
-        return -0.0;
     double t = 0.79788456080286535588 * (a + 0.044715 * a * a * a);
     return a / (1.0 + exp(-2.0 * t)); /* (1 + tanh t) / 2, without cancellation */
 }
 
 static inline double mbr_scalar_swish(double a, double x)
 {
-    double s = mbr_scalar_sigmoid(x * a);
-    return s == 0.0 ? copysign(0.0, a) : a * s;
+    return a * mbr_scalar_sigmoid(x * a);
 }
 
 static inline double mbr_scalar_mish(double a)
 {
-    double t = tanh(mbr_scalar_softplus(a));
-    return t == 0.0 ? copysign(0.0, a) : a * t;
+    return a * tanh(mbr_scalar_softplus(a));
 }
 
 static inline double mbr_scalar_shrink(double a, double lambda, double bias)

@@ -74,18 +74,16 @@ MBR_INLINE vf vf_softplus(vf x)
     return vf_add(vf_max(vf_zero(), x), vf_log1p_unit(vf_exp(vf_neg(vf_abs(x)))));
 }
 
-/* x / (1 + e^-t), and a zero of x's sign where the sigmoid is nothing. */
+/* x / (1 + e^-t); NaN where that is infinity times a sigmoid of nothing, here and in the others. */
 MBR_INLINE vf vf_gate(vf x, vf t)
 {
-    vf e = vf_exp(vf_neg(t));
-    vf y = vf_div(x, vf_add(vf_set1(1.0f), e));
-    return vf_select(vf_eq(e, vf_inf()), vf_signed_zero(x), y);
+    return vf_div(x, vf_add(vf_set1(1.0f), vf_exp(vf_neg(t))));
 }
 
 MBR_INLINE vf vf_gelu(vf x)
 {
-    vf half = vf_mul(vf_max(vf_set1(-0x1.fffffep127f), x), vf_set1(0.5f));
-    return vf_fma(half, vf_erf(vf_mul(x, vf_set1(0.70710678f))), half);
+    vf one_and = vf_add(vf_set1(1.0f), vf_erf(vf_mul(x, vf_set1(0.70710678f))));
+    return vf_mul(vf_mul(x, vf_set1(0.5f)), one_and); /* keeps the sign of zero */
 }
 
 MBR_INLINE vf vf_gelu_tanh(vf x)
@@ -99,8 +97,7 @@ MBR_INLINE vf vf_mish(vf x)
 {
     vf e = vf_exp(vf_min(vf_set1(20.0f), x));
     vf n = vf_mul(e, vf_add(e, vf_set1(2.0f)));
-    vf y = vf_mul(x, vf_div(n, vf_add(n, vf_set1(2.0f))));
-    return vf_select(vf_eq(e, vf_zero()), vf_signed_zero(x), y);
+    return vf_mul(x, vf_div(n, vf_add(n, vf_set1(2.0f))));
 }
 
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
