@@ -441,7 +441,7 @@ static mbr_status check_arity(const mbr_ir_node *n, mbr_error *err)
         return mbr_ir_fail(n, err, MBR_ERR_MODEL, "%u outputs; version %d of the operator gives %d to %d",
                            n->n_outputs, op->since, op->min_out, op->max_out);
     for (uint32_t i = 0; i < op->min_in; i++)
-        if (!n->inputs[i])
+        if (!n->inputs[i] && !(i < 32 && (op->holes >> i & 1)))
             return mbr_ir_fail(n, err, MBR_ERR_MODEL, "input %u is missing", i);
     return MBR_OK;
 }

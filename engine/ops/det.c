@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Det: determinants of the innermost square matrices. */
+/* Det, and com.microsoft's Inverse: determinants and inverses of the innermost square matrices. */
 #include "engine/ops/op_util.h"
 
 #include "kernels/det.h"
+
+enum { DET, INVERSE };
 
 typedef struct det_state {
     size_t matrices, n;
@@ -21,7 +23,7 @@ static mbr_status infer(mbr_infer *c)
     mbr_dim a = in->dims[in->rank - 1], b = in->dims[in->rank - 2];
     if (mbr_dim_is_const(a) && mbr_dim_is_const(b) && a != b)
         return mbr_infer_fail(c, MBR_ERR_MODEL, "matrices of %lld by %lld are not square", (long long)b, (long long)a);
-    mbr_infer_out(c, 0, in->dtype, in->rank - 2, in->dims);
+    mbr_infer_out(c, 0, in->dtype, c->node->op->param == DET ? in->rank - 2 : in->rank, in->dims);
     return MBR_OK;
 }
 
@@ -33,8 +35,10 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (in->dims[in->rank - 2] != in->dims[in->rank - 1])
         return mbr_step_fail(s, err, MBR_ERR_RUN, "matrices of %lld by %lld are not square",
                              (long long)in->dims[in->rank - 2], (long long)in->dims[in->rank - 1]);
-    st->matrices = mbr_value_count(s->out[0]);
-    s->scratch = (st->n * st->n + 1) * sizeof(double);
+    st->matrices = st->n == 0 && s->op->param == INVERSE ? 0 : 1;
+    for (int i = 0; i < in->rank - 2; i++)
+        st->matrices *= (size_t)in->dims[i];
+    s->scratch = (2 * st->n * st->n + 1) * sizeof(double);
     st->each = mbr_step_split(s, st->matrices, 10.0 + (double)st->n * (double)st->n * (double)st->n * 0.5);
     return MBR_OK;
 }
@@ -45,12 +49,14 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     size_t first, last;
     (void)err;
     mbr_op_items(job, st->each, st->matrices, &first, &last);
-    mbr_det(s->in[0]->dtype, st->n, s->in[0]->data, s->out[0]->data, job->scratch, first, last);
+    (s->op->param == DET ? mbr_det : mbr_inverse)(s->in[0]->dtype, st->n, s->in[0]->data, s->out[0]->data, job->scratch, first, last);
     return MBR_OK;
 }
 
 const mbr_op mbr_ops_det[] = {
     { .domain = "", .name = "Det", .since = 11, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-      .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(det_state) },
+      .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(det_state), .param = DET },
+    { .domain = "com.microsoft", .name = "Inverse", .since = 1, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
+      .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(det_state), .param = INVERSE },
     { 0 },
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MatMul, Gemm, com.microsoft's FusedMatMul and FusedGemm, and the fused mbr.MatMul:
+ * MatMul, Gemm, com.microsoft's FusedMatMul, and the fused mbr.MatMul:
  *     act(alpha * A B + bias (+ or *) other)
  * mbr.MatMul: inputs A, B, bias (n), other (broadcasts to the output); attributes transA, transB, alpha, act,
  * act_alpha, act_beta, and other_is: "add" (before the activation, the default), "add_after" or "mul_after".
@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-enum { MATMUL, GEMM, FUSED_GEMM }; /* param; MATMUL reads the attributes of its fused forms, which ONNX's lacks */
+enum { MATMUL, GEMM }; /* param; MATMUL reads the attributes of its fused forms, which ONNX's lacks */
 
 #define OPERANDS 4 /* a, b, c = the output, other */
 enum { A, B, OUT, OTHER };
@@ -540,6 +540,5 @@ const mbr_op mbr_ops_matmul[] = {
     ROW("", "Gemm", 1, 3, GEMM),
     ROW("mbr", "MatMul", 1, 4, MATMUL),
     ROW("com.microsoft", "FusedMatMul", 1, 2, MATMUL),
-    ROW("com.microsoft", "FusedGemm", 1, 3, FUSED_GEMM),
     { 0 },
 };

@@ -121,7 +121,8 @@ static mbr_status plan_mask(mbr_step *s, mha_state *st, mbr_error *err)
         rows = a->lq;
     }
     if (pad) {
-        bool lengths = pad->rank == 1 && (size_t)pad->dims[0] == a->batch;
+        /* ends, or (Attention's) ends and then starts */
+        bool lengths = pad->rank == 1 && ((size_t)pad->dims[0] == a->batch || (size_t)pad->dims[0] == 2 * a->batch);
         bool keys = pad->rank == 2 && (size_t)pad->dims[0] == a->batch && (size_t)pad->dims[1] == a->lk;
         bool pairs = pad->rank == 3 && (size_t)pad->dims[0] == a->batch && (size_t)pad->dims[1] == a->lq &&
                      (size_t)pad->dims[2] == a->lk;
@@ -249,7 +250,8 @@ static void fill_mask(const mbr_step *s, const mha_state *st)
                         x = (float)mbr_value_real(bias, (((bias->dims[0] == 1 ? 0 : b) * (size_t)bias->dims[1] +
                                                           (bias->dims[1] == 1 ? 0 : h)) * a->lq + i) * a->lk + j);
                     if (pad && pad->rank == 1)
-                        keep = (int64_t)j < mbr_value_int(pad, b);
+                        keep = (int64_t)j < mbr_value_int(pad, b) &&
+                               ((size_t)pad->dims[0] < 2 * a->batch || (int64_t)j >= mbr_value_int(pad, a->batch + b));
                     else if (pad && pad->rank == 2)
                         keep = mbr_value_int(pad, b * a->lk + j) != 0;
                     else if (pad)

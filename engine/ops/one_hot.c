@@ -163,5 +163,8 @@ const mbr_op mbr_ops_one_hot[] = {
     { .domain = "", .name = "Trilu", .since = 14, .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1,
       .flags = MBR_OP_INPLACE0, .content_inputs = 2, .infer = infer_trilu, .prepare = prepare_trilu, .run = run_trilu,
       .state_size = sizeof(trilu_state) },
+    { .domain = "com.microsoft", .name = "Trilu", .since = 1, .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1,
+      .flags = MBR_OP_INPLACE0, .content_inputs = 2, .infer = infer_trilu, .prepare = prepare_trilu, .run = run_trilu,
+      .state_size = sizeof(trilu_state) },
     { 0 },
 };

@@ -22,6 +22,7 @@
 typedef struct mbr_op mbr_op;
 typedef struct mbr_step mbr_step;
 struct mbr_frame;
+struct mbr_expansion;
 
 enum {
     MBR_OP_INPLACE0 = 1u << 0,  /* output 0 may use the bytes of input 0 when shape and dtype size agree */
@@ -73,7 +74,11 @@ struct mbr_op {
     mbr_status (*pack)(mbr_pack *p);                    /* may be NULL */
     void (*fini)(mbr_step *s);                          /* frees what init or prepare took; may be NULL */
     size_t state_size;       /* bytes of step->state, zeroed before init */
+    /* An operator that others make up: puts them before the node (engine/ops/expand_util.h), which is then removed. The other
+       functions are not called; infer may be NULL. */
+    mbr_status (*expand)(struct mbr_expansion *x);
     int64_t param;           /* the row's own: which function of a family */
+    uint32_t holes;          /* bit i: input i may be left out though it lies before min_in */
     int until;               /* last version with this meaning where the operator was then removed; 0: none */
 };
 

@@ -23,6 +23,8 @@ MBR_ENGINE_OPS = \
     engine/ops/concat.c \
     engine/ops/constant.c \
     engine/ops/constant_of_shape.c \
+    engine/ops/contrib.c \
+    engine/ops/contrib_attention.c \
     engine/ops/control.c \
     engine/ops/control.h \
     engine/ops/conv.c \
@@ -36,7 +38,10 @@ MBR_ENGINE_OPS = \
     engine/ops/dict_vectorizer.c \
     engine/ops/dynamic_quantize_linear.c \
     engine/ops/einsum.c \
+    engine/ops/embed_layer_normalization.c \
     engine/ops/expand.c \
+    engine/ops/expand_util.c \
+    engine/ops/expand_util.h \
     engine/ops/feature_vectorizer.c \
     engine/ops/flex_attention.c \
     engine/ops/gather.c \
@@ -115,6 +120,7 @@ MBR_ENGINE_OPS = \
     engine/ops/support_vector_machines.c \
     engine/ops/swi_glu.c \
     engine/ops/tf_idf_vectorizer.c \
+    engine/ops/tokenizer.c \
     engine/ops/top_k.c \
     engine/ops/transpose_op.c \
     engine/ops/tree_ensemble.c \

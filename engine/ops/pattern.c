@@ -647,12 +647,12 @@ static void enter(matcher *m, int pc)
     }
 }
 
-bool mbr_pattern_matches(const mbr_pattern *p, const char *text, size_t size, void *room)
+/* Walks from `at` on; the end of the longest match (whole: only one that ends with the text), NULL: there is none. */
+static const char *walk(const mbr_pattern *p, const char *text, size_t size, size_t at, bool whole, void *room)
 {
     size_t n = p->n_code;
-    static const char nothing[1] = "";
-    text = text ? text : nothing;
-    matcher m = { .p = p, .seen = room, .begin = text, .at = text, .end = text + size };
+    const char *found = NULL;
+    matcher m = { .p = p, .seen = room, .begin = text, .at = text + at, .end = text + size };
     m.now = (int *)(void *)(m.seen + n);
     m.next = m.now + n;
     m.stack = m.next + n;
@@ -664,12 +664,11 @@ bool mbr_pattern_matches(const mbr_pattern *p, const char *text, size_t size, vo
         m.next = swap;
         m.n_now = m.n_next;
         m.n_next = 0;
-        if (m.at == m.end) {
-            for (size_t k = 0; k < m.n_now; k++)
-                if (p->code[m.now[k]].kind == CODE_MATCH)
-                    return true;
-            return false;
-        }
+        for (size_t k = 0; k < m.n_now && (!whole || m.at == m.end); k++)
+            if (p->code[m.now[k]].kind == CODE_MATCH)
+                found = m.at;
+        if (m.at == m.end)
+            break;
         uint32_t c = read_char(&m.at, m.end);
         m.step++;
         for (size_t k = 0; k < m.n_now; k++) {
@@ -683,5 +682,19 @@ bool mbr_pattern_matches(const mbr_pattern *p, const char *text, size_t size, vo
                 enter(&m, m.now[k] + 1);
         }
     }
-    return false;
+    return found;
+}
+
+bool mbr_pattern_matches(const mbr_pattern *p, const char *text, size_t size, void *room)
+{
+    return walk(p, text ? text : "", size, 0, true, room) != NULL;
+}
+
+bool mbr_pattern_longest(const mbr_pattern *p, const char *text, size_t size, size_t at, size_t *length, void *room)
+{
+    text = text ? text : "";
+    const char *end = walk(p, text, size, at, false, room);
+    if (end)
+        *length = (size_t)(end - text) - at;
+    return end != NULL;
 }

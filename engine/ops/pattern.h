@@ -22,5 +22,7 @@ void mbr_pattern_free(mbr_pattern *p); /* NULL is fine */
 /* Bytes of room that a match needs. */
 size_t mbr_pattern_room(const mbr_pattern *p);
 bool mbr_pattern_matches(const mbr_pattern *p, const char *text, size_t size, void *room);
+/* The longest match that begins at byte `at` of the text; false: none does. */
+bool mbr_pattern_longest(const mbr_pattern *p, const char *text, size_t size, size_t at, size_t *length, void *room);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MaxPool, AveragePool, LpPool, and mbr.MaxPool, mbr.AveragePool: the same with channels last, (n, spatial..., c).
+ * MaxPool, AveragePool, LpPool; with channels last, (n, spatial..., c): mbr.MaxPool, mbr.AveragePool, NhwcMaxPool.
  */
 #include "engine/ops/op.h"
 #include "engine/ops/window.h"
@@ -125,6 +125,7 @@ const mbr_op mbr_ops_pools[] = {
     ROW("", "MaxPool", 1, 2, MBR_POOL_MAX),
     ROW("", "AveragePool", 1, 1, MBR_POOL_AVERAGE),
     ROW("", "LpPool", 1, 1, MBR_POOL_LP),
+    ROW("com.microsoft", "NhwcMaxPool", 1, 1, MBR_POOL_MAX | CHANNELS_LAST),
     ROW("mbr", "MaxPool", 1, 1, MBR_POOL_MAX | CHANNELS_LAST),
     ROW("mbr", "AveragePool", 1, 1, MBR_POOL_AVERAGE | CHANNELS_LAST),
     { 0 },

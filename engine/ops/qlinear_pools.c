@@ -89,18 +89,17 @@ static int64_t add_up(const state *t, const uint8_t *x, size_t step, bool is_sig
     }
     for (;;) {
         int64_t from = 0;
-        bool inside = true, padded = true;
+        bool inside = true;
         for (int i = 0; i < w->rank; i++) {
             int64_t p = start[i] + offset[i] * w->dilation[i];
             inside &= p >= 0 && p < t->in[i];
-            padded &= p < t->in[i] + w->pad_end[i]; /* beyond that lies only what rounding up added */
             from = from * t->in[i] + p;
         }
         if (inside)
             sum += is_signed ? (int64_t)(int8_t)x[(size_t)from * step] : (int64_t)x[(size_t)from * step];
-        else if (t->include_pad && padded)
+        else if (t->include_pad)
             sum += zero;
-        *count += inside || (t->include_pad && padded);
+        *count += inside || t->include_pad; /* ONNX Runtime counts what rounding up added, too */
         int i = w->rank - 1;
         while (i >= 0 && ++offset[i] == w->kernel[i])
             offset[i--] = 0;
@@ -130,7 +129,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 }
 
 #define ROW(op_name, which)                                                                                            \
-    { .domain = "com.microsoft", .name = op_name, .since = 1, .min_in = 4, .max_in = 5, .min_out = 1, .max_out = 1,    \
+    { .domain = "com.microsoft", .name = op_name, .since = 1, .holes = 1 << 2, .min_in = 4, .max_in = 5, .min_out = 1, .max_out = 1,    \
       .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(state), .param = which }
 
 const mbr_op mbr_ops_qlinear_pools[] = {

@@ -51,7 +51,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 }
 
 const mbr_op mbr_ops_qlinear_softmax[] = {
-    { .domain = "com.microsoft", .name = "QLinearSoftmax", .since = 1, .min_in = 4, .max_in = 5, .min_out = 1,
+    { .domain = "com.microsoft", .name = "QLinearSoftmax", .since = 1, .holes = 1 << 2, .min_in = 4, .max_in = 5, .min_out = 1,
       .max_out = 1, .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(state) },
     { 0 },
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Range: start, start + delta, ... below limit. */
+/* Range: start, start + delta, ... below limit; com.microsoft's may leave delta out. */
 #include "engine/ops/op_util.h"
 
 #include "kernels/convert.h"
@@ -25,12 +25,15 @@ static mbr_status infer(mbr_infer *c)
     mbr_dim v[3], count = MBR_DIM_UNKNOWN, numbers[MBR_OP_CONTENT];
     double r[3];
     size_t n;
+    bool has_delta = mbr_infer_has(c, 2);
     MBR_TRY(mbr_op_check_type(c, 0, MBR_TYPES_FLOAT | MBR_TYPES_SIGNED));
-    for (uint32_t i = 1; i < 3; i++)
-        MBR_TRY(mbr_op_check_same(c, 0, i));
+    for (uint32_t i = 1; i < c->n_in; i++)
+        if (c->in[i].present)
+            MBR_TRY(mbr_op_check_same(c, 0, i));
     if (t && !mbr_dtype_is_int(t)) {
         bool known = true;
-        for (uint32_t i = 0; i < 3; i++)
+        r[2] = 1;
+        for (uint32_t i = 0; i < (has_delta ? 3u : 2u); i++)
             known = known && mbr_infer_reals(c, i, &r[i], 1, &n) && n == 1;
         if (known) {
             double steps = ceil((r[1] - r[0]) / r[2]);
@@ -41,7 +44,8 @@ static mbr_status infer(mbr_infer *c)
         mbr_infer_out(c, 0, t, 1, &count);
         return MBR_OK;
     }
-    for (uint32_t i = 0; i < 3; i++)
+    v[2] = 1;
+    for (uint32_t i = 0; i < (has_delta ? 3u : 2u); i++)
         if (!mbr_infer_ints(c, i, &v[i], 1, &n) || n != 1) {
             mbr_infer_out(c, 0, t, 1, NULL);
             return MBR_OK;
@@ -88,7 +92,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
         }
         return MBR_OK;
     }
-    double start = mbr_value_real(s->in[0], 0), delta = mbr_value_real(s->in[2], 0);
+    double start = mbr_value_real(s->in[0], 0), delta = mbr_step_has(s, 2) ? mbr_value_real(s->in[2], 0) : 1;
     mbr_convert_args convert = { .from = MBR_DTYPE_F32, .to = out->dtype };
     if (out->dtype == MBR_DTYPE_F64)
         for (size_t i = 0; i < n; i++)
@@ -103,6 +107,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 
 const mbr_op mbr_ops_range[] = {
     { .domain = "", .name = "Range", .since = 11, .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
+      .content_inputs = 7, .infer = infer, .run = run },
+    { .domain = "com.microsoft", .name = "Range", .since = 1, .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,
       .content_inputs = 7, .infer = infer, .run = run },
     { 0 },
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/passes/pass.h"
 #include "engine/infer.h"
+#include "engine/ops/expand_util.h"
 #include "engine/ops/op.h"
 
 #include <stdio.h>
@@ -107,10 +108,31 @@ static mbr_status keep_output_names(mbr_ir_graph *g, mbr_error *err)
     return MBR_OK;
 }
 
+typedef struct expansion_run {
+    bool changed;
+} expansion_run;
+
+/* Operators that others make up give way to them, whatever passes run. */
+static mbr_status expand_nodes(mbr_ir_graph *g, void *user, mbr_error *err)
+{
+    for (mbr_ir_node *n = g->first, *next; n; n = next) {
+        next = n->next;
+        if (!n->op->expand)
+            continue;
+        MBR_TRY(mbr_expand(n, err));
+        ((expansion_run *)user)->changed = true;
+    }
+    return MBR_OK;
+}
+
 mbr_status mbr_passes_run(mbr_ir_module *m, const mbr_pass_set *set, const char *until, mbr_error *err)
 {
     MBR_TRY(keep_output_names(m->main, err));
     MBR_TRY(mbr_infer_graph(m->main, err));
+    expansion_run x = { false };
+    MBR_TRY(mbr_each_graph(m->main, expand_nodes, &x, err));
+    if (x.changed)
+        MBR_TRY(mbr_infer_graph(m->main, err));
     if (until && strcmp(until, "import") == 0)
         return MBR_OK;
     for (size_t i = 0; mbr_pass_table[i].name; i++) {
