@@ -2,10 +2,10 @@
 /*
  * Convolution as a matrix product that never exists as a whole, stamped out once per instruction set on gemm_micro.h:
  * the rows of A are output points, k runs over the taps and the channels of each, and a block of rows and k is gathered
- * into scratch just before it is used (a 1x1 kernel needs no gathering). The including file has included gemm_body.h,
- * and defines
+ * into scratch just before it is used (a 1x1 kernel needs no gathering). The including file defines
  *
- *   CONV_NAME   the row of conv.def
+ *   CONV_NAME          the row of conv.def
+ *   CONV_MOST_FILTERS  (if at all) it is meant for at most so many filters in a group
  *
  * k counts taps (kd, kh, kw) and in each the channels; with x_planes it counts channels and in each the taps, as the
  * floats lie. Packed, a group's weights are panels, each (k, GEMM_NR) and dense. Transposed, the output points that are
@@ -16,7 +16,7 @@
 #define MBR_KERNELS_CONV_BODY_H
 
 #include "kernels/conv_walk.h"
-#include "kernels/gemm_body.h"
+#include "kernels/gemm_cut.h"
 
 typedef struct conv_plan {
     size_t cg, og, panels, taps;
@@ -73,6 +73,10 @@ static conv_plan conv_plan_of(const mbr_conv_args *a)
 
 static bool conv_fits(const mbr_conv_args *a)
 {
+#ifdef CONV_MOST_FILTERS
+    if (a->filters / a->groups > CONV_MOST_FILTERS)
+        return false;
+#endif
     return !(a->transposed && a->x_planes);
 }
 

@@ -6,7 +6,7 @@
 #ifndef MBR_KERNELS_CONV_DEPTHWISE_BODY_H
 #define MBR_KERNELS_CONV_DEPTHWISE_BODY_H
 
-#include "kernels/gemm_body.h"
+#include "kernels/gemm_cut.h"
 
 #define DW_TILE_MACS (GEMM_TILE_MACS / 3)
 #include "kernels/conv_depthwise_loop.h"

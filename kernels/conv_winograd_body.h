@@ -15,7 +15,7 @@
 #ifndef MBR_KERNELS_CONV_WINOGRAD_BODY_H
 #define MBR_KERNELS_CONV_WINOGRAD_BODY_H
 
-#include "kernels/gemm_body.h"
+#include "kernels/gemm_cut.h"
 
 #define WG_OUT 4
 #define WG_IN 6

@@ -2,23 +2,31 @@
 /*
  * The f32 matrix product around gemm_micro.h, stamped out once per instruction set: the including file defines also
  *
- *   GEMM_NAME, GEMM_TIER   the row of gemm.def
- *   GEMM_TILE_MACS         products in a tile of about half a millisecond
+ *   GEMM_NAME   the row of gemm.def
  *
  * Packed, B is a row of panels, each (k, GEMM_NR) and dense.
  */
 #ifndef MBR_KERNELS_GEMM_BODY_H
 #define MBR_KERNELS_GEMM_BODY_H
 
-#include "kernels/gemm_micro.h"
+#include "kernels/gemm_cut.h"
 
-#include "base/checked.h"
-
-#include <math.h>
-
-#define GEMM_KC_MAX 1024
 #define GEMM_STREAM_BYTES ((size_t)1 << 20) /* of B in a tile with few rows */
-#define GEMM_MIN_TILES 16                   /* tiles are made smaller to get as many, within reason */
+
+#define GEMM_MICRO(mr)                                                                                                 \
+    static void gemm_micro_wide_##mr(const gemm_tile *t)                                                               \
+    {                                                                                                                  \
+        gemm_micro(t, mr, GEMM_NP(mr));                                                                                \
+    }
+GEMM_EACH_ROW(GEMM_MICRO)
+#undef GEMM_MICRO
+
+/* By rows - 1: GEMM_NP(rows) panels. */
+static gemm_micro_fn *const gemm_micro_wide[GEMM_MR] = {
+#define GEMM_MICRO(mr) gemm_micro_wide_##mr,
+    GEMM_EACH_ROW(GEMM_MICRO)
+#undef GEMM_MICRO
+};
 
 /* How a product is cut. Depends on sizes and the machine's caches alone; none of it changes the sums. */
 typedef struct gemm_plan {
@@ -28,35 +36,6 @@ typedef struct gemm_plan {
     bool copy_a, stream;                   /* stream: few rows, so that B passes once and goes through no cache block */
     size_t a_floats, b_floats, acc_floats; /* of scratch */
 } gemm_plan;
-
-static size_t gemm_up(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit * unit;
-}
-
-static size_t gemm_clamp(size_t n, size_t low, size_t high)
-{
-    return n < low ? low : n > high ? high : n;
-}
-
-/*
- * Rows and panels of a tile of about `cells` sums, k steps each. Tiles that follow each other share their part of B: it
- * may take half of the second cache, when that is `keep` panels at least, and the rows of A that stream past it a
- * quarter. Otherwise the parts of A and B are read equally often, with share the price of a column over that of a row.
- */
-static void gemm_cut(size_t m, size_t panels, size_t k, size_t cells, size_t keep, double share, size_t *tm, size_t *tn)
-{
-    size_t l2 = mbr_cpu_caches_get().l2 / sizeof(float), least = 4 * GEMM_MR;
-    l2 = l2 ? l2 : 131072;
-    size_t kept = mbr_min_size(l2 / 2 / (k * GEMM_NR), panels), rows = (size_t)sqrt((double)cells * share) + 1;
-    bool keeps = kept >= mbr_min_size(keep, panels);
-    if (keeps)
-        rows = mbr_max_size(mbr_min_size(l2 / 4 / k, cells / (kept * GEMM_NR)), least);
-    size_t count = (m + rows / 2) / rows; /* to the nearest: a small rest would be a bad tile */
-    count = count ? count : 1;
-    *tm = gemm_up((m + count - 1) / count, GEMM_MR);
-    *tn = gemm_clamp(cells / (*tm * GEMM_NR), 1, keeps ? kept : panels);
-}
 
 static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
 {
@@ -237,10 +216,6 @@ static void gemm_run(const mbr_gemm_args *g, void *scratch, size_t first, size_t
     }
 }
 
-#define GEMM_STRING_(x) #x
-#define GEMM_STRING(x) GEMM_STRING_(x)
-#define GEMM_ROW_(name) mbr_##name
-#define GEMM_ROW(name) GEMM_ROW_(name)
 const mbr_gemm_f32_kernel GEMM_ROW(GEMM_NAME) = {
     GEMM_STRING(GEMM_NAME), GEMM_TIER, GEMM_MR, GEMM_NR, gemm_pack_size, gemm_pack, gemm_scratch, gemm_tiles, gemm_run,
 };

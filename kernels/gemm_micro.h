@@ -118,22 +118,13 @@ MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
     static void gemm_micro_##mr(const gemm_tile *t)                                                                    \
     {                                                                                                                  \
         gemm_micro(t, mr, 1);                                                                                          \
-    }                                                                                                                  \
-    static void gemm_micro_wide_##mr(const gemm_tile *t)                                                               \
-    {                                                                                                                  \
-        gemm_micro(t, mr, GEMM_NP(mr));                                                                                \
     }
 GEMM_EACH_ROW(GEMM_MICRO)
 #undef GEMM_MICRO
 
-/* By rows - 1: one panel, and GEMM_NP(rows) panels. */
+/* By rows - 1. */
 static gemm_micro_fn *const gemm_micro_one[GEMM_MR] = {
 #define GEMM_MICRO(mr) gemm_micro_##mr,
-    GEMM_EACH_ROW(GEMM_MICRO)
-#undef GEMM_MICRO
-};
-static gemm_micro_fn *const gemm_micro_wide[GEMM_MR] = {
-#define GEMM_MICRO(mr) gemm_micro_wide_##mr,
     GEMM_EACH_ROW(GEMM_MICRO)
 #undef GEMM_MICRO
 };

@@ -22,6 +22,7 @@ MBR_KERNELS_BASE = \
     kernels/conv_body.h \
     kernels/conv_depthwise_body.h \
     kernels/conv_depthwise_loop.h \
+    kernels/conv_dot_body.h \
     kernels/conv_walk.h \
     kernels/conv_winograd_body.h \
     kernels/convert.def \
@@ -40,6 +41,7 @@ MBR_KERNELS_BASE = \
     kernels/gemm.def \
     kernels/gemm.h \
     kernels/gemm_body.h \
+    kernels/gemm_cut.h \
     kernels/gemm_micro.h \
     kernels/image.h \
     kernels/index.h \
@@ -181,6 +183,7 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/arg_avx2.c \
     kernels/x86/attention_avx2.c \
     kernels/x86/chain_avx2.c \
+    kernels/x86/conv_narrow_avx2.c \
     kernels/x86/convert_avx2.c \
     kernels/x86/copy_avx2.c \
     kernels/x86/gemm_avx2.c \
@@ -197,6 +200,7 @@ MBR_KERNELS_AVX512 = \
     kernels/x86/arg_avx512.c \
     kernels/x86/attention_avx512.c \
     kernels/x86/chain_avx512.c \
+    kernels/x86/conv_narrow_avx512.c \
     kernels/x86/convert_avx512.c \
     kernels/x86/copy_avx512.c \
     kernels/x86/gemm_avx512.c \

@@ -4,6 +4,7 @@
 
 #define GEMM_NAME gemm_f32_avx512_14x32
 #define CONV_NAME conv_f32_avx512_gemm
+#define CONV_DOT_NAME conv_f32_avx512_dot
 #define DEPTHWISE_NAME conv_f32_avx512_depthwise
 #define NBITS_NAME nbits_avx512
 #define WINOGRAD_NAME conv_f32_avx512_winograd
@@ -14,6 +15,7 @@
 #define GEMM_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"
+#include "kernels/conv_dot_body.h"
 #include "kernels/conv_depthwise_body.h"
 #include "kernels/nbits_body.h"
 #include "kernels/conv_winograd_body.h"

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Convolution with up to 8 filters in a group: panels of one vector, and more rows to make up for it. */
+#include "kernels/simd/vec_avx2.h"
+
+#define CONV_NAME conv_f32_avx2_narrow
+#define CONV_MOST_FILTERS 8
+#define GEMM_TIER MBR_TIER_AVX2
+#define GEMM_MR 12
+#define GEMM_NV 1
+#define GEMM_TILE_MACS 12e6
+#define GEMM_EACH_ROW(X) \
+    X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#include "kernels/conv_body.h"
