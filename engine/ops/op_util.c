@@ -224,14 +224,54 @@ void mbr_op_copy_run(const mbr_op_copy *k, const void *in, void *out, const mbr_
         k->fn(&k->plan, (const char *)in + k->in_offset, out, first, last);
 }
 
+/* One piece of `rows` rows; small ones with moves of a fixed size. */
+static void move_piece(char *whole, size_t row, char *piece, size_t bytes, size_t rows, bool join)
+{
+    char *to = join ? whole : piece;
+    const char *from = join ? piece : whole;
+    size_t to_step = join ? row : bytes, from_step = join ? bytes : row;
+#define MOVES(size)                                                                                                    \
+    case size:                                                                                                         \
+        for (size_t r = 0; r < rows; r++)                                                                              \
+            memcpy(to + r * to_step, from + r * from_step, size);                                                      \
+        break;
+    switch (bytes) {
+        MOVES(1)
+        MOVES(4)
+        MOVES(8)
+        MOVES(16)
+        MOVES(32)
+    default:
+        for (size_t r = 0; r < rows; r++)
+            memcpy(to + r * to_step, from + r * from_step, bytes);
+    }
+#undef MOVES
+}
+
+/* Rows that are moved piece by piece at a time, so that their part of the whole stays in the first cache. */
+#define MOVE_BYTES 8192
+
 bool mbr_op_pieces(void *whole, size_t row, uint32_t n, void *const *pieces, const size_t *bytes, bool join,
                    size_t first, size_t last)
 {
     if (first >= last)
         return true;
     size_t r = first / row, skip = first % row; /* the first row may begin in the middle */
+    size_t filled = 0, block = row && row < MOVE_BYTES ? MOVE_BYTES / row : 1;
+    for (uint32_t i = 0; i < n; i++)
+        filled += bytes[i];
     for (; first < last; r++, skip = 0) {
-        size_t begin = first;
+        size_t begin = first, rows = skip == 0 ? (last - first) / row : 0;
+        if (rows && filled == row) {
+            rows = rows < block ? rows : block;
+            char *at = (char *)whole + first;
+            for (uint32_t i = 0; i < n; at += bytes[i], i++)
+                if (pieces[i] && bytes[i])
+                    move_piece(at, row, (char *)pieces[i] + r * bytes[i], bytes[i], rows, join);
+            first += rows * row;
+            r += rows - 1;
+            continue;
+        }
         for (uint32_t i = 0; i < n && first < last; i++) {
             if (skip >= bytes[i]) {
                 skip -= bytes[i];
