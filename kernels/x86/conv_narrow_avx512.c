@@ -5,10 +5,8 @@
 #define CONV_NAME conv_f32_avx512_narrow
 #define CONV_MOST_FILTERS 16
 #define GEMM_TIER MBR_TIER_AVX512
-#define GEMM_MR 24
+#define GEMM_MR 14
 #define GEMM_NV 1
 #define GEMM_TILE_MACS 24e6
-#define GEMM_EACH_ROW(X) \
-    X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) \
-    X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24)
+#define GEMM_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #include "kernels/conv_body.h"
