@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 include $(top_srcdir)/engine/ops/ops.mk
-MBR_ENGINE_SOURCES = $(MBR_ENGINE_OPS)
-MBR_ENGINE_SOURCES += engine/dim.c
+MBR_ENGINE_SOURCES = engine/dim.c
 MBR_ENGINE_SOURCES += engine/dim.h
 MBR_ENGINE_SOURCES += engine/frame.c
 MBR_ENGINE_SOURCES += engine/frame.h
