@@ -48,8 +48,7 @@ static conv_plan conv_plan_of(const mbr_conv_args *a)
     bool point_kernel = p.taps == 1 && !a->transposed && !a->x_planes;
     for (int d = 0; d < 3; d++)
         point_kernel = point_kernel && a->stride[d] == 1 && a->pad[d] == 0 && a->in[d] == a->out[d];
-    size_t l1 = mbr_cpu_caches_get().l1d, steps = k ? k : 1;
-    size_t most = gemm_clamp((l1 ? l1 : 32768) / 2 / (GEMM_NR * sizeof(float)) / 16 * 16, 64, GEMM_KC_MAX);
+    size_t steps = k ? k : 1, most = gemm_kc_most();
     p.k_blocks = (steps + most - 1) / most;
     p.kc = gemm_up((steps + p.k_blocks - 1) / p.k_blocks, 16);
     double all = (double)p.rows * (double)p.lines * (double)(p.panels * GEMM_NR * a->groups) * (double)steps / 16;

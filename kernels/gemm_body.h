@@ -53,10 +53,7 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
         p.tn = gemm_clamp(gemm_up(bytes / panel_bytes, 4), 4, panels > 4 ? panels : 4);
         p.m_tiles = 1;
     } else {
-        /* A panel of B may stream from the second cache, a quarter of whose speed the loop needs: long chains of sums
-           that stay in registers are worth more than a panel in the first. */
-        size_t l2 = mbr_cpu_caches_get().l2;
-        size_t most = gemm_clamp((l2 ? l2 : 262144) / 8 / (GEMM_NR * sizeof(float)) / 16 * 16, 64, GEMM_KC_MAX);
+        size_t most = gemm_kc_most();
         p.k_blocks = (k + most - 1) / most;
         p.kc = gemm_up((k + p.k_blocks - 1) / p.k_blocks, 16);
         double all = (double)g->m * (double)(panels * GEMM_NR) * (double)k * (double)matrices / GEMM_MIN_TILES;

@@ -29,6 +29,16 @@ static size_t gemm_clamp(size_t n, size_t low, size_t high)
 }
 
 /*
+ * The longest block of k. A panel of B may stream from the second cache, a quarter of whose speed the loop needs: long
+ * chains of sums that stay in registers are worth more than a panel in the first.
+ */
+static size_t gemm_kc_most(void)
+{
+    size_t l2 = mbr_cpu_caches_get().l2;
+    return gemm_clamp((l2 ? l2 : 262144) / 8 / (GEMM_NR * sizeof(float)) / 16 * 16, 64, GEMM_KC_MAX);
+}
+
+/*
  * Rows and panels of a tile of about `cells` sums, k steps each. Tiles that follow each other share their part of B: it
  * may take half of the second cache, when that is `keep` panels at least, and the rows of A that stream past it a
  * quarter. Otherwise the parts of A and B are read equally often, with share the price of a column over that of a row.
