@@ -92,6 +92,7 @@ static mbr_status open_source(mbr_env *env, const mbr_model_source *source, cons
     MBR_TRY_GOTO(st, error);
     MBR_TRY_GOTO(mbr_pass_set_parse(o.passes ? o.passes : getenv("MBR_PASSES"), &m->passes, err), error);
     MBR_TRY_GOTO(import(m, &m->module, err), error);
+    m->module->team = env->team;
     MBR_TRY_GOTO(mbr_each_graph(m->module->main, count_graph_ops, m, err), error);
     MBR_TRY_GOTO(mbr_passes_run(m->module, &m->passes, NULL, err), error);
     MBR_TRY_GOTO(order_inputs(m, err), error);

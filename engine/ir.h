@@ -172,7 +172,8 @@ struct mbr_ir_module {
     void (*release_source)(void *source); /* called last: unmaps the file that constants point into */
     void *source;
     /* tells the source that these bytes of a constant were packed and need not stay in memory; may be NULL */
-    void (*give_back)(void *source, const void *data, size_t bytes);
+    void (*give_back)(void *source, const void *data, size_t bytes); /* from any thread */
+    struct mbr_team *team; /* helps to pack weights; NULL: the planning thread does it alone */
     unsigned next_name;       /* for generated names */
     uint32_t next_scope;      /* for subgraphs; starts at 1 */
 };

@@ -6,6 +6,7 @@
  * of two values alive at once one always lies above the other, exact for the sizes planned with, and costs one pass.
  */
 #include "engine/program.h"
+#include "engine/team.h"
 #include "base/checked.h"
 
 #include <stdlib.h>
@@ -132,25 +133,78 @@ static mbr_status align_inputs(const planner *pl, const mbr_program_step *s, uin
     return MBR_OK;
 }
 
-static mbr_status pack_step(planner *pl, mbr_program_step *s)
+/* --- packing: all steps at once, on the team --- */
+
+typedef struct packing {
+    mbr_ir_module *module;
+    struct pack_job {
+        mbr_program_step *step;
+        mbr_pack pack;
+        mbr_status status;
+        mbr_error err;
+    } *jobs;
+} packing;
+
+static bool pack_some(void *user, size_t first, size_t last, int worker)
 {
-    mbr_ir_module *m = pl->p->module;
-    MBR_TRY(align_inputs(pl, s, s->op->any_address));
-    if (!s->op->pack)
-        return MBR_OK;
-    mbr_pack pack = { .node = s->node, .memory = pl->p->memory, .err = pl->err };
-    mbr_status st = s->op->pack(&pack);
-    s->packed = pack.packed;
-    s->packed_bytes = pack.bytes;
-    pl->p->packed_bytes += pack.bytes;
-    if (st != MBR_OK)
-        return st;
-    for (uint32_t i = 0; i < 32 && i < s->node->n_inputs; i++) {
-        const mbr_ir_value *v = s->node->inputs[i];
-        if ((pack.packed_inputs >> i & 1) && v && v->constant && v->constant->kind == MBR_KIND_TENSOR)
-            let_go(m, v);
+    const packing *all = user;
+    (void)worker;
+    for (size_t k = first; k < last; k++) {
+        struct pack_job *job = &all->jobs[k];
+        job->pack.err = &job->err;
+        job->status = job->step->op->pack(&job->pack);
+        if (job->status != MBR_OK)
+            return false;
+        for (uint32_t i = 0; i < 32 && i < job->step->node->n_inputs; i++) {
+            const mbr_ir_value *v = job->step->node->inputs[i];
+            if ((job->pack.packed_inputs >> i & 1) && v && v->constant && v->constant->kind == MBR_KIND_TENSOR)
+                let_go(all->module, v); /* frees what this step alone reads */
+        }
     }
-    return align_inputs(pl, s, pack.packed_inputs);
+    return true;
+}
+
+static mbr_status pack_steps(planner *pl)
+{
+    mbr_program *p = pl->p;
+    mbr_team *team = p->module->team;
+    packing all = { .module = p->module };
+    size_t n = 0;
+    mbr_status st = MBR_OK;
+    for (uint32_t k = 0; k < p->n_steps; k++) {
+        MBR_TRY(align_inputs(pl, &p->steps[k], p->steps[k].op->any_address));
+        n += p->steps[k].op->pack != NULL;
+    }
+    if (n == 0)
+        return MBR_OK;
+    all.jobs = mbr_calloc(p->memory, n, sizeof *all.jobs);
+    if (!all.jobs)
+        return mbr_no_memory(pl->err, n * sizeof *all.jobs);
+    n = 0;
+    for (uint32_t k = 0; k < p->n_steps; k++)
+        if (p->steps[k].op->pack) {
+            all.jobs[n].step = &p->steps[k];
+            all.jobs[n++].pack = (mbr_pack){ .node = p->steps[k].node, .memory = p->memory };
+        }
+    if (team && n > 1 && mbr_team_size(team) > 1)
+        mbr_team_run(team, mbr_team_size(team), n, 1, pack_some, &all, NULL);
+    else
+        pack_some(&all, 0, n, 0);
+    for (size_t k = 0; k < n; k++) {
+        struct pack_job *job = &all.jobs[k];
+        job->step->packed = job->pack.packed;
+        job->step->packed_bytes = job->pack.bytes;
+        p->packed_bytes += job->pack.bytes;
+        if (job->status != MBR_OK && st == MBR_OK) {
+            st = job->status;
+            if (pl->err)
+                *pl->err = job->err;
+        }
+    }
+    for (size_t k = 0; k < n && st == MBR_OK; k++)
+        st = align_inputs(pl, all.jobs[k].step, all.jobs[k].pack.packed_inputs);
+    mbr_free(p->memory, all.jobs);
+    return st;
 }
 
 static mbr_status make_step(planner *pl, mbr_program_step *s, mbr_ir_node *n)
@@ -174,8 +228,7 @@ static mbr_status make_step(planner *pl, mbr_program_step *s, mbr_ir_node *n)
     s->state_offset = p->state_bytes;
     p->state_bytes += (n->op->state_size + 15) & ~(size_t)15;
     p->n_pointers += (size_t)s->n_in + s->n_out;
-    MBR_TRY(make_bodies(pl, s));
-    return pack_step(pl, s);
+    return make_bodies(pl, s);
 }
 
 /* Whose data is read or written, from the outputs backwards. Fills `needed` and counts the steps that have to run. */
@@ -479,6 +532,7 @@ static mbr_status plan(planner *pl)
                 return st;
             place_step(pl, &p->steps[p->n_steps - 1]);
         }
+    MBR_TRY(pack_steps(pl));
     find_lives(pl);
     share_in_place(pl);
     place_outputs(pl);
@@ -548,6 +602,8 @@ mbr_status mbr_program_of_node(mbr_ir_node *n, mbr_program **out, mbr_error *err
         }
         p->n_steps = 1;
         st = make_step(&pl, &p->steps[0], n);
+        if (st == MBR_OK)
+            st = pack_steps(&pl);
         p->steps[0].dynamic = true;
         p->steps[0].in = index;
         p->steps[0].out = index + n->n_inputs;
