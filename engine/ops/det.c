@@ -49,7 +49,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     size_t first, last;
     (void)err;
     mbr_op_items(job, st->each, st->matrices, &first, &last);
-    (s->op->param == DET ? mbr_det : mbr_inverse)(s->in[0]->dtype, st->n, s->in[0]->data, s->out[0]->data, job->scratch, first, last);
+    (s->op->param == DET ? mbr_det : mbr_inverse)(s->in[0]->dtype, st->n, s->in[0]->data, s->out[0]->data,
+                                                  job->scratch, first, last);
     return MBR_OK;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ImageDecoder. What cannot be decoded gives an empty image, as ONNX says. */
-#include "engine/ops/op.h"
+#include "engine/ops/image_libs.h"
 #include "kernels/image.h"
 
 #include <string.h>
@@ -30,23 +30,43 @@ static mbr_status infer(mbr_infer *c)
     return MBR_OK;
 }
 
+/* By the format's library; without it by our own decoder, which knows the usual forms of most formats. */
+static mbr_status decode(mbr_step *s, mbr_image *im, uint8_t **rgb, mbr_error *err)
+{
+    const uint8_t *data = s->in[0]->data;
+    const char *format = "";
+    size_t size = mbr_value_count(s->in[0]);
+    *im = (mbr_image){ 0 };
+    mbr_image_answer answer = mbr_image_by_library(s, data, size, &im->width, &im->height, rgb, &format);
+    if (answer == MBR_IMAGE_NO_LIBRARY || answer == MBR_IMAGE_OTHER) {
+        bool known = mbr_image_probe(data, size, im);
+        if (!known && answer == MBR_IMAGE_NO_LIBRARY)
+            return mbr_step_fail(s, err, MBR_ERR_UNSUPPORTED,
+                                 "a %s image, whose library is not there; install it, or convert the image to PNG",
+                                 format);
+        if (!known)
+            return MBR_OK;
+        void *scratch = mbr_step_alloc(s, im->scratch + 1);
+        *rgb = mbr_step_alloc(s, im->width * im->height * 3);
+        if (!scratch || !*rgb)
+            return mbr_no_memory(err, im->width * im->height * 3);
+        answer = mbr_image_decode(im, data, size, *rgb, scratch) ? MBR_IMAGE_DONE : MBR_IMAGE_BROKEN;
+    }
+    if (answer == MBR_IMAGE_NO_MEMORY)
+        return mbr_no_memory(err, im->width * im->height * 3);
+    if (answer != MBR_IMAGE_DONE)
+        *rgb = NULL;
+    return MBR_OK;
+}
+
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     (void)job;
     pixel_format f = format_of(s->node);
-    const uint8_t *data = s->in[0]->data;
-    size_t size = mbr_value_count(s->in[0]), channels = f == PIXEL_GRAY ? 1 : 3;
+    size_t channels = f == PIXEL_GRAY ? 1 : 3;
     mbr_image im;
     uint8_t *rgb = NULL;
-    if (mbr_image_probe(data, size, &im)) {
-        size_t bytes = im.width * im.height * 3;
-        void *scratch = mbr_step_alloc(s, im.scratch + 1);
-        rgb = mbr_step_alloc(s, bytes);
-        if (!scratch || !rgb)
-            return mbr_no_memory(err, bytes);
-        if (!mbr_image_decode(&im, data, size, rgb, scratch))
-            rgb = NULL;
-    }
+    MBR_TRY(decode(s, &im, &rgb, err));
     if (!rgb)
         im.width = im.height = 0;
     MBR_TRY(mbr_step_resize(s, 0, 3, (int64_t[]){ (int64_t)im.height, (int64_t)im.width, (int64_t)channels }, err));

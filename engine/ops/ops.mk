@@ -55,6 +55,8 @@ MBR_ENGINE_OPS = \
     engine/ops/identity.c \
     engine/ops/if.c \
     engine/ops/image_decoder.c \
+    engine/ops/image_libs.c \
+    engine/ops/image_libs.h \
     engine/ops/imputer.c \
     engine/ops/label_encoder.c \
     engine/ops/layer_normalization.c \

@@ -78,8 +78,9 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 }
 
 #define ROW(op_name, which)                                                                                            \
-    { .domain = "com.microsoft", .name = op_name, .since = 1, .holes = 1 << 2 | 1 << 5, .min_in = 7, .max_in = 8, .min_out = 1, .max_out = 1,    \
-      .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(state), .param = which }
+    { .domain = "com.microsoft", .name = op_name, .since = 1, .holes = 1 << 2 | 1 << 5, .min_in = 7, .max_in =         \
+      8, .min_out = 1, .max_out = 1, .infer = infer, .prepare = prepare, .run = run, .state_size =                     \
+      sizeof(state), .param = which }
 
 const mbr_op mbr_ops_qlinear_binary[] = {
     ROW("QLinearAdd", ADD),

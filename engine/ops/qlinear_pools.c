@@ -129,8 +129,9 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 }
 
 #define ROW(op_name, which)                                                                                            \
-    { .domain = "com.microsoft", .name = op_name, .since = 1, .holes = 1 << 2, .min_in = 4, .max_in = 5, .min_out = 1, .max_out = 1,    \
-      .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(state), .param = which }
+    { .domain = "com.microsoft", .name = op_name, .since = 1, .holes = 1 << 2, .min_in = 4, .max_in = 5,               \
+      .min_out = 1, .max_out = 1, .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(state),         \
+      .param = which }
 
 const mbr_op mbr_ops_qlinear_pools[] = {
     ROW("QLinearAveragePool", AVERAGE),
