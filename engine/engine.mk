@@ -31,5 +31,6 @@ MBR_ENGINE_SOURCES += engine/text.h
 MBR_ENGINE_SOURCES += engine/text_parse.c
 MBR_ENGINE_SOURCES += engine/topology.c
 MBR_ENGINE_SOURCES += engine/topology.h
+MBR_ENGINE_SOURCES += engine/topology_hwloc.c
 MBR_ENGINE_SOURCES += engine/value.c
 MBR_ENGINE_SOURCES += engine/value.h

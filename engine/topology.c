@@ -8,7 +8,9 @@
 #include "engine/topology.h"
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -63,47 +65,56 @@ static int cgroup_cores(int cores)
     return cores;
 }
 
+/*
+ * Cores of the mask: of processors that share a core only the first counts, since the second one's share of the
+ * arithmetic is what the first would have had. Where the system does not tell, each counts.
+ */
+#ifdef __linux__
+static int mask_cores(void)
+{
+    cpu_set_t set;
+    int cores = 0;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        char path[96], text[256];
+        if (!CPU_ISSET(cpu, &set))
+            continue;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+        read_text(path, text, sizeof text);
+        bool first = true;
+        for (const char *at = text; *at && first;) { /* "0,4" or "0-1" */
+            int from, to, used = 0;
+            if (sscanf(at, "%d-%d%n", &from, &to, &used) != 2 || !used) {
+                if (sscanf(at, "%d%n", &from, &used) != 1 || !used)
+                    break;
+                to = from;
+            }
+            for (int other = from; other <= to && other < cpu; other++)
+                first = first && (other < 0 || !CPU_ISSET(other, &set));
+            at += used + (at[used] == ',');
+        }
+        cores += first;
+    }
+    return cores;
+}
+#endif
+
 int mbr_topology_cores(void)
 {
-    int cores = 0;
+    const char *other = getenv("MBR_TOPOLOGY");
+    int cores = other && *other ? mbr_topology_hwloc(other) : 0;
+    if (cores > 0)
+        return cores;
 #ifdef __linux__
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        cores = CPU_COUNT(&set);
+    cores = mask_cores();
+#else
+    cores = mbr_topology_hwloc(NULL);
 #endif
     if (cores < 1) {
         long online = sysconf(_SC_NPROCESSORS_ONLN);
         cores = online < 1 ? 1 : (int)online;
     }
     return cgroup_cores(cores);
-}
-
-void mbr_topology_caches(mbr_caches *caches)
-{
-    memset(caches, 0, sizeof *caches);
-    for (int i = 0; i < 8; i++) {
-        char path[96], text[32], unit = 'K';
-        unsigned level = 0;
-        unsigned long size = 0;
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/level", i);
-        read_text(path, text, sizeof text);
-        if (sscanf(text, "%u", &level) != 1)
-            break;
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/type", i);
-        read_text(path, text, sizeof text);
-        if (strncmp(text, "Instruction", 11) == 0)
-            continue;
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
-        read_text(path, text, sizeof text);
-        if (sscanf(text, "%lu%c", &size, &unit) < 1)
-            continue;
-        size_t bytes = (size_t)size * (unit == 'M' ? 1024 * 1024 : 1024);
-        if (level == 1)
-            caches->l1 = bytes;
-        else if (level == 2)
-            caches->l2 = bytes;
-        else if (level == 3)
-            caches->l3 = bytes;
-    }
 }

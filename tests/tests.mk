@@ -30,6 +30,7 @@ MBR_UNIT_TESTS = \
     tests/test_sessions \
     tests/test_team \
     tests/test_text \
+    tests/test_topology \
     tests/test_value
 tests_test_alloc_SOURCES = tests/test_alloc.c tests/ir_text.h tests/random.h
 tests_test_api_SOURCES = tests/test_api.c tests/onnx_writer.h
