@@ -511,6 +511,17 @@ static mbr_status prepare_step(mbr_frame *f, mbr_step *s, mbr_error *err)
     return need_scratch(f->run, s->scratch, err);
 }
 
+/* A view shows all elements of what it is a view of: a plan takes that for granted where it knows one side only. */
+static mbr_status check_view(const mbr_frame *f, uint32_t v, mbr_error *err)
+{
+    const mbr_value *view = &f->values[v], *of = &f->values[f->p->values[v].root];
+    const mbr_ir_node *n = f->p->values[v].ir->producer;
+    if (mbr_value_bytes(view) == mbr_value_bytes(of))
+        return MBR_OK;
+    return mbr_ir_fail(n, err, MBR_ERR_INPUT, "%zu elements do not fit a shape of %zu", mbr_value_count(of),
+                       mbr_value_count(view));
+}
+
 static mbr_status lay_out(mbr_frame *f, mbr_error *err)
 {
     const mbr_program *p = f->p;
@@ -535,6 +546,7 @@ static mbr_status lay_out(mbr_frame *f, mbr_error *err)
                 r = p->values[r].root;
             f->values[v].data = f->values[r].data;
             f->values[v].capacity = f->values[r].capacity;
+            MBR_TRY(check_view(f, v, err));
         }
     for (uint32_t k = 0; k < p->n_steps; k++) {
         if (!p->steps[k].dynamic && !p->steps[k].in_place)

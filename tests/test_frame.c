@@ -273,6 +273,47 @@ START_TEST(what_does_not_fit_is_refused)
 }
 END_TEST
 
+/* Where an unknown size meets a known one the plan takes it for equal, or 1; a run finds out. */
+START_TEST(sizes_that_the_plan_takes_for_granted_are_checked)
+{
+    static const char *const bodies[] = {
+        "  const %w = f32[6, 4] {... 24}\n  %y = ai.onnx.Add@7(%x, %w)\n",
+        "  const %w = f32[6, 1] {... 6}\n  %a = ai.onnx.Tanh@1(%x)\n  %y = ai.onnx.Mul@7(%w, %a)\n",
+        "  const %w = f32[6, 4] {... 24}\n  %y = ai.onnx.Max@13(%x, %w, %w)\n",
+        "  const %w = f32[6, 4] {... 24}\n  %c = ai.onnx.Less@9(%x, %w)\n  %y = ai.onnx.Where@9(%c, %w, %x)\n",
+        "  const %w = i32[6, 4] {... 24}\n  %i = ai.onnx.Cast@13(%x) {to = 6}\n  %y = ai.onnx.Sub@14(%i, %w)\n",
+        "  const %s = i64[2] {6, 4}\n  %y = ai.onnx.Reshape@14(%x, %s)\n",
+        "  const %s = i64[2] {6, 4}\n  %a = ai.onnx.Neg@1(%x)\n  %b = ai.onnx.Reshape@14(%a, %s)\n"
+        "  %y = ai.onnx.Exp@13(%b)\n",
+        "  const %s = i64[2] {6, 4}\n  %y = ai.onnx.Expand@8(%x, %s)\n",
+        "  const %w = f32[1, 4] {... 4}\n  %a = ai.onnx.Concat@4(%x, %w) {axis = 0}\n"
+        "  const %v = f32[7, 1] {... 7}\n  %y = ai.onnx.Add@7(%a, %v)\n",
+        "  const %w = f32[6, 2] {... 12}\n  %y = ai.onnx.Gemm@13(%x, %w) {transA = 1}\n",
+        "  const %w = f32[6] {... 6}\n  %t = ai.onnx.Transpose@1(%x) {perm = [1, 0]}\n  %y = ai.onnx.Sub@7(%t, %w)\n",
+    };
+    char text[1000];
+    for (size_t b = 0; b < MBR_COUNT_OF(bodies); b++)
+        for (int all = 0; all < 2; all++)
+            for (int64_t n = 2; n < 20; n += n > 7 ? 5 : 1) {
+                ir_session s;
+                snprintf(text, sizeof text, "%s%s}\n",
+                         "module \"m\" ir 8 opset ai.onnx 17\ngraph \"g\"(%x: f32[n, 4]) -> (%y) {\n", bodies[b]);
+                ir_open(&s, &memory, NULL, text, all ? "all" : "none");
+                const ir_size size[] = { { "n", n }, { 0 } };
+                mbr_value *x = ir_input(&memory, &s, 0, size, 1);
+                ck_assert_int_eq(mbr_frame_bind(s.f, 0, x, &err), MBR_OK);
+                mbr_status st = mbr_frame_run(s.f, &err);
+                if (n == 6)
+                    ck_assert_msg(st == MBR_OK, "%s: %s", bodies[b], err.text);
+                else
+                    ck_assert_msg(st == MBR_ERR_INPUT || st == MBR_ERR_RUN, "n of %d was accepted by\n%s", (int)n,
+                                  bodies[b]);
+                mbr_value_drop(x);
+                ir_close(&s);
+            }
+}
+END_TEST
+
 START_TEST(sizes_that_follow_from_others_are_checked)
 {
     ir_session s;
@@ -463,6 +504,7 @@ int main(void)
     tcase_add_test(tc, sizes_seen_before_take_no_memory);
     tcase_add_test(tc, a_thousand_shapes_do_not_pile_up);
     tcase_add_test(tc, what_does_not_fit_is_refused);
+    tcase_add_test(tc, sizes_that_the_plan_takes_for_granted_are_checked);
     tcase_add_test(tc, sizes_that_follow_from_others_are_checked);
     tcase_add_test(tc, the_slab_has_a_limit);
     tcase_add_test(tc, outputs_may_go_to_the_callers_memory);

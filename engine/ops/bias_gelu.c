@@ -34,8 +34,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     c->output_reg[0] = y;
     k->from[0] = 0;
     k->from[1] = 1;
-    mbr_op_chain_prepare(s, k, -1);
-    return MBR_OK;
+    return mbr_op_chain_prepare(s, k, -1, err);
 }
 
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)

@@ -281,10 +281,11 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         chain->output_reg[0] = to;
         for (uint32_t i = 0; i < n && i < MBR_CHAIN_INPUTS; i++)
             st->chain.from[i] = (uint8_t)i;
-        mbr_op_chain_prepare(s, &st->chain, st->at);
-        return MBR_OK;
+        return mbr_op_chain_prepare(s, &st->chain, st->at, err);
     }
     const mbr_value *out = s->out[0];
+    for (uint32_t i = 0; i < n; i++)
+        MBR_TRY(mbr_op_check_spread(s, i, out, i && st->at >= 0 ? st->at : out->rank - s->in[i]->rank, err));
     size_t rows = out->rank ? (size_t)out->dims[0] : 1, count = mbr_value_count(out);
     st->each = count == 0 ? 1 : mbr_step_split(s, rows, (double)(count / rows) * 3.0 * (double)(n > 1 ? n - 1 : 1));
     return MBR_OK;

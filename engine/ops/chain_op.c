@@ -96,7 +96,6 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     ptrdiff_t strides[MBR_CHAIN_INPUTS][MBR_MAX_RANK];
     const ptrdiff_t *in[MBR_CHAIN_INPUTS], *dense[MBR_CHAIN_OUTPUTS] = { NULL };
     const mbr_value *shape = NULL;
-    (void)err;
     for (uint32_t i = 0; i < s->n_out && !shape; i++)
         shape = s->out[i];
     if (!shape)
@@ -104,6 +103,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     int rank = mbr_op_dims(shape, dims);
     for (int i = 0; i < st->chain.inputs; i++) {
         st->chain.input_type[i] = s->in[i]->dtype;
+        MBR_TRY(mbr_op_check_spread(s, (uint32_t)i, shape, rank - s->in[i]->rank, err));
         mbr_op_strides_at(s->in[i], rank, rank - s->in[i]->rank, strides[i]);
         in[i] = strides[i];
     }

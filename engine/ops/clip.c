@@ -70,8 +70,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         }
         chain->outputs = 1;
         chain->output_reg[0] = to;
-        mbr_op_chain_prepare(s, &st->chain, -1);
-        return MBR_OK;
+        return mbr_op_chain_prepare(s, &st->chain, -1, err);
     }
     size_t n = mbr_value_count(s->in[0]);
     st->each = 4096 * mbr_step_split(s, (n + 4095) / 4096, 4096 * 4.0);

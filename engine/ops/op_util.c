@@ -194,6 +194,19 @@ void mbr_op_strides_at(const mbr_value *v, int rank, int at, ptrdiff_t *strides)
     }
 }
 
+mbr_status mbr_op_check_spread(const mbr_step *s, uint32_t i, const mbr_value *out, int at, mbr_error *err)
+{
+    const mbr_value *v = s->in[i];
+    for (int d = 0; d < v->rank; d++) {
+        int64_t size = at + d >= 0 && at + d < out->rank ? out->dims[at + d] : 1;
+        if (v->dims[d] != 1 && v->dims[d] != size)
+            return mbr_step_fail(s, err, MBR_ERR_INPUT, "axis %d of input %u has size %lld and does not spread over %lld; "
+                                 "they must be equal, or one of them 1",
+                                 d, i, (long long)v->dims[d], (long long)size);
+    }
+    return MBR_OK;
+}
+
 void mbr_op_around(const mbr_value *v, int axis, size_t *outer, size_t *middle, size_t *inner)
 {
     *outer = *inner = 1;

@@ -75,6 +75,11 @@ static inline void mbr_op_strides(const mbr_value *v, int rank, ptrdiff_t *strid
 {
     mbr_op_strides_at(v, rank, rank - v->rank, strides);
 }
+/*
+ * Fails unless input i spreads over `out` with its first axis at `at` of it: sizes are equal, or 1. A plan takes it for
+ * granted where an unknown size meets a known one, so whoever uses such strides asks this in prepare.
+ */
+mbr_status mbr_op_check_spread(const mbr_step *s, uint32_t i, const mbr_value *out, int at, mbr_error *err);
 /* The value as (outer, dims[axis], inner). axis may be v->rank: then the middle is 1. */
 void mbr_op_around(const mbr_value *v, int axis, size_t *outer, size_t *middle, size_t *inner);
 

@@ -133,7 +133,7 @@ int mbr_pointwise_code(const mbr_ir_node *node, mbr_chain_insn *code, uint32_t *
     return length;
 }
 
-void mbr_op_chain_prepare(mbr_step *s, mbr_op_chain *k, int at)
+mbr_status mbr_op_chain_prepare(mbr_step *s, mbr_op_chain *k, int at, mbr_error *err)
 {
     const mbr_value *out = s->out[0];
     size_t dims[MBR_MAX_RANK];
@@ -142,8 +142,10 @@ void mbr_op_chain_prepare(mbr_step *s, mbr_op_chain *k, int at)
     int rank = mbr_op_dims(out, dims);
     for (int i = 0; i < k->chain.inputs; i++) {
         const mbr_value *v = s->in[k->from[i]];
+        int first = at >= 0 && k->from[i] == 1 ? at : rank - v->rank;
         k->chain.input_type[i] = v->dtype;
-        mbr_op_strides_at(v, rank, at >= 0 && k->from[i] == 1 ? at : rank - v->rank, strides[i]);
+        MBR_TRY(mbr_op_check_spread(s, k->from[i], out, first, err));
+        mbr_op_strides_at(v, rank, first, strides[i]);
         in[i] = strides[i];
     }
     const ptrdiff_t *dense = NULL;
@@ -156,6 +158,7 @@ void mbr_op_chain_prepare(mbr_step *s, mbr_op_chain *k, int at)
     else
         k->each = mbr_step_split(s, k->space.tiles,
                                  (double)k->space.count / (double)k->space.tiles * mbr_chain_cost(&k->chain) * 0.1);
+    return MBR_OK;
 }
 
 void mbr_op_chain_run(const mbr_step *s, const mbr_op_chain *k, const mbr_job *job)

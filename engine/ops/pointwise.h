@@ -47,7 +47,7 @@ typedef struct mbr_op_chain {
 } mbr_op_chain;
 
 /* Once chain and from are set: types, space, tiles. Input 1 starts at axis `at` of the space (-1: ends there). */
-void mbr_op_chain_prepare(mbr_step *s, mbr_op_chain *k, int at);
+mbr_status mbr_op_chain_prepare(mbr_step *s, mbr_op_chain *k, int at, mbr_error *err);
 void mbr_op_chain_run(const mbr_step *s, const mbr_op_chain *k, const mbr_job *job);
 
 /* The attributes that a chain operator takes as immediates, with ONNX's defaults for that version. */

@@ -40,6 +40,8 @@ static mbr_status run_concat(mbr_step *s, const mbr_job *job, mbr_error *err)
     ptrdiff_t as[MBR_MAX_RANK], bs[MBR_MAX_RANK];
     int rank = mbr_op_dims(out, dims);
     (void)job;
+    for (uint32_t i = 0; i < 2; i++)
+        MBR_TRY(mbr_op_check_spread(s, i, out, rank - s->in[i]->rank, err));
     mbr_op_strides(s->in[0], rank, as);
     mbr_op_strides(s->in[1], rank, bs);
     for (size_t i = 0; i < n; i++) {

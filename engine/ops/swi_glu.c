@@ -43,8 +43,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     c->output_reg[0] = 2;
     st->chain.from[0] = 0;
     st->chain.from[1] = 1;
-    mbr_op_chain_prepare(s, &st->chain, -1);
-    return MBR_OK;
+    return mbr_op_chain_prepare(s, &st->chain, -1, err);
 }
 
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)

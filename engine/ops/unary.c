@@ -82,8 +82,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         st->chain.chain.code[0] =
             (mbr_chain_insn){ .op = (uint8_t)op, .dst = 1, .a = 0, .x = st->alpha, .y = st->beta };
         st->chain.from[0] = 0;
-        mbr_op_chain_prepare(s, &st->chain, -1);
-        return MBR_OK;
+        return mbr_op_chain_prepare(s, &st->chain, -1, err);
     }
     size_t n = mbr_value_count(s->in[0]);
     st->each = 4096 * mbr_step_split(s, (n + 4095) / 4096, 4096 * 4.0);

@@ -49,10 +49,11 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         st->chain.chain.code[0] = (mbr_chain_insn){ .op = MBR_CHAIN_WHERE, .dst = 3, .a = 0, .b = 1, .c = 2 };
         for (uint8_t i = 0; i < 3; i++)
             st->chain.from[i] = i;
-        mbr_op_chain_prepare(s, &st->chain, -1);
-        return MBR_OK;
+        return mbr_op_chain_prepare(s, &st->chain, -1, err);
     }
     const mbr_value *out = s->out[0];
+    for (uint32_t i = 0; i < 3; i++)
+        MBR_TRY(mbr_op_check_spread(s, i, out, out->rank - s->in[i]->rank, err));
     size_t rows = out->rank ? (size_t)out->dims[0] : 1, count = mbr_value_count(out);
     st->each = count == 0 ? 1 : mbr_step_split(s, rows, (double)(count / rows) * 2.0);
     return MBR_OK;

@@ -33,7 +33,10 @@ static uint64_t state;
 static const uint8_t *now;
 static size_t now_size;
 
-static void died(int number)
+/* Of a sanitizer's run time, where there is one: called before it ends the process in its own way. */
+void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+
+static void keep_input(void)
 {
     FILE *out = fopen("fuzz-crash", "wb");
     if (out) {
@@ -43,6 +46,11 @@ static void died(int number)
     static const char text[] = "the input that did it is in the file fuzz-crash\n";
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
         _exit(1);
+}
+
+static void died(int number)
+{
+    keep_input();
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -150,6 +158,8 @@ int main(int argc, char **argv)
     printf("%zu files, %lu mutations each, seed 0x%llx (MBR_SEED)\n", n_files, rounds, (unsigned long long)state);
     fflush(stdout);
     signal(SIGABRT, died);
+    if (__sanitizer_set_death_callback)
+        __sanitizer_set_death_callback(keep_input);
     for (size_t i = 0; i < n_files; i++)
         look(files[i].data, files[i].size);
     uint8_t *work = malloc(SIZE_MAX_BYTES);
