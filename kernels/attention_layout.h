@@ -5,7 +5,7 @@
 
 #include "kernels/attention.h"
 
-#define ATTENTION_ROWS 48 /* query rows of a tile: a multiple of the rows of every micro-kernel */
+#define ATTENTION_ROWS 96 /* query rows of a tile: a multiple of the rows of every micro-kernel */
 #define ATTENTION_KEYS 128 /* keys that are scored at a time */
 
 typedef struct attention_tile {

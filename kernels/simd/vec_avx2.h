@@ -44,9 +44,26 @@ static inline vf vf_load_n(const float *p, size_t n)
 {
     return _mm256_maskload_ps(p, vi_first_n(n));
 }
+/* In parts: a masked store takes some forty micro-operations on several processors. */
 static inline void vf_store_n(float *p, vf v, size_t n)
 {
-    _mm256_maskstore_ps(p, vi_first_n(n), v);
+    __m128 x = _mm256_castps256_ps128(v);
+    if (n >= 8) {
+        _mm256_storeu_ps(p, v);
+        return;
+    }
+    if (n & 4) {
+        _mm_storeu_ps(p, x);
+        x = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(void *)p, x);
+        x = _mm_movehl_ps(x, x);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_ss(p, x);
 }
 static inline vf vf_set1(float x)
 {
@@ -205,7 +222,7 @@ static inline vi vi_load_n(const int32_t *p, size_t n)
 }
 static inline void vi_store_n(int32_t *p, vi v, size_t n)
 {
-    _mm256_maskstore_epi32((int *)p, vi_first_n(n), v);
+    vf_store_n((float *)(void *)p, _mm256_castsi256_ps(v), n);
 }
 static inline vi vi_set1(int32_t x)
 {
