@@ -98,15 +98,20 @@ static mbr_status need_scratch(mbr_run *run, size_t each, mbr_error *err)
 
 /* --- life --- */
 
+static uint32_t root_of(const mbr_program *p, uint32_t v)
+{
+    while (p->values[v].place == MBR_PLACE_ALIAS)
+        v = p->values[v].root;
+    return v;
+}
+
 static void note_relinked(mbr_frame *f)
 {
     const mbr_program *p = f->p;
     for (uint32_t v = 0; v < p->n_values; v++) {
         if (p->values[v].place != MBR_PLACE_ALIAS || !p->values[v].planned)
             continue;
-        uint32_t r = v;
-        while (p->values[r].place == MBR_PLACE_ALIAS)
-            r = p->values[r].root;
+        uint32_t r = root_of(p, v);
         if (p->values[r].place == MBR_PLACE_BOUND || p->values[r].place == MBR_PLACE_OUTPUT)
             f->relinked[f->n_relinked++] = v;
     }
@@ -541,15 +546,14 @@ static mbr_status lay_out(mbr_frame *f, mbr_error *err)
     MBR_TRY(lay_out_slab(f, err));
     for (uint32_t v = 0; v < p->n_values; v++)
         if (p->values[v].place == MBR_PLACE_ALIAS && p->values[v].planned) {
-            uint32_t r = v;
-            while (p->values[r].place == MBR_PLACE_ALIAS)
-                r = p->values[r].root;
+            uint32_t r = root_of(p, v);
             f->values[v].data = f->values[r].data;
             f->values[v].capacity = f->values[r].capacity;
             MBR_TRY(check_view(f, v, err));
         }
     for (uint32_t k = 0; k < p->n_steps; k++) {
-        if (!p->steps[k].dynamic && !p->steps[k].in_place)
+        const mbr_program_step *ps = &p->steps[k];
+        if (!ps->dynamic && !(ps->in_place && p->values[root_of(p, ps->in[0])].place == MBR_PLACE_NONE))
             MBR_TRY(prepare_step(f, &f->steps[k], err));
         for (uint32_t b = 0; b < p->steps[k].n_bodies; b++)
             f->bodies[k][b]->ready = false; /* its sizes may follow from ours */
@@ -738,6 +742,10 @@ static mbr_status infer_now(mbr_frame *f, const mbr_program_step *ps, mbr_step *
             v->dims[d] = c.out[0].dims[d];
         if (v->rank < 0)
             return mbr_step_fail(s, err, MBR_ERR_RUN, "the shape of its output cannot be told from its inputs");
+        size_t bytes;
+        mbr_status st = mbr_shape_bytes(v->dtype, v->rank, v->dims, &bytes, err);
+        if (st != MBR_OK)
+            return mbr_ir_fail_at(s->node, err, st);
     }
     return MBR_OK;
 }
@@ -760,7 +768,7 @@ static mbr_status run_dynamic(mbr_frame *f, const mbr_program_step *ps, mbr_step
 {
     MBR_TRY(infer_now(f, ps, s, err));
     if (!s->op->run)
-        return s->out[0]->kind != MBR_KIND_TENSOR ? view_items(s, err) : MBR_OK;
+        return s->out[0]->kind != MBR_KIND_TENSOR ? view_items(s, err) : prepare_step(f, s, err);
     MBR_TRY(prepare_step(f, s, err));
     return run_phases(f, s, err);
 }
@@ -778,9 +786,7 @@ static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
 {
     const mbr_program *p = f->p;
     for (size_t i = 0; i < p->graph->n_outputs; i++) {
-        uint32_t v = p->graph->outputs[i]->id, r = v;
-        while (p->values[r].place == MBR_PLACE_ALIAS)
-            r = p->values[r].root;
+        uint32_t v = p->graph->outputs[i]->id, r = root_of(p, v);
         if (p->values[r].place != MBR_PLACE_OUTPUT || p->values[r].output != i)
             continue;
         const mbr_value *shape = &f->values[v];
@@ -801,9 +807,7 @@ static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
         f->values[r].capacity = out->capacity;
     }
     for (uint32_t i = 0; i < f->n_relinked; i++) {
-        uint32_t v = f->relinked[i], r = v;
-        while (p->values[r].place == MBR_PLACE_ALIAS)
-            r = p->values[r].root;
+        uint32_t v = f->relinked[i], r = root_of(p, v);
         f->values[v].data = f->values[r].data;
         f->values[v].capacity = f->values[r].capacity;
     }
@@ -814,9 +818,7 @@ static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
 static bool in_storage(const mbr_frame *f, size_t i)
 {
     const mbr_program *p = f->p;
-    uint32_t r = p->graph->outputs[i]->id;
-    while (p->values[r].place == MBR_PLACE_ALIAS)
-        r = p->values[r].root;
+    uint32_t r = root_of(p, p->graph->outputs[i]->id);
     return p->values[r].place == MBR_PLACE_OUTPUT && p->values[r].output == i;
 }
 
@@ -887,10 +889,7 @@ static mbr_status link_values(mbr_frame *f, uint32_t root, frame_link *link, mbr
         return mbr_no_memory(err, sizeof *link->values);
     link->values[link->n++] = &f->values[root];
     for (uint32_t k = 0; k < f->n_relinked; k++) {
-        uint32_t r = f->relinked[k];
-        while (p->values[r].place == MBR_PLACE_ALIAS)
-            r = p->values[r].root;
-        if (r == root)
+        if (root_of(p, f->relinked[k]) == root)
             link->values[link->n++] = &f->values[f->relinked[k]];
     }
     return MBR_OK;
@@ -907,12 +906,8 @@ static mbr_status make_links(mbr_frame *f, mbr_error *err)
     for (size_t i = 0; i < g->n_inputs; i++)
         MBR_TRY(link_values(f, g->inputs[i]->id, &links[i], err));
     for (size_t i = 0; i < g->n_outputs; i++) {
-        uint32_t r = g->outputs[i]->id;
-        if (!in_storage(f, i))
-            continue;
-        while (p->values[r].place == MBR_PLACE_ALIAS)
-            r = p->values[r].root;
-        MBR_TRY(link_values(f, r, &links[g->n_inputs + i], err));
+        if (in_storage(f, i))
+            MBR_TRY(link_values(f, root_of(p, g->outputs[i]->id), &links[g->n_inputs + i], err));
     }
     f->n_round = 0;
     for (uint32_t k = 0; k < p->n_steps; k++)

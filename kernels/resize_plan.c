@@ -51,23 +51,31 @@ size_t mbr_resize_table_size(const mbr_resize_desc *desc)
     return bytes;
 }
 
+/* v / scale, where a scale of 0 stands for out / in exactly. */
+static double back(double v, double in, double out, double scale)
+{
+    return scale == 0.0 ? v * in / out : v / scale;
+}
+
 static double source_position(const mbr_resize_desc *d, int a, size_t o, bool *outside)
 {
     double in = (double)d->in_dims[a], scale = d->scale[a], out = scale * in, y = (double)o, x;
-    if (fabs(out - (double)d->out_dims[a]) < 1e-6 * out) /* the scale is a rounded one */
+    if (fabs(out - (double)d->out_dims[a]) < 1e-6 * out) { /* the ratio of the sizes, but for a rounding */
         out = (double)d->out_dims[a];
+        scale = 0.0;
+    }
     *outside = false;
     switch (d->coord) {
     case MBR_RESIZE_ALIGN_CORNERS:
         return out == 1.0 ? 0.0 : y * (in - 1.0) / (out - 1.0);
     case MBR_RESIZE_ASYMMETRIC:
-        return y / scale;
+        return back(y, in, out, scale);
     case MBR_RESIZE_TF_HALF_PIXEL:
-        return (y + 0.5) / scale;
+        return back(y + 0.5, in, out, scale);
     case MBR_RESIZE_PYTORCH_HALF_PIXEL:
-        return out == 1.0 ? -0.5 : (y + 0.5) / scale - 0.5;
+        return out == 1.0 ? -0.5 : back(y + 0.5, in, out, scale) - 0.5;
     case MBR_RESIZE_HALF_PIXEL_SYMMETRIC:
-        return in / 2.0 * (1.0 - (double)d->out_dims[a] / out) + (y + 0.5) / scale - 0.5;
+        return in / 2.0 * (1.0 - (double)d->out_dims[a] / out) + back(y + 0.5, in, out, scale) - 0.5;
     case MBR_RESIZE_TF_CROP: {
         double begin = (double)d->roi_begin[a], end = (double)d->roi_end[a];
         x = out == 1.0 ? (end - begin) * (in - 1.0) / 2.0 : y * (end - begin) * (in - 1.0) / (out - 1.0);
@@ -76,7 +84,7 @@ static double source_position(const mbr_resize_desc *d, int a, size_t o, bool *o
         return x;
     }
     default:
-        return (y + 0.5) / scale - 0.5;
+        return back(y + 0.5, in, out, scale) - 0.5;
     }
 }
 

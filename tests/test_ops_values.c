@@ -104,6 +104,15 @@ static const struct {
     { "const %a = i32[1, 1, 3, 1] {1, 2, 3}\nconst %n = i64[4] {1, 1, 5, 1}\n"
       "%r = ai.onnx.Resize@19(%a, _, _, %n) {coordinate_transformation_mode = \"align_corners\", nearest_mode = \"ceil\"}",
       "i32[1, 1, 5, 1] {1, 2, 2, 3, 3}" },
+    { "const %a = i32[1, 1, 7, 1] {0, 1, 2, 3, 4, 5, 6}\nconst %n = i64[4] {1, 1, 2, 1}\n"
+      "%r = ai.onnx.Resize@19(%a, _, _, %n) {coordinate_transformation_mode = \"asymmetric\", nearest_mode = "
+      "\"round_prefer_ceil\"}", "i32[1, 1, 2, 1] {0, 4}" },
+    { "const %a = i32[2] {-2147483648, 7}\nconst %b = i32[2] {-1, -1}\n%r = ai.onnx.Div@14(%a, %b)",
+      "i32[2] {-2147483648, -7}" },
+    { "const %a = i64[1] {-9223372036854775808}\nconst %b = i64[1] {-1}\n%r = ai.onnx.Div@14(%a, %b)",
+      "i64[1] {-9223372036854775808}" },
+    { "const %a = i64[1] {-9223372036854775808}\nconst %b = i64[1] {-1}\n%r = ai.onnx.Mod@13(%a, %b)", "i64[1] {0}" },
+    { "const %a = i8[1] {-128}\nconst %b = i8[1] {-1}\n%r = ai.onnx.Mod@13(%a, %b) {fmod = 1}", "i8[1] {0}" },
     /* text and numbers */
     { "const %a = f32[7] {0.1, 1, -0, 1e20, 1e-7, nan, -inf}\n%r = ai.onnx.Cast@13(%a) {to = 8}",
       "string[7] {\"0.1\", \"1.0\", \"-0.0\", \"1e+20\", \"1e-07\", \"NaN\", \"-INF\"}" },

@@ -12,6 +12,7 @@ MBR_UNIT_TESTS = \
     tests/test_cpu \
     tests/test_custom \
     tests/test_dim \
+    tests/test_dynamic \
     tests/test_elementwise \
     tests/test_filemap \
     tests/test_frame \
@@ -20,6 +21,7 @@ MBR_UNIT_TESTS = \
     tests/test_onnx_import \
     tests/test_onnx_prescan \
     tests/test_onnx_value \
+    tests/test_ops_bad \
     tests/test_ops_contrib \
     tests/test_ops_image \
     tests/test_ops_shapes \
@@ -52,6 +54,8 @@ tests_test_ops_contrib_SOURCES = tests/test_ops_contrib.c tests/ir_text.h tests/
 tests_test_ops_image_SOURCES = tests/test_ops_image.c tests/ir_text.h tests/random.h
 tests_test_ops_trees_SOURCES = tests/test_ops_trees.c tests/onnx_writer.h
 tests_test_ops_values_SOURCES = tests/test_ops_values.c tests/ir_text.h tests/random.h
+tests_test_ops_bad_SOURCES = tests/test_ops_bad.c tests/ir_text.h tests/random.h
+tests_test_dynamic_SOURCES = tests/test_dynamic.c tests/ir_text.h tests/random.h
 tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 
 if MBR_RUNTIME

@@ -172,6 +172,11 @@ static mbr_status infer(mbr_infer *c)
     mbr_dtype t = c->in[0].dtype;
     bool mixed = what == MBR_BINARY_POW && op->since >= 12;
     MBR_TRY(mbr_op_check_tensor(c, 0));
+    if (what == MBR_BINARY_SHL || what == MBR_BINARY_SHR) {
+        const char *direction = mbr_attr_string(c->node, "direction", "LEFT");
+        if (strcmp(direction, "LEFT") != 0 && strcmp(direction, "RIGHT") != 0)
+            return mbr_infer_fail(c, MBR_ERR_MODEL, "direction '%s'; LEFT or RIGHT is due", direction);
+    }
     for (uint32_t i = 1; i < c->n_in; i++) {
         if (!c->in[i].present)
             return mbr_infer_fail(c, MBR_ERR_MODEL, "input %u is absent", (unsigned)i);

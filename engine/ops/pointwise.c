@@ -88,6 +88,31 @@ static int clip_code(const mbr_ir_node *node, mbr_chain_insn *code, uint32_t *us
     return 2;
 }
 
+/* Two operands of which one is a constant number: the operator that takes it along, and which one stays. */
+static bool with_immediate(const mbr_ir_node *node, mbr_chain_op what, mbr_chain_insn *insn, uint32_t *used)
+{
+    static const struct {
+        mbr_chain_op op, second, first; /* a op x, x op a */
+    } forms[] = {
+        { MBR_CHAIN_ADD, MBR_CHAIN_ADDI, MBR_CHAIN_ADDI }, { MBR_CHAIN_SUB, MBR_CHAIN_SUBI, MBR_CHAIN_RSUBI },
+        { MBR_CHAIN_MUL, MBR_CHAIN_MULI, MBR_CHAIN_MULI }, { MBR_CHAIN_DIV, MBR_CHAIN_DIVI, MBR_CHAIN_RDIVI },
+        { MBR_CHAIN_MIN, MBR_CHAIN_MINI, MBR_CHAIN_MINI }, { MBR_CHAIN_MAX, MBR_CHAIN_MAXI, MBR_CHAIN_MAXI },
+        { MBR_CHAIN_POW, MBR_CHAIN_POWI, MBR_CHAIN_RPOWI },
+    };
+    float x;
+    if (node->n_formal != 2 || strcmp(node->op->name, "Mean") == 0)
+        return false;
+    for (size_t k = 0; k < MBR_COUNT_OF(forms); k++)
+        for (uint32_t i = 2; i-- > 0 && forms[k].op == what;)
+            if (mbr_pointwise_constant(node, i, &x)) {
+                *used = 2u >> i;
+                *insn = (mbr_chain_insn){ .op = (uint8_t)(i ? forms[k].second : forms[k].first),
+                                          .dst = (uint8_t)node->n_formal, .a = (uint8_t)!i, .x = x };
+                return true;
+            }
+    return false;
+}
+
 int mbr_pointwise_code(const mbr_ir_node *node, mbr_chain_insn *code, uint32_t *used)
 {
     const mbr_op *op = node->op;
@@ -118,11 +143,8 @@ int mbr_pointwise_code(const mbr_ir_node *node, mbr_chain_insn *code, uint32_t *
         code[0] = (mbr_chain_insn){ .op = MBR_CHAIN_WHERE, .dst = to, .a = 0, .b = 1, .c = 2 };
         return 1;
     }
-    if (what == MBR_CHAIN_POW && mbr_pointwise_constant(node, 1, &x)) {
-        *used = 1;
-        code[0] = (mbr_chain_insn){ .op = MBR_CHAIN_POWI, .dst = to, .a = 0, .x = x };
+    if (with_immediate(node, what, &code[0], used))
         return 1;
-    }
     int length = 0;
     if (n == 1)
         code[length++] = (mbr_chain_insn){ .op = MBR_CHAIN_MOV, .dst = to, .a = 0 };

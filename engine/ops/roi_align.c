@@ -33,6 +33,9 @@ static mbr_status infer(mbr_infer *c)
         return mbr_infer_fail(c, MBR_ERR_MODEL, "the output's height and width have to be positive");
     if ((x->rank >= 0 && x->rank != 4) || (rois->rank >= 0 && rois->rank != 2))
         return mbr_infer_fail(c, MBR_ERR_MODEL, "an input of rank %d and regions of rank %d", x->rank, rois->rank);
+    if (c->node->op->param != MAX_POOL && mbr_attr_int(c->node, "sampling_ratio", 0) < 0)
+        return mbr_infer_fail(c, MBR_ERR_MODEL, "sampling_ratio is %lld",
+                              (long long)mbr_attr_int(c->node, "sampling_ratio", 0));
     mbr_dim dims[4] = { rois->rank == 2 ? rois->dims[0] : MBR_DIM_UNKNOWN, x->rank == 4 ? x->dims[1] : MBR_DIM_UNKNOWN,
                         size[0], size[1] };
     mbr_infer_out(c, 0, x->dtype, 4, dims);

@@ -102,7 +102,10 @@ static mbr_status infer(mbr_infer *c)
     if (in->rank == 0)
         return mbr_infer_fail(c, MBR_ERR_MODEL, "a single number cannot be sliced");
     memcpy(dims, in->dims, sizeof dims);
-    size_t n = g_start == MBR_OP_KNOWN ? n_start : g_end == MBR_OP_KNOWN ? n_end : n_axes;
+    size_t n = g_start == MBR_OP_KNOWN  ? n_start
+               : g_end == MBR_OP_KNOWN  ? n_end
+               : g_axes == MBR_OP_KNOWN ? n_axes
+                                        : n_step;
     if ((g_start == MBR_OP_KNOWN && n_start != n) || (g_end == MBR_OP_KNOWN && n_end != n) ||
         (g_axes == MBR_OP_KNOWN && n_axes != n) || (g_step == MBR_OP_KNOWN && n_step != n))
         return mbr_infer_fail(c, MBR_ERR_MODEL, "starts, ends, axes and steps differ in length");

@@ -128,6 +128,13 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     if (!all)
         MBR_TRY(mbr_op_step_ints(s, s->op->since < 13 && !mbr_step_has(s, 1) ? "split" : NULL, 1, sizes, MBR_OP_CONTENT,
                                  &n, &given, err));
+    if (given == MBR_OP_KNOWN) { /* what the outputs that nobody wants would have */
+        int64_t sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += sizes[i] < 0 || sizes[i] > in->dims[axis] ? in->dims[axis] + 1 : sizes[i];
+        if (n != s->n_out || sum != in->dims[axis])
+            return mbr_step_fail(s, err, MBR_ERR_RUN, "the parts do not cover the axis");
+    }
     mbr_op_items(job, st->each, st->outer * st->row, &first, &last);
     if (first == last)
         return MBR_OK;

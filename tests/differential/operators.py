@@ -886,8 +886,10 @@ def max_pool(d):
     outputs = 1
     if d.since >= 8 and d.chance(0.3):
         outputs, attrs["storage_order"] = 2, d.maybe(d.int(0, 1))
-        d.kind = "plain"  # NaN: ours comes through, theirs gets lost
-    return Node([d.tensor([d.int(1, 2), d.pick(1, 3, 8)] + sizes, t)], attrs, outputs)
+    x = d.tensor([d.int(1, 2), d.pick(1, 3, 8)] + sizes, t)
+    if is_float(t):  # NaN: ours comes through, theirs gets lost
+        x[np.isnan(x)] = 1
+    return Node([x], attrs, outputs)
 
 
 @op("AveragePool")
@@ -922,7 +924,7 @@ def global_pool(d):
 
 @op("Col2Im")
 def col2im(d):
-    t = d.type("T", [np.float32, np.float64, np.int32])
+    t = d.type("T", [np.float32, np.float64])
     dims = 2
     k = [d.int(1, 3) for _ in range(dims)]
     pads = [d.int(0, 1) for _ in range(2 * dims)]
