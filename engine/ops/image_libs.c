@@ -19,6 +19,8 @@
 #undef HAVE_TIFF
 #endif
 
+#if defined(HAVE_WEBP) || defined(HAVE_OPENJPEG) || defined(HAVE_TURBOJPEG) || defined(HAVE_SPNG) || defined(HAVE_TIFF)
+
 /* What a decoder is asked for. */
 typedef struct request {
     mbr_step *s;
@@ -40,8 +42,6 @@ static bool take(request *r, uint64_t width, uint64_t height, mbr_image_answer *
         *answer = MBR_IMAGE_NO_MEMORY;
     return r->rgb != NULL;
 }
-
-#if defined(HAVE_WEBP) || defined(HAVE_OPENJPEG) || defined(HAVE_TURBOJPEG) || defined(HAVE_SPNG) || defined(HAVE_TIFF)
 
 /* --- libraries --- */
 
