@@ -167,8 +167,12 @@ class Runner:
     def test(self, folders, env):
         """folder -> None or the reason, by one process where it lives."""
         root = os.path.commonpath(folders) if len(folders) > 1 else folders[0]
-        command = [self.o.mbr, "test", "--json"] + ([root] if len(folders) > 1 else folders)
-        done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace", timeout=600)
+        command = [self.o.mbr, "test", "--json", "--threads", "1"] + (["--memory", "256M"] if self.o.hostile else [])
+        try:
+            done = subprocess.run(command + ([root] if len(folders) > 1 else folders), env=env, capture_output=True,
+                                  text=True, errors="replace", timeout=60 if self.o.hostile else 600)
+        except subprocess.TimeoutExpired as e:
+            done = subprocess.CompletedProcess(e.args, -1, "", "CRASH: it takes more than a minute")
         said = {}
         for line in done.stdout.splitlines():
             try:
@@ -321,6 +325,8 @@ class Runner:
         at, end = o.first, o.first + o.cases
         while at < end:
             n = min(BATCH, end - at)
+            if o.hostile:
+                n = min(n, 50)
             with tempfile.TemporaryDirectory(dir=o.tmp) as root:
                 self.batch(root, at, n)
             at += n
