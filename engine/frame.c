@@ -500,6 +500,12 @@ static mbr_status lay_out_slab(mbr_frame *f, mbr_error *err)
     return MBR_OK;
 }
 
+/* Who ran out of memory; other failures say so themselves. */
+static mbr_status blame(const mbr_step *s, mbr_status st, mbr_error *err)
+{
+    return st == MBR_ERR_NO_MEMORY ? mbr_ir_fail_at(s->node, err, st) : st;
+}
+
 static mbr_status prepare_step(mbr_frame *f, mbr_step *s, mbr_error *err)
 {
     s->phases = 1;
@@ -511,9 +517,9 @@ static mbr_status prepare_step(mbr_frame *f, mbr_step *s, mbr_error *err)
     if (s->op->prepare) {
         mbr_status st = s->op->prepare(s, err);
         if (st != MBR_OK)
-            return st;
+            return blame(s, st, err);
     }
-    return need_scratch(f->run, s->scratch, err);
+    return blame(s, need_scratch(f->run, s->scratch, err), err);
 }
 
 /* A view shows all elements of what it is a view of: a plan takes that for granted where it knows one side only. */
@@ -872,7 +878,7 @@ mbr_status mbr_frame_run(mbr_frame *f, mbr_error *err)
         if (f->hook)
             f->hook(f->hook_user, s, false);
         if (st != MBR_OK)
-            return st;
+            return blame(s, st, err);
         if (atomic_load_explicit(&f->run->cancelled, memory_order_relaxed))
             return cancelled(f, err);
     }
@@ -958,12 +964,15 @@ mbr_status mbr_frame_round(mbr_frame *f, mbr_error *err)
     const mbr_job job = { 0, 0, 1, 0, f->run->scratch };
     for (uint32_t k = 0; k < f->n_round; k++) {
         mbr_step *s = f->round[k];
+        mbr_status st = MBR_OK;
         if (!s->op->run)
             view_now(s);
         else if (s->phases == 1 && s->tiles[0] == 1)
-            MBR_TRY(s->op->run(s, &job, err));
+            st = s->op->run(s, &job, err);
         else
-            MBR_TRY(run_phases(f, s, err));
+            st = run_phases(f, s, err);
+        if (st != MBR_OK)
+            return blame(s, st, err);
     }
     return MBR_OK;
 }

@@ -158,6 +158,36 @@ START_TEST(a_state_that_grows)
 }
 END_TEST
 
+/* Never ends, but for the limit; the message says where. */
+START_TEST(a_loop_without_end)
+{
+    static const char *const texts[] = {
+        "module \"m\" ir 8 opset ai.onnx 17\n"
+        "graph g (%c: bool[], %x: f32[n]) -> (%s) {\n"
+        "_, %s = ai.onnx.Loop@16(_, %c, %x) {body = graph body(%i: i64[], %on: bool[], %p: f32[n]) -> (%on, %p, %p) {\n"
+        "}}}\n",
+        "module \"m\" ir 8 opset ai.onnx 17\n"
+        "graph g (%c: bool[], %x: f32[n]) -> (%a) {\n"
+        "%a = ai.onnx.Loop@16(_, %c, %x) {body = graph body(%i: i64[], %on: bool[], %p) -> (%on, %r) {\n"
+        "%r = ai.onnx.Concat@13(%p, %p) {axis = 0}\n}}}\n",
+    };
+    ir_session s;
+    mbr_error err = { 0 };
+    int64_t n = 4;
+    ir_open(&s, &memory, NULL, texts[_i], "all");
+    mbr_value *inputs[2] = { number(MBR_DTYPE_BOOL, 0, NULL, 1, 0), number(MBR_DTYPE_F32, 1, &n, 1, 1) };
+    memory.limit = atomic_load(&memory.in_use) + (1u << 20);
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(mbr_frame_bind(s.f, i, inputs[i], &err), MBR_OK);
+    ck_assert_int_eq(mbr_frame_run(s.f, &err), MBR_ERR_NO_MEMORY);
+    ck_assert_msg(strstr(err.text, "Loop") != NULL && strstr(err.text, "node ") != NULL, "%s", err.text);
+    memory.limit = 0;
+    mbr_value_drop(inputs[0]);
+    mbr_value_drop(inputs[1]);
+    ir_close(&s);
+}
+END_TEST
+
 /* Running sums along either axis, in either direction, beside a loop that nests in the body. */
 static const struct {
     int in_axis, backwards, out_axis, out_backwards;
@@ -224,6 +254,7 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, loops_of_every_kind, 0, (int)(sizeof models / sizeof *models));
     tcase_add_test(c, a_state_that_grows);
+    tcase_add_loop_test(c, a_loop_without_end, 0, 2);
     tcase_add_loop_test(c, scans_of_every_kind, 0, (int)(sizeof scans / sizeof *scans));
     tcase_add_test(c, chains_keep_the_rank);
     suite_add_tcase(suite, c);

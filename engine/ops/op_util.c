@@ -305,6 +305,35 @@ bool mbr_op_pieces(void *whole, size_t row, uint32_t n, void *const *pieces, con
     return true;
 }
 
+/* Bytes of the character at p, at most n; 0: none (cut short, longer than need be, a surrogate, beyond 10FFFF). */
+static size_t character(const unsigned char *p, size_t n)
+{
+    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+    size_t bytes = *p < 0x80 ? 1 : *p < 0xc0 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf8 ? 4 : 0;
+    if (bytes < 2)
+        return bytes;
+    uint32_t code = *p & (0x7fu >> bytes);
+    for (size_t i = 1; i < bytes; i++) {
+        if (i == n || p[i] >> 6 != 2)
+            return 0;
+        code = code << 6 | (p[i] & 0x3f);
+    }
+    return code < least[bytes] || code > 0x10ffff || code >> 11 == 0x1b ? 0 : bytes;
+}
+
+mbr_status mbr_op_check_text(const mbr_step *s, uint32_t i, mbr_error *err)
+{
+    const mbr_string *text = s->in[i]->data;
+    size_t count = mbr_value_count(s->in[i]);
+    for (size_t k = 0; k < count; k++)
+        for (size_t at = 0, bytes; at < text[k].size; at += bytes) {
+            bytes = character((const unsigned char *)text[k].data + at, text[k].size - at);
+            if (bytes == 0)
+                return mbr_step_fail(s, err, MBR_ERR_INPUT, "string %zu is no UTF-8 from byte %zu on", k, at);
+        }
+    return MBR_OK;
+}
+
 size_t mbr_op_split_bytes(mbr_step *s, size_t bytes, size_t unit)
 {
     size_t block = (65536 + unit - 1) / unit * unit;

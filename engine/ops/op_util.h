@@ -123,6 +123,9 @@ void mbr_op_copy_run(const mbr_op_copy *k, const void *in, void *out, const mbr_
 bool mbr_op_pieces(void *whole, size_t row, uint32_t n, void *const *pieces, const size_t *bytes, bool join,
                    size_t first, size_t last);
 
+/* The strings of input i are UTF-8, for operators that look at characters; fails with the first that is not. */
+mbr_status mbr_op_check_text(const mbr_step *s, uint32_t i, mbr_error *err);
+
 /* Tiles of about 64 KB for a step that moves bytes; returns bytes of a tile, a multiple of unit. */
 size_t mbr_op_split_bytes(mbr_step *s, size_t bytes, size_t unit);
 

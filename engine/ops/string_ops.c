@@ -133,6 +133,7 @@ static mbr_status run_split(mbr_step *s, const mbr_job *job, mbr_error *err)
     int64_t limit = mbr_attr_int(s->node, "maxsplit", -1), dims[MBR_MAX_RANK];
     size_t most = limit < 0 ? SIZE_MAX : (size_t)limit, n = mbr_value_count(in), widest = 0;
     (void)job;
+    MBR_TRY(mbr_op_check_text(s, 0, err));
     for (size_t i = 0; i < n; i++) {
         size_t parts = split(from[i], by, most, NULL);
         widest = parts > widest ? parts : widest;
@@ -238,6 +239,7 @@ static mbr_status run_normalizer(mbr_step *s, const mbr_job *job, mbr_error *err
     (void)job;
     if (in->rank == 2 && in->dims[0] != 1)
         return mbr_step_fail(s, err, MBR_ERR_RUN, "the first of two axes must be 1");
+    MBR_TRY(mbr_op_check_text(s, 0, err));
     mbr_string *words = mbr_step_alloc(s, (n + 1 + n_stops) * sizeof *words), *small = words + n;
     if (!words)
         return mbr_no_memory(err, n * sizeof *words);
@@ -300,6 +302,7 @@ static mbr_status run_regex(mbr_step *s, const mbr_job *job, mbr_error *err)
     (void)job;
     if (!room)
         return mbr_no_memory(err, bytes);
+    MBR_TRY(mbr_op_check_text(s, 0, err));
     for (size_t i = 0; i < n; i++)
         ((uint8_t *)s->out[0]->data)[i] = mbr_pattern_matches(st->pattern, in[i].data, in[i].size, room);
     return MBR_OK;

@@ -176,6 +176,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     int64_t dims[3] = { in->dims[0], in->rank > 1 ? in->dims[1] : 0, 0 };
     if (strings == 0)
         return mbr_step_resize(s, 0, in->rank, (int64_t[]){ in->rank > 1 ? dims[0] : 0, 0 }, err);
+    MBR_TRY(mbr_op_check_text(s, 0, err));
     size_t *ends = mbr_step_alloc(s, strings * sizeof *ends);
     if (!ends)
         return mbr_no_memory(err, strings * sizeof *ends);
