@@ -9,7 +9,7 @@
  * whole number below 2^24, so that it is exact.
  *
  * Packed: for each MBR_VL channels, (taps, MBR_VL) weights as floats. The including file has included a vec_*.h and
- * defines DW_TILE_MACS, the products in a tile of about 150 us.
+ * defines DW_TILE_MACS, the products in its largest tiles.
  */
 #ifndef MBR_KERNELS_CONV_DEPTHWISE_LOOP_H
 #define MBR_KERNELS_CONV_DEPTHWISE_LOOP_H
@@ -57,7 +57,7 @@ static dw_plan dw_plan_of(const mbr_conv_args *a)
     p.padded = dw_up(a->channels, MBR_VL);
     double row_macs = (double)(p.kernel_rows * kw) * (double)(a->out[2] * p.padded);
     double tile = row_macs * (double)p.rows / 16;
-    tile = tile > DW_TILE_MACS ? DW_TILE_MACS : tile < DW_TILE_MACS / 8 ? DW_TILE_MACS / 8 : tile;
+    tile = tile > DW_TILE_MACS ? DW_TILE_MACS : tile < DW_TILE_MACS / 32 ? DW_TILE_MACS / 32 : tile;
     p.tile_rows = row_macs > 0 ? mbr_max_size(mbr_min_size((size_t)(tile / row_macs), p.rows), 1) : 1;
     p.table_bytes = dw_up(p.kernel_rows * (p.columns * sizeof(char *) + sizeof(size_t)), 64);
     p.zero_bytes = dw_up(p.padded * sizeof(float), 64);
