@@ -29,8 +29,6 @@ typedef struct request {
     uint8_t *rgb;
 } request;
 
-#if defined(HAVE_WEBP) || defined(HAVE_OPENJPEG) || defined(HAVE_TURBOJPEG) || defined(HAVE_SPNG) || defined(HAVE_TIFF)
-
 /* Room for an image of that size; false: too large, or no memory (then rgb stays NULL and *answer says so). */
 static bool take(request *r, uint64_t width, uint64_t height, mbr_image_answer *answer)
 {
