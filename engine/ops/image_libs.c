@@ -19,8 +19,6 @@
 #undef HAVE_TIFF
 #endif
 
-#if defined(HAVE_WEBP) || defined(HAVE_OPENJPEG) || defined(HAVE_TURBOJPEG) || defined(HAVE_SPNG) || defined(HAVE_TIFF)
-
 /* What a decoder is asked for. */
 typedef struct request {
     mbr_step *s;
@@ -28,6 +26,8 @@ typedef struct request {
     size_t size, width, height;
     uint8_t *rgb;
 } request;
+
+#if defined(HAVE_WEBP) || defined(HAVE_OPENJPEG) || defined(HAVE_TURBOJPEG) || defined(HAVE_SPNG) || defined(HAVE_TIFF)
 
 /* Room for an image of that size; false: too large, or no memory (then rgb stays NULL and *answer says so). */
 static bool take(request *r, uint64_t width, uint64_t height, mbr_image_answer *answer)
