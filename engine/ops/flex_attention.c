@@ -93,7 +93,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     (void)job;
     const mbr_value *q = s->in[0], *k = s->in[1], *v = s->in[2];
-    size_t heads = (size_t)q->dims[1], group = heads / (size_t)k->dims[1], kv = heads / group;
+    size_t heads = (size_t)q->dims[1], kv = (size_t)k->dims[1], group = heads / kv; /* heads may be none */
     size_t lq = (size_t)q->dims[2], lk = (size_t)k->dims[2], d = (size_t)q->dims[3], dv = (size_t)v->dims[3];
     size_t matrices = (size_t)q->dims[0] * heads;
     float scale = mbr_attr_float(s->node, "scale", d ? 1 / sqrtf((float)d) : 1);
