@@ -90,6 +90,8 @@ MBR_KERNELS_BASE = \
     kernels/ref/conv_ref.c \
     kernels/ref/convert_ref.c \
     kernels/ref/det_ref.c \
+    kernels/ref/dft_f32.h \
+    kernels/ref/dft_f32_ref.c \
     kernels/ref/einsum_ref.c \
     kernels/ref/element.c \
     kernels/ref/element.h \

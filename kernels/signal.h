@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Fourier transforms, window functions and mel filter banks, plain C in double. */
+/* Fourier transforms, window functions and mel filter banks, plain C in double, but for complex f32. */
 #ifndef MBR_KERNELS_SIGNAL_H
 #define MBR_KERNELS_SIGNAL_H
 

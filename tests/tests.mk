@@ -11,6 +11,7 @@ MBR_UNIT_TESTS = \
     tests/test_control \
     tests/test_cpu \
     tests/test_custom \
+    tests/test_dft \
     tests/test_dim \
     tests/test_dynamic \
     tests/test_elementwise \
@@ -39,6 +40,7 @@ tests_test_api_SOURCES = tests/test_api.c tests/onnx_writer.h
 tests_test_control_SOURCES = tests/test_control.c tests/ir_text.h tests/random.h
 tests_test_cpu_SOURCES = tests/test_cpu.c tests/ir_text.h tests/random.h
 tests_test_custom_SOURCES = tests/test_custom.c tests/onnx_writer.h
+tests_test_dft_SOURCES = tests/test_dft.c tests/random.h
 tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
 tests_test_frame_SOURCES = tests/test_frame.c tests/ir_text.h tests/random.h
 tests_test_ir_SOURCES = tests/test_ir.c tests/ir_text.h tests/random.h

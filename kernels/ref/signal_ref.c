@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "kernels/real.h"
+#include "kernels/ref/dft_f32.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,8 +22,18 @@ size_t mbr_dft_scratch(size_t n)
     return mbr_mul_size(n, 4 * sizeof(pair), &bytes) ? bytes : 0;
 }
 
+/* A complex signal in f32 is transformed in f32, as numpy does and with its noise; the rest in double. */
+static bool in_single(const mbr_dft_args *a)
+{
+    return a->dtype == MBR_DTYPE_F32 && a->in_complex && !a->half && mbr_dft_f32_fits(a->n);
+}
+
 void mbr_dft_init(const mbr_dft_args *a, void *scratch)
 {
+    if (in_single(a)) {
+        mbr_dft_f32_init(a->n, a->inverse, scratch);
+        return;
+    }
     pair *w = scratch;
     double sign = a->inverse ? 2 * PI : -2 * PI;
     for (size_t i = 0; i < a->n; i++) {
@@ -68,8 +79,35 @@ static void transform(const pair *w, size_t total, const pair *in, size_t step, 
     }
 }
 
+/* Scratch: roots (2 n), and two buffers (n). */
+static void dft_single(const mbr_dft_args *a, void *scratch, const float *in, float *out)
+{
+    mbr_cf32 *roots = scratch, *x = roots + 2 * a->n, *y = x + a->n;
+    for (size_t i = 0; i < a->n; i++) {
+        mbr_cf32 v = { 0, 0 };
+        if (i < a->in_count) {
+            const float *from = in + (ptrdiff_t)i * a->in_stride * 2;
+            double s = a->window ? mbr_real_get(a->window_dtype, a->window, i) : 1;
+            v = (mbr_cf32){ (float)(from[0] * s), (float)(from[1] * s) };
+        }
+        x[i] = v;
+    }
+    const mbr_cf32 *done = mbr_dft_f32(a->n, a->inverse, roots, x, y);
+    const float scale = a->inverse ? (float)(1 / (double)a->n) : 1;
+    for (size_t k = 0; k < a->bins; k++) {
+        float *to = out + (ptrdiff_t)k * a->out_stride * (a->out_complex ? 2 : 1);
+        to[0] = done[k].re * scale;
+        if (a->out_complex)
+            to[1] = done[k].im * scale;
+    }
+}
+
 void mbr_dft(const mbr_dft_args *a, void *scratch, const void *in, void *out)
 {
+    if (in_single(a)) {
+        dft_single(a, scratch, in, out);
+        return;
+    }
     pair *w = scratch, *x = w + a->n, *y = x + a->n, *points = y + a->n;
     size_t given = a->half ? a->n / 2 + 1 : a->n;
     for (size_t i = 0; i < a->n; i++) {
