@@ -5,6 +5,7 @@ MBR_API_SOURCES = \
     api/env.h \
     api/models.c \
     api/onnx_values.c \
+    api/operators.c \
     api/plugins.c \
     api/sessions.c \
     api/values.c

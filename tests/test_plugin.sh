@@ -28,6 +28,7 @@ expect 0 'y: f32[6]|{1, 2, 3, 4, 5, 6}' mbr run plug/Positive.onnx --plugin ops.
 expect 0 'y: f32[0]' mbr run plug/Positive.onnx --plugin ops.so --input x=below.npy
 expect 0 'Scale' mbr info plug/Scale.onnx --plugin ops.so
 expect 0 'median' mbr bench plug/Scale.onnx --plugin ops.so --data good/test_data_set_0 --seconds 0.05
+expect 0 'org.example.Scale since 1' mbr ops --plugin ops.so
 expect 0 'Scale' mbr dump plug/Scale.onnx --plugin ops.so
 cp plug/Scale.onnx plug/test/model.onnx
 expect 0 '1 passed, 0 failed' mbr test plug/test --plugin ops.so

@@ -144,31 +144,48 @@ const command command_info = {
 
 /* --- mbr ops --- */
 
-static void list_op(void *user, const char *domain, const char *name, int since)
+static void list_op(void *user, const mbr_op_row *row)
 {
     const command_options *o = user;
     static bool first = true;
+    const char *between = "";
     if (o->json)
-        printf("%s{\"domain\": \"%s\", \"name\": \"%s\", \"since\": %d}", first ? "[" : ",\n ", domain, name, since);
+        printf("%s{\"domain\": \"%s\", \"name\": \"%s\", \"since\": %d, \"until\": %d, \"inputs\": [%d, %d], \"types\": [",
+               first ? "[" : ",\n ", row->domain, row->name, row->since, row->until, row->min_inputs, row->max_inputs);
     else
-        printf("%s.%s since %d\n", domain, name, since);
+        printf("%s.%s since %d", row->domain, row->name, row->since);
     first = false;
+    if (!o->json && row->until)
+        printf(" until %d", row->until);
+    if (!o->json && row->types)
+        printf(":");
+    for (int t = 1; t < MBR_DTYPE_COUNT; t++)
+        if (row->types >> t & 1) {
+            printf(o->json ? "%s\"%s\"" : "%s %s", between, mbr_dtype_name((mbr_dtype)t));
+            between = o->json ? ", " : "";
+        }
+    printf(o->json ? "]}" : "\n");
 }
 
 static int run_ops(const command_options *o)
 {
-    mbr_each_known_op(list_op, (void *)o);
-    if (o->json)
+    mbr_env *env = NULL;
+    mbr_error err;
+    int st = open_env(o, &env);
+    if (st == EXIT_DONE && mbr_env_each_op(env, list_op, (void *)o, &err) != MBR_OK)
+        st = fail_with(&err);
+    if (o->json && st == EXIT_DONE)
         puts("]");
-    return EXIT_DONE;
+    mbr_env_release(&env);
+    return st;
 }
 
 const command command_ops = {
     .name = "ops",
-    .synopsis = "[--json]",
-    .what = "lists the operators that this build knows, with the versions that changed their meaning",
-    .help = "",
-    .accepts = OPT_JSON,
+    .synopsis = "[--json] [options]",
+    .what = "lists the operators that this build knows: the versions that changed their meaning, types of input 0",
+    .help = "Types are left out where they depend on attributes.\n",
+    .accepts = OPT_JSON | OPT_THREADS,
     .min_positional = 0,
     .max_positional = 0,
     .run = run_ops,

@@ -96,6 +96,21 @@ MBR_API void mbr_model_each_op(const mbr_model *model, mbr_op_use_fn fn, void *u
 typedef void (*mbr_known_op_fn)(void *user, const char *domain, const char *name, int since);
 MBR_API void mbr_each_known_op(mbr_known_op_fn fn, void *user);
 
+/* More of such a row. Texts live as long as the environment. */
+typedef struct mbr_op_row {
+    size_t size;                /* sizeof(mbr_op_row) of the library */
+    const char *domain, *name;
+    int since;                  /* first version of the domain with this meaning */
+    int until;                  /* last one where the operator was then removed; 0: none */
+    int min_inputs, max_inputs; /* -1: any number */
+    uint64_t types;             /* bit mbr_dtype: input 0 may have that type, as far as the operator tells before it
+                                   sees a model; 0: that depends on more */
+} mbr_op_row;
+
+/* Calls fn for every row, and for those that were registered with the environment (mbr/custom.h). */
+typedef void (*mbr_op_row_fn)(void *user, const mbr_op_row *row);
+MBR_API mbr_status mbr_env_each_op(mbr_env *env, mbr_op_row_fn fn, void *user, mbr_error *err);
+
 #ifdef __cplusplus
 }
 #endif
