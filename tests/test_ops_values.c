@@ -98,6 +98,7 @@ static const struct {
     { "const %a = f32[4] {-inf, inf, -200, -0}\n%r = ai.onnx.Gelu@20(%a) {approximate = \"tanh\"}", "f32[4] {nan, inf, -0, -0}" },
     { "const %a = f32[4] {-inf, inf, -200, -0}\n%r = ai.onnx.Swish@24(%a)", "f32[4] {nan, inf, -0, -0}" },
     { "const %a = f32[4] {-inf, inf, -200, -0}\n%r = ai.onnx.Mish@22(%a)", "f32[4] {nan, inf, -0, -0}" },
+    { "const %a = f32[2] {-0, 0}\n%r = ai.onnx.Tanh@13(%a)", "f32[2] {-0, 0}" },
     { "const %a = f64[3] {-inf, inf, -0}\n%r = ai.onnx.Gelu@20(%a)", "f64[3] {nan, inf, -0}" },
     { "const %a = f32[1, 2, 2] {-1, 1, -1, 1}\nconst %s = f32[2] {inf, 1}\nconst %b = f32[2] {0, 0}\n"
       "%r = ai.onnx.InstanceNormalization@6(%a, %s, %b) {epsilon = f0}", "f32[1, 2, 2] {-inf, inf, -1, 1}" },

@@ -74,7 +74,7 @@ MBR_INLINE vf vf_tanh(vf x)
     vf small = vf_fma(vf_mul(s, x), p, x);
     vf e = vf_exp(vf_add(a, a));
     vf large = vf_sub(vf_set1(1.0f), vf_div(vf_set1(2.0f), vf_add(e, vf_set1(1.0f))));
-    return vf_select(vf_lt(a, vf_set1(0.625f)), small, vf_copysign(large, x));
+    return vf_copysign(vf_select(vf_lt(a, vf_set1(0.625f)), small, large), x); /* -0 of -0, too */
 }
 
 MBR_INLINE vf vf_sigmoid(vf x)

@@ -89,6 +89,10 @@ def single(seed, name, oldest):
     while names and names[-1] == "":
         names.pop()
     case.outputs = case.node(name, names, made.outputs, domain, **made.attrs)
+    first = made.inputs[0]
+    if d.kind == "special" and name in operators.SIGNED and domain == "" and getattr(first, "dtype", None) == "float32":
+        # the sign of a zero shows in what it divides
+        case.outputs = case.outputs + case.node("Reciprocal", case.outputs[:1])
     case.slack = made.slack
     case.dynamic = d.chance(0.3)
     return case

@@ -31,6 +31,11 @@ class Node:
 
 # --- elementwise ---
 
+SIGNED = ("Abs", "Ceil", "Floor", "Neg", "Relu", "Round", "Sign", "Sin", "Sinh", "Asin", "Asinh", "Atan", "Atanh", "Tan", "Tanh",
+          "Erf", "Sqrt", "Reciprocal", "Identity", "LeakyRelu", "Elu", "Clip", "Add", "Sub", "Mul", "Div", "Max", "Min",
+          "Where", "PRelu", "Transpose", "Slice", "Concat", "Reshape", "Pad", "Gather", "Softsign", "ThresholdedRelu", "Selu",
+          "HardSwish", "Mish", "Gelu", "Swish", "Shrink", "Sum", "ReduceMax", "ReduceMin", "Trilu", "Expand", "Tile")
+
 @op("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Erf", "Exp", "Floor", "HardSwish",
     "IsNaN", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Sinh",
     "Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "BitwiseNot", "Identity", "Size")
@@ -142,7 +147,7 @@ def prelu(d):
     t = d.input_type(0)
     full = d.shape(low=1)
     slope = d.broadcast(full) if d.since >= 7 else [1]
-    return Node([d.tensor(full, t), d.tensor(slope, t)])
+    return Node([d.tensor(full, t), d.plain(slope, t)])
 
 
 @op("Max", "Min", "Sum", "Mean")
@@ -679,6 +684,8 @@ def matmul(d):
 @op("Gemm")
 def gemm(d):
     t = d.type("T")
+    if not is_float(t):  # the reference goes through floats
+        d.kind = "plain"
     m, k, n = d.size(0.02), d.size(), d.size(0.02)
     ta, tb = d.int(0, 1), d.int(0, 1)
     c = d.tensor(d.broadcast([m, n]) if d.since >= 7 else [m, n], t)
