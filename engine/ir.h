@@ -174,6 +174,7 @@ struct mbr_ir_module {
     /* tells the source that these bytes of a constant were packed and need not stay in memory; may be NULL */
     void (*give_back)(void *source, const void *data, size_t bytes); /* from any thread */
     struct mbr_team *team; /* helps to pack weights; NULL: the planning thread does it alone */
+    const struct mbr_rules *rules; /* of the pass `rules`, parsed at its first use, in the arena */
     unsigned next_name;       /* for generated names */
     uint32_t next_scope;      /* for subgraphs; starts at 1 */
 };

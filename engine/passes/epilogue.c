@@ -9,7 +9,6 @@
 #include "engine/ops/op.h"
 #include "engine/passes/pass.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool is_conv(const mbr_ir_node *n)
@@ -133,23 +132,10 @@ static mbr_status set_slot(mbr_ir_node *n, uint32_t slot, mbr_ir_value *v, mbr_e
     return MBR_OK;
 }
 
-static mbr_status join_origin(mbr_ir_node *n, const mbr_ir_node *user, mbr_error *err)
-{
-    size_t a = strlen(n->origin), b = strlen(user->origin);
-    if (b == 0 || a + b > 400)
-        return MBR_OK;
-    char *both = mbr_arena_alloc(&n->graph->module->arena, a + b + 2);
-    if (!both)
-        return mbr_no_memory(err, a + b + 2);
-    snprintf(both, a + b + 2, "%s%s%s", n->origin, a ? "+" : "", user->origin);
-    n->origin = both;
-    return MBR_OK;
-}
-
 /* n takes over user's output; user goes. Operands that come later than n must be there before it runs. */
 static mbr_status absorb(mbr_ir_node *n, mbr_ir_node *user, mbr_error *err)
 {
-    MBR_TRY(join_origin(n, user, err));
+    MBR_TRY(mbr_join_origin(n, user->origin, err));
     mbr_ir_node_move_before(n, user);
     mbr_ir_replace_uses(user->outputs[0], n->outputs[0]);
     mbr_ir_node_remove(user);

@@ -49,4 +49,7 @@ bool mbr_const_scalar(const mbr_ir_value *v, float *x);
 /* Is it the operator of that domain and name? */
 bool mbr_node_is(const mbr_ir_node *n, const char *domain, const char *name);
 
+/* n also stands for the file's nodes that `origin` names, from now on. */
+mbr_status mbr_join_origin(mbr_ir_node *n, const char *origin, mbr_error *err);
+
 #endif

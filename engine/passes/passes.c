@@ -160,3 +160,16 @@ bool mbr_node_is(const mbr_ir_node *n, const char *domain, const char *name)
 {
     return n && strcmp(n->op->name, name) == 0 && strcmp(n->op->domain, domain) == 0;
 }
+
+mbr_status mbr_join_origin(mbr_ir_node *n, const char *origin, mbr_error *err)
+{
+    size_t a = strlen(n->origin), b = strlen(origin);
+    if (b == 0 || a + b > 1000)
+        return MBR_OK;
+    char *both = mbr_arena_alloc(&n->graph->module->arena, a + b + 2);
+    if (!both)
+        return mbr_no_memory(err, a + b + 2);
+    snprintf(both, a + b + 2, "%s%s%s", n->origin, a ? "+" : "", origin);
+    n->origin = both;
+    return MBR_OK;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Rules: fusions as text, a pattern of nodes and what takes their place. rules_text.c holds them, rules_parse.c reads
+ * them, rules.c finds and applies them.
+ *
+ *     rule rms_norm
+ *       %q = Pow(%x: f32, 2) | Mul(%x, %x)
+ *       %m = ReduceMean(%q, last) {keepdims = 1?}
+ *       %v = Add(%m, number %eps)
+ *       %s = Sqrt(%v)
+ *       %n = Div(%x, %s)
+ *       %y = Mul(%n, %w)
+ *       where row(%w, %x)
+ *     =>
+ *       %y = RMSNormalization@23(%x, %w) {axis = -1, epsilon = %eps}
+ *
+ * Pattern. A variable stands for a value, the same one wherever it is repeated. One that is defined by a line stands
+ * for the result of such a node, `|` separates several ways to write it; the last line is the root. Other variables
+ * stand for any value: `const %w` for a constant, `number %e` for a constant of one element, `%x: f32` for that type,
+ * `%x: float` for any of f64, f32, f16, bf16. A number stands for a constant of one element, whatever its shape, within
+ * 1e-6 of it (for f16 and bf16 within their precision). `last` is the axis list that names the last axis alone. Numbers
+ * and `last` are also found in the attributes that older versions of an operator have in place of the input.
+ * Add, Mul, Min and Max match in any order, and with more than two operands in any nesting.
+ * {a = 1} asks for an attribute, {a = 1?} allows it to be absent. `where row(%w, %x)`: w holds one element for each
+ * column of x, the last axis.
+ *
+ * What the pattern takes away must have no other reader and be no output of the graph.
+ *
+ * Replacement. Nodes with their versions (none: 1), whose last one defines the root; or `%y = %x` alone. A number is
+ * a f32 constant. Attributes: 1 whole, 1.0 real, 'text', or a `number` of the pattern. A replacement whose type would
+ * be another one is not made.
+ */
+#ifndef MBR_ENGINE_PASSES_RULES_H
+#define MBR_ENGINE_PASSES_RULES_H
+
+#include "base/memory.h"
+#include "engine/value.h"
+
+#define MBR_RULE_VARS 24
+#define MBR_RULE_OPERANDS 4
+#define MBR_RULE_OPS 63 /* one bit each in a mask */
+
+typedef enum mbr_rule_kind { MBR_RULE_VAR, MBR_RULE_NUMBER, MBR_RULE_LAST, MBR_RULE_INT, MBR_RULE_TEXT } mbr_rule_kind;
+
+/* An operand (variable, number, last) or the value of an attribute (variable, number, int, text). */
+typedef struct mbr_rule_term {
+    mbr_rule_kind kind;
+    uint8_t var;
+    union {
+        double number;
+        const char *text;
+    };
+} mbr_rule_term;
+
+typedef struct mbr_rule_attr {
+    const char *name;
+    mbr_rule_term value;
+    bool or_absent; /* pattern */
+    struct mbr_rule_attr *next;
+} mbr_rule_attr;
+
+/* A node of a pattern (or one way to write it) or of a replacement. */
+typedef struct mbr_rule_call {
+    const char *domain, *name;
+    uint8_t op;      /* pattern: its number among the operators of all patterns, from 1 */
+    bool any_order;  /* pattern: Add, Mul ... */
+    int version;     /* replacement */
+    uint8_t out;     /* replacement: the variable it defines */
+    uint8_t n;
+    mbr_rule_term terms[MBR_RULE_OPERANDS];
+    mbr_rule_attr *attrs;
+    struct mbr_rule_call *next; /* pattern: the next way; replacement: the next node */
+} mbr_rule_call;
+
+typedef struct mbr_rule_var {
+    mbr_rule_call *calls; /* ways to write the node that makes it; NULL: any value */
+    bool is_const, is_number, is_float;
+    mbr_dtype dtype;      /* undefined: any */
+    uint8_t row_of;       /* the variable that it is a row of; MBR_RULE_VARS: none */
+} mbr_rule_var;
+
+typedef struct mbr_rule {
+    const char *name;
+    uint8_t n_vars, root;
+    mbr_rule_var vars[MBR_RULE_VARS];
+    uint32_t needs;       /* bit for each variable of the pattern that the replacement reads */
+    uint64_t required;    /* bit for each operator without which no graph has the pattern */
+    mbr_rule_call *makes; /* NULL: `alias` takes the root's place */
+    uint8_t alias;
+} mbr_rule;
+
+typedef struct mbr_rule_entry {
+    const mbr_rule *rule;
+    struct mbr_rule_entry *next;
+} mbr_rule_entry;
+
+typedef struct mbr_rules {
+    uint8_t n_ops;
+    struct {
+        const char *domain, *name;
+    } ops[MBR_RULE_OPS + 1];                    /* from 1 */
+    mbr_rule_entry *by_root[MBR_RULE_OPS + 1];  /* in the order of the text, by operator of the root */
+} mbr_rules;
+
+/* The rules of this library, each a text; ended by NULL. */
+extern const char *const mbr_rule_texts[];
+
+/* Parses each of the texts, up to NULL. All that it makes is in the arena. Messages name the rule and the place. */
+mbr_status mbr_rules_parse(mbr_arena *arena, const char *const *texts, const mbr_rules **out, mbr_error *err);
+
+#endif

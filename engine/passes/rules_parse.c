@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Parsing of rules; rules.h has the grammar. */
+#include "engine/passes/rules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct parser {
+    const char *at;
+    mbr_arena *arena;
+    mbr_rules *set;
+    mbr_rule *rule;
+    struct {
+        const char *name;
+        size_t n;
+    } names[MBR_RULE_VARS];
+    uint8_t n_pattern; /* variables of the pattern; those behind them are the replacement's */
+    mbr_error *err;
+} parser;
+
+static const char *rule_name(const parser *p)
+{
+    return p->rule->name ? p->rule->name : "";
+}
+
+static mbr_status wrong(const parser *p, const char *what)
+{
+    return mbr_fail(p->err, MBR_ERR_FORMAT, "rule '%s': %s before '%.20s'", rule_name(p), what, p->at);
+}
+
+/* --- tokens --- */
+
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+static void skip(parser *p)
+{
+    while (*p->at == ' ' || *p->at == '\n')
+        p->at++;
+}
+
+static bool take(parser *p, const char *mark)
+{
+    size_t n = strlen(mark);
+    skip(p);
+    if (strncmp(p->at, mark, n) != 0 || (is_word(*mark) && is_word(p->at[n])))
+        return false;
+    p->at += n;
+    return true;
+}
+
+static mbr_status need(parser *p, const char *mark)
+{
+    return take(p, mark) ? MBR_OK : mbr_fail(p->err, MBR_ERR_FORMAT, "rule '%s': '%s' is due before '%.20s'",
+                                             rule_name(p), mark, p->at);
+}
+
+/* Letters, digits, _ and dots, as text of the arena. */
+static mbr_status word(parser *p, const char **out)
+{
+    skip(p);
+    const char *begin = p->at;
+    while (is_word(*p->at) || *p->at == '.')
+        p->at++;
+    if (p->at == begin)
+        return wrong(p, "a name is due");
+    *out = mbr_arena_strndup(p->arena, begin, (size_t)(p->at - begin));
+    return *out ? MBR_OK : mbr_no_memory(p->err, (size_t)(p->at - begin));
+}
+
+static bool next_is_number(parser *p)
+{
+    skip(p);
+    return (*p->at >= '0' && *p->at <= '9') || *p->at == '-';
+}
+
+/* 1 is an int, 1.0 and 1e-6 are numbers. */
+static mbr_status number(parser *p, mbr_rule_term *t)
+{
+    char *stop;
+    t->number = strtod(p->at, &stop);
+    if (stop == p->at || is_word(*stop))
+        return wrong(p, "a number is due");
+    t->kind = MBR_RULE_INT;
+    for (; p->at < stop; p->at++)
+        if (*p->at == '.' || *p->at == 'e')
+            t->kind = MBR_RULE_NUMBER;
+    return MBR_OK;
+}
+
+/* --- variables --- */
+
+static mbr_status variable(parser *p, uint8_t *out, bool *fresh)
+{
+    mbr_rule *r = p->rule;
+    MBR_TRY(need(p, "%"));
+    const char *begin = p->at;
+    while (is_word(*p->at))
+        p->at++;
+    size_t n = (size_t)(p->at - begin);
+    *fresh = false;
+    if (n == 0)
+        return wrong(p, "a variable's name is due");
+    for (*out = 0; *out < r->n_vars; ++*out)
+        if (p->names[*out].n == n && memcmp(p->names[*out].name, begin, n) == 0)
+            return MBR_OK;
+    if (r->n_vars == MBR_RULE_VARS)
+        return wrong(p, "one variable too many");
+    p->names[r->n_vars].name = begin;
+    p->names[r->n_vars].n = n;
+    r->vars[r->n_vars++] = (mbr_rule_var){ .row_of = MBR_RULE_VARS };
+    *fresh = true;
+    return MBR_OK;
+}
+
+static mbr_status known(parser *p, uint8_t *out)
+{
+    bool fresh;
+    MBR_TRY(variable(p, out, &fresh));
+    return fresh ? wrong(p, "a variable that nothing defines") : MBR_OK;
+}
+
+static mbr_status type_of(parser *p, mbr_rule_var *v)
+{
+    const char *name;
+    MBR_TRY(word(p, &name));
+    v->is_float = strcmp(name, "float") == 0;
+    v->dtype = v->is_float ? MBR_DTYPE_UNDEFINED : mbr_dtype_from_name(name);
+    return v->is_float || v->dtype ? MBR_OK : wrong(p, "an unknown type");
+}
+
+static mbr_status operand(parser *p, bool pattern, mbr_rule_term *t)
+{
+    if (next_is_number(p)) {
+        MBR_TRY(number(p, t));
+        t->kind = MBR_RULE_NUMBER;
+        return MBR_OK;
+    }
+    if (pattern && take(p, "last")) {
+        t->kind = MBR_RULE_LAST;
+        return MBR_OK;
+    }
+    t->kind = MBR_RULE_VAR;
+    if (!pattern) {
+        MBR_TRY(known(p, &t->var));
+        if (t->var < p->n_pattern)
+            p->rule->needs |= 1u << t->var;
+        return MBR_OK;
+    }
+    bool fresh, is_number = take(p, "number"), is_const = is_number || take(p, "const");
+    MBR_TRY(variable(p, &t->var, &fresh));
+    mbr_rule_var *v = &p->rule->vars[t->var];
+    v->is_const |= is_const;
+    v->is_number |= is_number;
+    return take(p, ":") ? type_of(p, v) : MBR_OK;
+}
+
+/* --- nodes --- */
+
+static mbr_status attribute(parser *p, bool pattern, mbr_rule_call *c)
+{
+    mbr_rule_attr *a = mbr_arena_calloc(p->arena, 1, sizeof *a);
+    if (!a)
+        return mbr_no_memory(p->err, sizeof *a);
+    a->next = c->attrs;
+    c->attrs = a;
+    MBR_TRY(word(p, &a->name));
+    MBR_TRY(need(p, "="));
+    mbr_rule_term *t = &a->value;
+    if (next_is_number(p)) {
+        MBR_TRY(number(p, t));
+    } else if (take(p, "'")) {
+        size_t n = strcspn(p->at, "'");
+        if (!p->at[n])
+            return wrong(p, "a text without a closing quote");
+        t->kind = MBR_RULE_TEXT;
+        t->text = mbr_arena_strndup(p->arena, p->at, n);
+        if (!t->text)
+            return mbr_no_memory(p->err, n);
+        p->at += n + 1;
+    } else if (!pattern) {
+        t->kind = MBR_RULE_VAR;
+        MBR_TRY(known(p, &t->var));
+        if (!p->rule->vars[t->var].is_number)
+            return wrong(p, "an attribute from what is no number");
+        p->rule->needs |= 1u << t->var;
+    } else {
+        return wrong(p, "a number or a text is due");
+    }
+    a->or_absent = pattern && take(p, "?");
+    return MBR_OK;
+}
+
+static mbr_status intern(parser *p, mbr_rule_call *c)
+{
+    static const char *const any_order[] = { "Add", "Mul", "Min", "Max" };
+    mbr_rules *s = p->set;
+    for (c->op = 1; c->op <= s->n_ops; c->op++)
+        if (strcmp(s->ops[c->op].name, c->name) == 0 && strcmp(s->ops[c->op].domain, c->domain) == 0)
+            break;
+    if (c->op > s->n_ops) {
+        if (s->n_ops == MBR_RULE_OPS)
+            return wrong(p, "one operator too many in all the rules");
+        s->ops[++s->n_ops].name = c->name;
+        s->ops[s->n_ops].domain = c->domain;
+    }
+    for (size_t i = 0; i < MBR_COUNT_OF(any_order) && !*c->domain; i++)
+        c->any_order |= strcmp(any_order[i], c->name) == 0;
+    return !c->any_order || c->n > 1 ? MBR_OK : wrong(p, "two operands are due");
+}
+
+static mbr_status call(parser *p, bool pattern, mbr_rule_call **out)
+{
+    const char *whole;
+    mbr_rule_call *c = mbr_arena_calloc(p->arena, 1, sizeof *c);
+    if (!c)
+        return mbr_no_memory(p->err, sizeof *c);
+    MBR_TRY(word(p, &whole));
+    char *dot = strrchr(whole, '.');
+    c->domain = dot ? whole : "";
+    c->name = dot ? dot + 1 : whole;
+    if (dot)
+        *dot = '\0';
+    c->version = 1;
+    if (!pattern && take(p, "@")) {
+        mbr_rule_term t;
+        MBR_TRY(number(p, &t));
+        c->version = (int)t.number;
+    }
+    MBR_TRY(need(p, "("));
+    while (!take(p, ")")) {
+        if (c->n)
+            MBR_TRY(need(p, ","));
+        if (c->n == MBR_RULE_OPERANDS)
+            return wrong(p, "one operand too many");
+        MBR_TRY(operand(p, pattern, &c->terms[c->n++]));
+    }
+    if (take(p, "{")) {
+        do
+            MBR_TRY(attribute(p, pattern, c));
+        while (take(p, ","));
+        MBR_TRY(need(p, "}"));
+    }
+    *out = c;
+    return pattern ? intern(p, c) : MBR_OK;
+}
+
+/* --- a rule --- */
+
+static mbr_status pattern_line(parser *p)
+{
+    uint8_t var;
+    bool fresh;
+    MBR_TRY(variable(p, &var, &fresh));
+    if (!fresh) /* so that patterns have no cycles */
+        return wrong(p, "a definition of what stood before it");
+    MBR_TRY(need(p, "="));
+    mbr_rule_call *calls = NULL, **end = &calls;
+    do {
+        MBR_TRY(call(p, true, end));
+        end = &(*end)->next;
+    } while (take(p, "|"));
+    for (mbr_rule_call *c = calls; c; c = c->next)
+        for (uint8_t i = 0; i < c->n; i++)
+            if (c->terms[i].kind == MBR_RULE_VAR && c->terms[i].var == var)
+                return wrong(p, "a variable defined by itself");
+    p->rule->vars[var].calls = calls;
+    p->rule->root = var;
+    return MBR_OK;
+}
+
+static mbr_status condition(parser *p)
+{
+    uint8_t w, x;
+    if (!take(p, "row"))
+        return wrong(p, "a condition is due: row");
+    MBR_TRY(need(p, "("));
+    MBR_TRY(known(p, &w));
+    MBR_TRY(need(p, ","));
+    MBR_TRY(known(p, &x));
+    p->rule->vars[w].row_of = x;
+    return need(p, ")");
+}
+
+static mbr_status replacement(parser *p)
+{
+    mbr_rule *r = p->rule;
+    mbr_rule_call **end = &r->makes;
+    uint8_t var;
+    bool fresh;
+    do {
+        MBR_TRY(variable(p, &var, &fresh));
+        if (!fresh && var != r->root)
+            return wrong(p, "a definition of what the pattern defines");
+        MBR_TRY(need(p, "="));
+        skip(p);
+        if (*p->at == '%') {
+            MBR_TRY(known(p, &r->alias));
+            r->needs |= 1u << r->alias;
+            if (r->makes || var != r->root || r->alias == r->root)
+                return wrong(p, "an alias that is not alone");
+            break;
+        }
+        MBR_TRY(call(p, false, end));
+        (*end)->out = var;
+        end = &(*end)->next;
+        skip(p);
+    } while (*p->at && var != r->root);
+    if (var != r->root || (r->needs >> r->root & 1))
+        return wrong(p, "a replacement that does not end in the root");
+    return *p->at ? wrong(p, "something follows the replacement") : MBR_OK;
+}
+
+/* The operators that every way to write a variable needs. */
+static uint64_t required(const mbr_rule *r, uint8_t var)
+{
+    uint64_t all = ~(uint64_t)0;
+    for (const mbr_rule_call *c = r->vars[var].calls; c; c = c->next) {
+        uint64_t of = (uint64_t)1 << c->op;
+        for (uint8_t i = 0; i < c->n; i++)
+            if (c->terms[i].kind == MBR_RULE_VAR)
+                of |= required(r, c->terms[i].var);
+        all &= of;
+    }
+    return r->vars[var].calls ? all : 0;
+}
+
+static mbr_status one_rule(parser *p)
+{
+    MBR_TRY(need(p, "rule"));
+    MBR_TRY(word(p, &p->rule->name));
+    do {
+        MBR_TRY(pattern_line(p));
+        skip(p);
+    } while (*p->at == '%');
+    if (take(p, "where"))
+        do
+            MBR_TRY(condition(p));
+        while (take(p, ","));
+    MBR_TRY(need(p, "=>"));
+    p->n_pattern = p->rule->n_vars;
+    MBR_TRY(replacement(p));
+    p->rule->required = required(p->rule, p->rule->root);
+    return MBR_OK;
+}
+
+static mbr_status enter(parser *p, const mbr_rule *r)
+{
+    for (const mbr_rule_call *c = r->vars[r->root].calls; c; c = c->next) {
+        mbr_rule_entry **end = &p->set->by_root[c->op];
+        while (*end && (*end)->rule != r)
+            end = &(*end)->next;
+        if (*end) /* two ways with one operator */
+            continue;
+        *end = mbr_arena_calloc(p->arena, 1, sizeof **end);
+        if (!*end)
+            return mbr_no_memory(p->err, sizeof **end);
+        (*end)->rule = r;
+    }
+    return MBR_OK;
+}
+
+mbr_status mbr_rules_parse(mbr_arena *arena, const char *const *texts, const mbr_rules **out, mbr_error *err)
+{
+    parser p = { .arena = arena, .err = err };
+    p.set = mbr_arena_calloc(arena, 1, sizeof *p.set);
+    if (!p.set)
+        return mbr_no_memory(err, sizeof *p.set);
+    for (; *texts; texts++) {
+        p.at = *texts;
+        p.rule = mbr_arena_calloc(arena, 1, sizeof *p.rule);
+        if (!p.rule)
+            return mbr_no_memory(err, sizeof *p.rule);
+        MBR_TRY(one_rule(&p));
+        MBR_TRY(enter(&p, p.rule));
+    }
+    *out = p.set;
+    return MBR_OK;
+}
