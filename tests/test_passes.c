@@ -9,6 +9,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+#include "engine/passes/rules.h"
 #include "tests/ir_text.h"
 
 #include <dirent.h>
@@ -110,16 +111,32 @@ START_TEST(a_pass)
 }
 END_TEST
 
+/* Is there a file NAME.txt, or NAME_... .txt? */
+static bool has_file(const char *name)
+{
+    size_t n = strlen(name);
+    for (int i = 0; i < n_paths; i++) {
+        const char *file = strrchr(paths[i], '/') + 1;
+        if (strncmp(file, name, n) == 0 && (file[n] == '.' || file[n] == '_'))
+            return true;
+    }
+    return false;
+}
+
 START_TEST(every_pass_has_a_file)
 {
-    for (const mbr_pass *p = mbr_pass_table; p->name; p++) {
-        bool found = false;
-        for (int i = 0; i < n_paths; i++) {
-            const char *name = strrchr(paths[i], '/') + 1;
-            size_t n = strlen(p->name);
-            found |= strncmp(name, p->name, n) == 0 && (name[n] == '.' || name[n] == '_');
-        }
-        ck_assert_msg(found, "there is no tests/passes/%s.txt; add one that shows what the pass does", p->name);
+    for (const mbr_pass *p = mbr_pass_table; p->name; p++)
+        ck_assert_msg(has_file(p->name), "there is no tests/passes/%s.txt; add one that shows what the pass does",
+                      p->name);
+}
+END_TEST
+
+START_TEST(every_rule_has_a_file)
+{
+    for (const char *const *text = mbr_rule_texts; *text; text++) {
+        char name[64] = "rules_";
+        ck_assert_int_eq(sscanf(*text, "rule %50s", name + strlen(name)), 1);
+        ck_assert_msg(has_file(name), "there is no tests/passes/%s.txt; add one that shows what the rule does", name);
     }
 }
 END_TEST
@@ -150,6 +167,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, a_pass, 0, n_paths);
     tcase_add_test(tc, every_pass_has_a_file);
+    tcase_add_test(tc, every_rule_has_a_file);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -31,6 +31,7 @@ MBR_UNIT_TESTS = \
     tests/test_passes \
     tests/test_rounds \
     tests/test_sessions \
+    tests/test_rules \
     tests/test_team \
     tests/test_text \
     tests/test_topology \

@@ -127,13 +127,18 @@ static bool fits(const mbr_rule_var *k, const mbr_ir_value *v)
            v->type.dtype == MBR_DTYPE_F16 || v->type.dtype == MBR_DTYPE_BF16;
 }
 
+static bool same_columns(const mbr_ir_value *a, const mbr_ir_value *b)
+{
+    int i = a->type.rank - 1, k = b->type.rank - 1;
+    return i >= 0 && k >= 0 && mbr_dim_is_known(a->type.dims[i]) && a->type.dims[i] == b->type.dims[k];
+}
+
 /* w holds one element for each column of x. */
 static bool is_row(const mbr_ir_value *w, const mbr_ir_value *x)
 {
-    int a = w->type.rank, b = x->type.rank;
-    if (a < 1 || a > b || !mbr_dim_is_known(w->type.dims[a - 1]) || w->type.dims[a - 1] != x->type.dims[b - 1])
+    if (!same_columns(w, x) || w->type.rank > x->type.rank)
         return false;
-    for (int d = 0; d < a - 1; d++)
+    for (int d = 0; d < w->type.rank - 1; d++)
         if (w->type.dims[d] != 1)
             return false;
     return true;
@@ -248,11 +253,14 @@ static bool written_as(match *m, const mbr_rule_call *c, const goal *g)
 static bool complete(const match *m)
 {
     const mbr_rule *r = m->rule;
-    for (uint8_t v = 0; v < r->n_vars; v++) {
+    for (uint8_t v = 0; v < r->n_vars; v++)
         if ((r->needs >> v & 1) && !m->bound[v])
             return false;
-        uint8_t x = r->vars[v].row_of;
-        if (x != MBR_RULE_VARS && !(m->bound[v] && m->bound[x] && is_row(m->bound[v], m->bound[x])))
+    for (uint8_t i = 0; i < r->n_conditions; i++) {
+        const mbr_ir_value *x = m->bound[r->conditions[i].a], *y = m->bound[r->conditions[i].b];
+        if (!(r->conditions[i].what == MBR_RULE_ROW       ? is_row(x, y)
+              : r->conditions[i].what == MBR_RULE_COLUMNS ? same_columns(x, y)
+                                                          : x->type.rank == 2))
             return false;
     }
     for (uint32_t i = 1; i < m->n; i++) {

@@ -21,8 +21,9 @@
  * 1e-6 of it (for f16 and bf16 within their precision). `last` is the axis list that names the last axis alone. Numbers
  * and `last` are also found in the attributes that older versions of an operator have in place of the input.
  * Add, Mul, Min and Max match in any order, and with more than two operands in any nesting.
- * {a = 1} asks for an attribute, {a = 1?} allows it to be absent. `where row(%w, %x)`: w holds one element for each
- * column of x, the last axis.
+ * {a = 1} asks for an attribute, {a = 1?} allows it to be absent.
+ * After `where`: row(%w, %x), w holds one element for each column of x (its last axis); columns(%a, %b), both have as
+ * many; matrix(%w), the rank is 2.
  *
  * What the pattern takes away must have no other reader and be no output of the graph.
  *
@@ -38,6 +39,7 @@
 
 #define MBR_RULE_VARS 24
 #define MBR_RULE_OPERANDS 4
+#define MBR_RULE_CONDITIONS 4
 #define MBR_RULE_OPS 63 /* one bit each in a mask */
 
 typedef enum mbr_rule_kind { MBR_RULE_VAR, MBR_RULE_NUMBER, MBR_RULE_LAST, MBR_RULE_INT, MBR_RULE_TEXT } mbr_rule_kind;
@@ -76,14 +78,20 @@ typedef struct mbr_rule_var {
     mbr_rule_call *calls; /* ways to write the node that makes it; NULL: any value */
     bool is_const, is_number, is_float;
     mbr_dtype dtype;      /* undefined: any */
-    uint8_t row_of;       /* the variable that it is a row of; MBR_RULE_VARS: none */
 } mbr_rule_var;
+
+typedef struct mbr_rule_condition {
+    enum { MBR_RULE_ROW, MBR_RULE_COLUMNS, MBR_RULE_MATRIX } what;
+    uint8_t a, b; /* variables */
+} mbr_rule_condition;
 
 typedef struct mbr_rule {
     const char *name;
     uint8_t n_vars, root;
     mbr_rule_var vars[MBR_RULE_VARS];
-    uint32_t needs;       /* bit for each variable of the pattern that the replacement reads */
+    uint8_t n_conditions;
+    mbr_rule_condition conditions[MBR_RULE_CONDITIONS];
+    uint32_t needs;       /* bit for each variable of the pattern that the replacement or a condition reads */
     uint64_t required;    /* bit for each operator without which no graph has the pattern */
     mbr_rule_call *makes; /* NULL: `alias` takes the root's place */
     uint8_t alias;
@@ -98,6 +106,7 @@ typedef struct mbr_rules {
     uint8_t n_ops;
     struct {
         const char *domain, *name;
+        bool any_order;
     } ops[MBR_RULE_OPS + 1];                    /* from 1 */
     mbr_rule_entry *by_root[MBR_RULE_OPS + 1];  /* in the order of the text, by operator of the root */
 } mbr_rules;

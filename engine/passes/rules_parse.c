@@ -43,9 +43,11 @@ static void skip(parser *p)
 
 static bool take(parser *p, const char *mark)
 {
-    size_t n = strlen(mark);
+    size_t n = 0;
     skip(p);
-    if (strncmp(p->at, mark, n) != 0 || (is_word(*mark) && is_word(p->at[n])))
+    while (mark[n] && p->at[n] == mark[n])
+        n++;
+    if (mark[n] || (is_word(*mark) && is_word(p->at[n])))
         return false;
     p->at += n;
     return true;
@@ -104,13 +106,13 @@ static mbr_status variable(parser *p, uint8_t *out, bool *fresh)
     if (n == 0)
         return wrong(p, "a variable's name is due");
     for (*out = 0; *out < r->n_vars; ++*out)
-        if (p->names[*out].n == n && memcmp(p->names[*out].name, begin, n) == 0)
+        if (p->names[*out].n == n && *p->names[*out].name == *begin && memcmp(p->names[*out].name, begin, n) == 0)
             return MBR_OK;
     if (r->n_vars == MBR_RULE_VARS)
         return wrong(p, "one variable too many");
     p->names[r->n_vars].name = begin;
     p->names[r->n_vars].n = n;
-    r->vars[r->n_vars++] = (mbr_rule_var){ .row_of = MBR_RULE_VARS };
+    r->vars[r->n_vars++] = (mbr_rule_var){ 0 };
     *fresh = true;
     return MBR_OK;
 }
@@ -145,6 +147,8 @@ static mbr_status operand(parser *p, bool pattern, mbr_rule_term *t)
     t->kind = MBR_RULE_VAR;
     if (!pattern) {
         MBR_TRY(known(p, &t->var));
+        if (t->var == p->rule->root)
+            return wrong(p, "a replacement that reads the root");
         if (t->var < p->n_pattern)
             p->rule->needs |= 1u << t->var;
         return MBR_OK;
@@ -193,21 +197,30 @@ static mbr_status attribute(parser *p, bool pattern, mbr_rule_call *c)
     return MBR_OK;
 }
 
+static bool in_any_order(const char *domain, const char *name)
+{
+    static const char *const ops[] = { "Add", "Mul", "Min", "Max" };
+    for (size_t i = 0; i < MBR_COUNT_OF(ops) && !*domain; i++)
+        if (strcmp(ops[i], name) == 0)
+            return true;
+    return false;
+}
+
 static mbr_status intern(parser *p, mbr_rule_call *c)
 {
-    static const char *const any_order[] = { "Add", "Mul", "Min", "Max" };
     mbr_rules *s = p->set;
     for (c->op = 1; c->op <= s->n_ops; c->op++)
-        if (strcmp(s->ops[c->op].name, c->name) == 0 && strcmp(s->ops[c->op].domain, c->domain) == 0)
+        if (*s->ops[c->op].name == *c->name && strcmp(s->ops[c->op].name, c->name) == 0 &&
+            strcmp(s->ops[c->op].domain, c->domain) == 0)
             break;
     if (c->op > s->n_ops) {
         if (s->n_ops == MBR_RULE_OPS)
             return wrong(p, "one operator too many in all the rules");
         s->ops[++s->n_ops].name = c->name;
         s->ops[s->n_ops].domain = c->domain;
+        s->ops[s->n_ops].any_order = in_any_order(c->domain, c->name);
     }
-    for (size_t i = 0; i < MBR_COUNT_OF(any_order) && !*c->domain; i++)
-        c->any_order |= strcmp(any_order[i], c->name) == 0;
+    c->any_order = s->ops[c->op].any_order;
     return !c->any_order || c->n > 1 ? MBR_OK : wrong(p, "two operands are due");
 }
 
@@ -273,14 +286,27 @@ static mbr_status pattern_line(parser *p)
 
 static mbr_status condition(parser *p)
 {
-    uint8_t w, x;
-    if (!take(p, "row"))
-        return wrong(p, "a condition is due: row");
+    static const struct {
+        const char *name;
+        int n;
+    } known_ones[] = { [MBR_RULE_ROW] = { "row", 2 }, [MBR_RULE_COLUMNS] = { "columns", 2 },
+                       [MBR_RULE_MATRIX] = { "matrix", 1 } };
+    mbr_rule *r = p->rule;
+    size_t i = 0;
+    while (i < MBR_COUNT_OF(known_ones) && !take(p, known_ones[i].name))
+        i++;
+    if (i == MBR_COUNT_OF(known_ones) || r->n_conditions == MBR_RULE_CONDITIONS)
+        return wrong(p, "a condition (row, columns, matrix; at most four) is due");
+    mbr_rule_condition *c = &r->conditions[r->n_conditions++];
+    c->what = i;
     MBR_TRY(need(p, "("));
-    MBR_TRY(known(p, &w));
-    MBR_TRY(need(p, ","));
-    MBR_TRY(known(p, &x));
-    p->rule->vars[w].row_of = x;
+    MBR_TRY(known(p, &c->a));
+    c->b = c->a;
+    if (known_ones[i].n == 2) {
+        MBR_TRY(need(p, ","));
+        MBR_TRY(known(p, &c->b));
+    }
+    r->needs |= 1u << c->a | 1u << c->b;
     return need(p, ")");
 }
 
@@ -308,7 +334,7 @@ static mbr_status replacement(parser *p)
         end = &(*end)->next;
         skip(p);
     } while (*p->at && var != r->root);
-    if (var != r->root || (r->needs >> r->root & 1))
+    if (var != r->root)
         return wrong(p, "a replacement that does not end in the root");
     return *p->at ? wrong(p, "something follows the replacement") : MBR_OK;
 }

@@ -227,6 +227,50 @@ const char *const mbr_rule_texts[] = {
     "=>"
     "  %y = RMSNormalization@23(%x, %w) {axis = -1, epsilon = %epsilon}",
 
+    /* --- products: between a Reshape to rows and one back they need neither, and what follows can join them --- */
+
+    "rule gemm"
+    "  %y = Gemm(%a: f32, %b) {transA = 0?, transB = 0?, alpha = 1?}"
+    "=>"
+    "  %y = MatMul@13(%a, %b)",
+
+    "rule gemm_transposed" /* the Transpose becomes an attribute of the product */
+    "  %y = Gemm(%a: f32, %b) {transA = 0?, transB = 1, alpha = 1?}"
+    "=>"
+    "  %t = Transpose@13(%b)"
+    "  %y = MatMul@13(%a, %t)",
+
+    "rule gemm_bias"
+    "  %y = Gemm(%a: f32, %b, %c) {transA = 0?, transB = 0?, alpha = 1?, beta = 1?}"
+    "=>"
+    "  %p = MatMul@13(%a, %b)"
+    "  %y = Add@14(%p, %c)",
+
+    "rule gemm_bias_transposed"
+    "  %y = Gemm(%a: f32, %b, %c) {transA = 0?, transB = 1, alpha = 1?, beta = 1?}"
+    "=>"
+    "  %t = Transpose@13(%b)"
+    "  %p = MatMul@13(%a, %t)"
+    "  %y = Add@14(%p, %c)",
+
+    "rule rows_matmul"
+    "  %r = Reshape(%x: f32, %to)"
+    "  %p = MatMul(%r, %w)"
+    "  %y = Reshape(%p, %back)"
+    "  where columns(%x, %r), matrix(%w)"
+    "=>"
+    "  %y = MatMul@13(%x, %w)",
+
+    "rule rows_matmul_bias"
+    "  %r = Reshape(%x: f32, %to)"
+    "  %p = MatMul(%r, %w)"
+    "  %s = Add(%p, %b)"
+    "  %y = Reshape(%s, %back)"
+    "  where columns(%x, %r), matrix(%w), row(%b, %y)"
+    "=>"
+    "  %m = MatMul@13(%x, %w)"
+    "  %y = Add@14(%m, %b)",
+
     /* --- what changes nothing --- */
 
     "rule one"
