@@ -163,43 +163,89 @@ static inline gemm_out gemm_out_at(const gemm_out *o, size_t r, size_t j)
     return at;
 }
 
-MBR_INLINE vf gemm_finish_one(const gemm_out *o, vf x, vf bias, vf other, mbr_act_kind kind)
+/* The base tier is to be small: its exponentials go one by one. */
+#ifndef GEMM_FINISH_MANY
+#define GEMM_FINISH_MANY 1
+#endif
+
+/* n vectors of one row on their way out; n is a constant. */
+MBR_INLINE void gemm_finish_many(const gemm_out *o, vf *x, const vf *bias, const vf *other, const int n,
+                                 mbr_act_kind kind)
 {
-    x = vf_add(vf_mul(x, vf_set1(o->alpha)), bias);
-    if (o->other_is == MBR_GEMM_OTHER_ADD)
-        x = vf_add(x, other);
-    x = vf_act(x, kind, o->act.a, o->act.b);
-    if (o->other_is == MBR_GEMM_OTHER_ADD_AFTER)
-        x = vf_add(x, other);
-    else if (o->other_is == MBR_GEMM_OTHER_MUL_AFTER)
-        x = vf_mul(x, other);
-    return x;
+    const vf alpha = vf_set1(o->alpha);
+    MBR_UNROLL(4)
+    for (int i = 0; i < n; i++)
+        x[i] = vf_add(vf_mul(x[i], alpha), bias[i]);
+    if (o->other_is == MBR_GEMM_OTHER_ADD) {
+        MBR_UNROLL(4)
+        for (int i = 0; i < n; i++)
+            x[i] = vf_add(x[i], other[i]);
+    }
+    vf_act_many(x, n, kind, o->act.a, o->act.b);
+    if (o->other_is == MBR_GEMM_OTHER_ADD_AFTER) {
+        MBR_UNROLL(4)
+        for (int i = 0; i < n; i++)
+            x[i] = vf_add(x[i], other[i]);
+    } else if (o->other_is == MBR_GEMM_OTHER_MUL_AFTER) {
+        MBR_UNROLL(4)
+        for (int i = 0; i < n; i++)
+            x[i] = vf_mul(x[i], other[i]);
+    }
+}
+
+/* n whole vectors: `across` of each of n / across rows, from column j on. */
+MBR_INLINE void gemm_finish_vectors(const gemm_out *o, const float *acc, size_t ld, size_t r, size_t j, const int n,
+                                    const int across, const mbr_act_kind kind)
+{
+    vf x[MBR_MANY], bias[MBR_MANY], other[MBR_MANY];
+    MBR_UNROLL(4)
+    for (int i = 0; i < n; i++) {
+        size_t row = r + (size_t)(i / across), at = j + (size_t)(i % across) * MBR_VL;
+        x[i] = vf_load(acc + row * ld + at);
+        bias[i] = o->bias ? vf_load(o->bias + at) : o->row_bias ? vf_set1(o->row_bias[row]) : vf_zero();
+        other[i] = o->other ? vf_load(o->other + (ptrdiff_t)row * o->ld_other + (ptrdiff_t)at) : vf_zero();
+    }
+    gemm_finish_many(o, x, bias, other, n, kind);
+    MBR_UNROLL(4)
+    for (int i = 0; i < n; i++)
+        vf_store(o->c + (ptrdiff_t)(r + (size_t)(i / across)) * o->ldc + (ptrdiff_t)(j + (size_t)(i % across) * MBR_VL),
+                 x[i]);
 }
 
 MBR_INLINE void gemm_finish_kind(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols,
                                  const mbr_act_kind kind)
 {
-    for (size_t r = 0; r < rows; r++) {
-        float *c = o->c + (ptrdiff_t)r * o->ldc;
-        const float *other = o->other ? o->other + (ptrdiff_t)r * o->ld_other : NULL;
-        vf row_bias = o->row_bias ? vf_set1(o->row_bias[r]) : vf_zero();
+    const bool many = GEMM_FINISH_MANY && (kind == MBR_ACT_SILU || kind == MBR_ACT_SIGMOID || kind == MBR_ACT_GELU);
+    size_t r = 0;
+    if (many && cols == 2 * MBR_VL) /* a panel: two rows at a time */
+        for (; r + 2 <= rows; r += 2)
+            gemm_finish_vectors(o, acc, ld, r, 0, 4, 2, kind);
+    for (; r < rows; r++) {
         size_t j = 0;
-        for (; j + MBR_VL <= cols; j += MBR_VL) {
-            vf bias = o->bias ? vf_load(o->bias + j) : row_bias;
-            vf with = other ? vf_load(other + j) : vf_zero();
-            vf_store(c + j, gemm_finish_one(o, vf_load(acc + r * ld + j), bias, with, kind));
-        }
+        for (; many && j + 4 * MBR_VL <= cols; j += 4 * MBR_VL)
+            gemm_finish_vectors(o, acc, ld, r, j, 4, 4, kind);
+        for (; j + MBR_VL <= cols; j += MBR_VL)
+            gemm_finish_vectors(o, acc, ld, r, j, 1, 1, kind);
         if (j < cols) {
             size_t n = cols - j;
-            vf bias = o->bias ? vf_load_n(o->bias + j, n) : row_bias;
-            vf with = other ? vf_load_n(other + j, n) : vf_zero();
-            vf_store_n(c + j, gemm_finish_one(o, vf_load_n(acc + r * ld + j, n), bias, with, kind), n);
+            vf x = vf_load_n(acc + r * ld + j, n);
+            vf bias = o->bias ? vf_load_n(o->bias + j, n) : o->row_bias ? vf_set1(o->row_bias[r]) : vf_zero();
+            vf other = o->other ? vf_load_n(o->other + (ptrdiff_t)r * o->ld_other + (ptrdiff_t)j, n) : vf_zero();
+            gemm_finish_many(o, &x, &bias, &other, 1, kind);
+            vf_store_n(o->c + (ptrdiff_t)r * o->ldc + (ptrdiff_t)j, x, n);
         }
     }
 }
 
+/* It is large: no copies of it for the constants of its callers. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define GEMM_ONE_COPY __attribute__((noinline, noclone))
+#else
+#define GEMM_ONE_COPY __attribute__((noinline))
+#endif
+
 /* Sums (rows, cols), ld floats between rows, through the whole epilogue into C. */
-static void gemm_finish(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols)
+GEMM_ONE_COPY static void gemm_finish(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols)
 {
     switch (o->act.kind) {
 #define KIND(kind)                                                                                                     \

@@ -8,6 +8,7 @@
 #define DEPTHWISE_NAME conv_f32_vec_depthwise
 #define NBITS_NAME nbits_vec
 #define WINOGRAD_NAME conv_f32_vec_winograd
+#define GEMM_FINISH_MANY 0
 #define GEMM_TIER MBR_TIER_BASE
 #define GEMM_MR 6
 #define GEMM_NV 2

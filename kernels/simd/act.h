@@ -48,4 +48,28 @@ MBR_INLINE vf vf_act(vf x, mbr_act_kind kind, float a, float b)
     return x;
 }
 
+/* n vectors, a constant up to MBR_MANY: the same bits as one by one, sooner where an exponential is in it. */
+MBR_INLINE void vf_act_many(vf *x, const int n, mbr_act_kind kind, float a, float b)
+{
+    vf e[MBR_MANY];
+#define EACH                                                                                                           \
+    MBR_UNROLL(4)                                                                                                      \
+    for (int i = 0; i < n; i++)
+    if (kind == MBR_ACT_SILU || kind == MBR_ACT_SIGMOID) {
+        EACH e[i] = kind == MBR_ACT_SILU ? vf_mul(x[i], vf_set1(-a)) : vf_neg(x[i]);
+        vf_exp_many(e, n);
+        EACH x[i] = vf_div(kind == MBR_ACT_SILU ? x[i] : vf_set1(1.0f), vf_add(vf_set1(1.0f), e[i]));
+        return;
+    }
+    if (kind == MBR_ACT_GELU) {
+        EACH e[i] = vf_mul(x[i], vf_set1(0.70710678f));
+        vf_erf_many(e, n);
+        EACH x[i] = vf_mul(x[i], vf_set1(0.5f));
+        EACH x[i] = vf_fma(x[i], e[i], x[i]);
+        return;
+    }
+    EACH x[i] = vf_act(x[i], kind, a, b);
+#undef EACH
+}
+
 #endif

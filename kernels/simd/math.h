@@ -38,6 +38,38 @@ MBR_INLINE vf vf_exp(vf x)
     return vf_mul(vf_mul(p, vf_pow2_int(half)), vf_pow2_int(vi_sub(whole, half)));
 }
 
+/*
+ * The same of n vectors (a constant, at most MBR_MANY) step by step: a processor sees some six of these functions ahead,
+ * too few to fill the time that one takes from end to end when they stand one after the other.
+ */
+#define MBR_MANY 4
+
+MBR_INLINE void vf_exp_many(vf *x, const int n)
+{
+    vf r[MBR_MANY], p[MBR_MANY];
+    vi whole[MBR_MANY];
+#define EACH                                                                                                           \
+    MBR_UNROLL(4)                                                                                                      \
+    for (int i = 0; i < n; i++)
+    EACH x[i] = vf_max(vf_set1(-104.0f), vf_min(vf_set1(89.0f), x[i]));
+    EACH r[i] = vf_round(vf_mul(x[i], vf_set1(0x1.715476p+0f)));
+    EACH whole[i] = vf_to_vi(r[i]);
+    EACH x[i] = vf_fnma(r[i], vf_set1(0x1.62e400p-1f), x[i]);
+    EACH r[i] = vf_fnma(r[i], vf_set1(0x1.7f7d1cp-20f), x[i]);
+    EACH p[i] = vf_fma(vf_set1(0x1.6dbc64p-10f), r[i], vf_set1(0x1.124148p-7f));
+    EACH p[i] = vf_fma(p[i], r[i], vf_set1(0x1.555454p-5f));
+    EACH p[i] = vf_fma(p[i], r[i], vf_set1(0x1.555486p-3f));
+    EACH p[i] = vf_fma(p[i], r[i], vf_set1(0.5f));
+    EACH p[i] = vf_fma(vf_mul(r[i], r[i]), p[i], r[i]);
+    EACH p[i] = vf_add(p[i], vf_set1(1.0f));
+    EACH
+    {
+        vi half = vi_sar(whole[i], 1);
+        x[i] = vf_mul(vf_mul(p[i], vf_pow2_int(half)), vf_pow2_int(vi_sub(whole[i], half)));
+    }
+#undef EACH
+}
+
 /* log(x) = e ln(2) + log(1 + f), 1 + f in [sqrt(1/2), sqrt(2)). */
 MBR_INLINE vf vf_log(vf x)
 {
@@ -103,6 +135,32 @@ MBR_INLINE vf vf_erf(vf x)
     q = vf_fma(q, a, vf_set1(-0x1.20ed9ep+0f));
     vf large = vf_sub(vf_set1(1.0f), vf_exp(vf_mul(q, a)));
     return vf_select(vf_lt(a, vf_set1(0.9f)), small, vf_copysign(large, x));
+}
+
+MBR_INLINE void vf_erf_many(vf *x, const int n)
+{
+    vf a[MBR_MANY], s[MBR_MANY], p[MBR_MANY], q[MBR_MANY];
+#define EACH                                                                                                           \
+    MBR_UNROLL(4)                                                                                                      \
+    for (int i = 0; i < n; i++)
+    EACH a[i] = vf_min(vf_set1(4.1f), vf_abs(x[i]));
+    EACH q[i] = vf_fma(vf_set1(-0x1.419cd2p-17f), a[i], vf_set1(0x1.4160f0p-12f));
+    EACH q[i] = vf_fma(q[i], a[i], vf_set1(-0x1.d4d356p-9f));
+    EACH q[i] = vf_fma(q[i], a[i], vf_set1(0x1.831232p-6f));
+    EACH q[i] = vf_fma(q[i], a[i], vf_set1(-0x1.b2809ep-4f));
+    EACH q[i] = vf_fma(q[i], a[i], vf_set1(-0x1.453ed8p-1f));
+    EACH q[i] = vf_mul(vf_fma(q[i], a[i], vf_set1(-0x1.20ed9ep+0f)), a[i]);
+    vf_exp_many(q, n);
+    EACH q[i] = vf_copysign(vf_sub(vf_set1(1.0f), q[i]), x[i]);
+    EACH s[i] = vf_mul(x[i], x[i]);
+    EACH p[i] = vf_fma(vf_set1(0x1.575030p-14f), s[i], vf_set1(-0x1.a88e10p-11f));
+    EACH p[i] = vf_fma(p[i], s[i], vf_set1(0x1.549676p-8f));
+    EACH p[i] = vf_fma(p[i], s[i], vf_set1(-0x1.b80964p-6f));
+    EACH p[i] = vf_fma(p[i], s[i], vf_set1(0x1.ce2dccp-4f));
+    EACH p[i] = vf_fma(p[i], s[i], vf_set1(-0x1.812742p-2f));
+    EACH p[i] = vf_fma(p[i], s[i], vf_set1(0x1.06eba8p-3f));
+    EACH x[i] = vf_select(vf_lt(a[i], vf_set1(0.9f)), vf_fma(x[i], p[i], x[i]), q[i]);
+#undef EACH
 }
 
 #endif

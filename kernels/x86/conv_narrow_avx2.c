@@ -4,6 +4,7 @@
 
 #define CONV_NAME conv_f32_avx2_narrow
 #define CONV_MOST_FILTERS 8
+#define GEMM_FINISH_MANY 0
 #define GEMM_TIER MBR_TIER_AVX2
 #define GEMM_MR 12
 #define GEMM_NV 1

@@ -4,6 +4,7 @@
 
 #define CONV_NAME conv_f32_avx512_narrow
 #define CONV_MOST_FILTERS 16
+#define GEMM_FINISH_MANY 0
 #define GEMM_TIER MBR_TIER_AVX512
 #define GEMM_MR 14
 #define GEMM_NV 1
