@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Fourier transforms, window functions and mel filter banks, plain C in double, but for complex f32. */
+/* Fourier transforms, window functions and mel filter banks, plain C in double, but where it says so. */
 #ifndef MBR_KERNELS_SIGNAL_H
 #define MBR_KERNELS_SIGNAL_H
 
@@ -18,6 +18,7 @@ typedef struct mbr_dft_args {
     size_t n, in_count, bins;
     ptrdiff_t in_stride, out_stride;
     bool in_complex, out_complex, inverse, half;
+    bool single; /* complex f32 is transformed in f32 where n has no factors but 2, 3 and 5; else all is in double */
     const void *window; /* (n) or NULL */
 } mbr_dft_args;
 

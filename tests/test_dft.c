@@ -15,7 +15,7 @@ static double real(mbr_dtype t, const void *p, size_t i)
     return t == MBR_DTYPE_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
 }
 
-static void check_length(size_t n, mbr_dtype dtype, bool complex, bool inverse)
+static void check_length(size_t n, mbr_dtype dtype, bool complex, bool inverse, bool single)
 {
     static double in[2 * MOST], out[2 * MOST];
     size_t parts = complex ? 2 : 1;
@@ -26,7 +26,7 @@ static void check_length(size_t n, mbr_dtype dtype, bool complex, bool inverse)
             in[i] = (double)random_real();
     }
     mbr_dft_args a = { .dtype = dtype, .n = n, .in_count = n, .bins = n, .in_stride = 1, .out_stride = 1,
-                       .in_complex = complex, .out_complex = true, .inverse = inverse };
+                       .in_complex = complex, .out_complex = true, .inverse = inverse, .single = single };
     size_t bytes = mbr_dft_scratch(n);
     void *scratch = malloc(bytes);
     ck_assert_ptr_nonnull(scratch);
@@ -53,8 +53,9 @@ static void check_length(size_t n, mbr_dtype dtype, bool complex, bool inverse)
 START_TEST(lengths)
 {
     for (size_t n = 1; n <= MOST; n++) {
-        check_length(n, MBR_DTYPE_F32, _i & 1, _i & 2);
-        check_length(n, MBR_DTYPE_F64, _i & 1, _i & 2);
+        check_length(n, MBR_DTYPE_F32, _i & 1, _i & 2, true);
+        check_length(n, MBR_DTYPE_F32, _i & 1, _i & 2, false);
+        check_length(n, MBR_DTYPE_F64, _i & 1, _i & 2, true);
     }
 }
 END_TEST

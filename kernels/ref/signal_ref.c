@@ -22,10 +22,9 @@ size_t mbr_dft_scratch(size_t n)
     return mbr_mul_size(n, 4 * sizeof(pair), &bytes) ? bytes : 0;
 }
 
-/* A complex signal in f32 is transformed in f32, as numpy does and with its noise; the rest in double. */
 static bool in_single(const mbr_dft_args *a)
 {
-    return a->dtype == MBR_DTYPE_F32 && a->in_complex && !a->half && mbr_dft_f32_fits(a->n);
+    return a->single && a->dtype == MBR_DTYPE_F32 && a->in_complex && !a->half && mbr_dft_f32_fits(a->n);
 }
 
 void mbr_dft_init(const mbr_dft_args *a, void *scratch)
