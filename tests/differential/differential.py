@@ -160,14 +160,6 @@ class Runner:
         self.count = collections.Counter()
         self.failures = []
 
-    def environment(self, r):
-        """Random settings of mbr."""
-        env = dict(os.environ)
-        env.pop("MBR_PASSES", None)
-        if self.o.passes:
-            env["MBR_PASSES"] = self.o.passes
-        return env
-
     def test(self, folders, env):
         """folder -> None or the reason, by one process where it lives."""
         root = os.path.commonpath(folders) if len(folders) > 1 else folders[0]

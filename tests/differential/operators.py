@@ -557,8 +557,8 @@ def reduce(d):
     x = d.tensor(shape, d.type("T", plain_types(d)))
     if d.schema.name == "ReduceLogSum":
         x = np.abs(x)
-    if d.schema.name == "ReduceProd":
-        x = d.tensor(shape, d.type("T"), -1.5, 1.5)
+    if d.schema.name == "ReduceProd":  # in which order nothing meets infinity is nobody's promise
+        x = d.plain(shape, d.type("T"), -1.5, 1.5)
     axes = d.axes(x.ndim, 0, d.since >= 11)
     attrs = {"keepdims": d.maybe(d.int(0, 1))}
     as_input = d.since >= (13 if d.schema.name == "ReduceSum" else 18)
