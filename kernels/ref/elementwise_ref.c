@@ -153,11 +153,11 @@ static void unary_integer(mbr_unary_op op, bool is_signed, double alpha, double 
         else
             EACH(u[k] = mbr_element_to_u64(mbr_scalar_shrink((double)u[k], alpha, beta)));
         break;
-    case MBR_UNARY_ERF: /* 1 and -1 where it rounds to them, else 0 */
+    case MBR_UNARY_ERF: /* 1 and -1 where f32 rounds to them, else 0 */
         if (is_signed)
-            EACH(i[k] = (int64_t)erf((double)i[k]));
+            EACH(i[k] = (int64_t)(float)erf((double)i[k]));
         else
-            EACH(u[k] = (uint64_t)erf((double)u[k]));
+            EACH(u[k] = (uint64_t)(float)erf((double)u[k]));
         break;
     default: break;
     }
