@@ -191,8 +191,8 @@ static size_t dot_row_lines(const mbr_conv_args *a, const conv_segment *seg, siz
 static void dot_row(const mbr_conv_args *a, const dot_plan *p, size_t line, size_t group, const conv_segment *seg,
                     size_t segments, dot_line *lines, float *row, float *sums)
 {
-    static dot_sums_fn *const one[DOT_FILTERS] = {dot_one_1, dot_one_2, dot_one_3};
-    static dot_sums_fn *const many[DOT_FILTERS] = {dot_many_1, dot_many_2, dot_many_3};
+    static dot_sums_fn *const one[DOT_FILTERS + 1] = {NULL, dot_one_1, dot_one_2, dot_one_3};
+    static dot_sums_fn *const many[DOT_FILTERS + 1] = {NULL, dot_many_1, dot_many_2, dot_many_3};
     const mbr_gemm_epilogue *e = &a->epilogue;
     size_t b = line / (a->out[0] * a->out[1]), low, high, step = (size_t)DOT_POINTS(p->og);
     ptrdiff_t q[3] = {(ptrdiff_t)(line / a->out[1] % a->out[0] * a->stride[0]),
@@ -204,14 +204,14 @@ static void dot_row(const mbr_conv_args *a, const dot_plan *p, size_t line, size
         size_t points = 1;
         if (at >= low && at < high) {
             points = high - at >= step ? step : 1;
-            (points > 1 ? many : one)[p->og - 1](lines, count, (ptrdiff_t)at * apart, apart, w, p->k_row, sums);
+            (points > 1 ? many : one)[p->og](lines, count, (ptrdiff_t)at * apart, apart, w, p->k_row, sums);
         } else { /* the same sums over a copy with zeros around the input */
             q[2] = (ptrdiff_t)(at * a->stride[2]);
             conv_gather(a, seg, segments, b, q, (ptrdiff_t)a->stride[2], 1, row, 0);
             for (size_t l = 0; l < count; l++) {
                 const float *x = lines[l].x;
                 lines[l].x = row + lines[l].s->at;
-                one[p->og - 1](&lines[l], 1, 0, 0, w, p->k_row, sums + (l ? p->og : 0));
+                one[p->og](&lines[l], 1, 0, 0, w, p->k_row, sums + (l ? p->og : 0));
                 for (size_t f = 0; l && f < p->og; f++)
                     sums[f] += sums[p->og + f];
                 lines[l].x = x;

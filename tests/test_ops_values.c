@@ -129,7 +129,8 @@ static const struct {
       "{case_change_action = \"LOWER\", is_case_sensitive = 0, stopwords = [\"the\"]}", "string[2] {\"ärger\", \"οδός\"}" },
     { "const %a = string[2] {\"ab\", \"a\"}\n%r = ai.onnx.RegexFullMatch@20(%a) {pattern = \"(\"}", "without an end" },
     /* bytes that are no UTF-8 */
-    { "const %a = string[1] {\"\xff\"}\n%r = ai.onnx.StringNormalizer@10(%a) {case_change_action = \"LOWER\"}", "no UTF-8 from byte" },
+    { "const %a = string[1] {\"\xff\"}\n%r = ai.onnx.StringNormalizer@10(%a) {case_change_action = \"LOWER\"}",
+      "no UTF-8 from byte" },
     { "const %a = string[1] {\"A\xc3\"}\n%r = ai.onnx.StringNormalizer@10(%a) {case_change_action = \"UPPER\", "
       "stopwords = [\"b\"], is_case_sensitive = 0}", "no UTF-8 from byte" },
     { "const %a = string[1] {\"a\xed\xa0\x80\"}\n%r = ai.onnx.RegexFullMatch@20(%a) {pattern = \".*\"}", "no UTF-8 from byte" },
