@@ -44,8 +44,8 @@ MBR_INLINE vf vf_max_nan(vf a, vf b)
     }
 MBR_VF_LANES(vf_pow, powf(x[i], y[i]))
 MBR_VF_LANES(vf_fmod, fmodf(x[i], y[i]))
-MBR_VF_LANES(vf_sin_lanes, (float)sin((double)x[i] + 0.0 * (double)y[i]))
-MBR_VF_LANES(vf_cos_lanes, (float)cos((double)x[i] + 0.0 * (double)y[i]))
+MBR_VF_LANES(vf_sin_lanes, ((void)y[i], (float)sin((double)x[i])))
+MBR_VF_LANES(vf_cos_lanes, ((void)y[i], (float)cos((double)x[i])))
 #undef MBR_VF_LANES
 
 /* e^x - 1, without cancellation near zero. */
