@@ -11,21 +11,21 @@ same()
 }
 
 # --- the program itself ---
-expect 0 'mbr run|mbr bench|mbr test|mbr info|mbr dump|mbr ops|Exit status' mbr --help
+expect 0 'mbr run|mbr bench|mbr profile|mbr test|mbr info|mbr dump|mbr ops|Exit status' mbr --help
 expect 0 'mbr run' mbr help
 expect 0 'mbr 0.' mbr --version
 expect 2 "no command 'fly'|mbr --help" mbr fly
 cases=$((cases + 1)) name="mbr without arguments"
 mbr >"$work/.out" 2>"$work/.err"
 if [ $? = 2 ] && grep -q 'mbr run' "$work/.err" && [ ! -s "$work/.out" ]; then echo "ok: $name"; else bad "no help"; fi
-for command in run bench test info dump ops; do
+for command in run bench profile test info dump ops; do
     expect 0 "usage: mbr $command" mbr $command --help
 done
 expect 0 '--data DIR|--input NAME=FILE|--save DIR|--threads N|--device NAME' mbr run --help
 expect 0 '--data DIR|--seconds S|--json|--save DIR|--threads N' mbr bench --help
 
 # --- wrong usage ---
-for command in run bench test info dump; do
+for command in run bench profile test info dump; do
     expect 2 "usage: mbr $command" mbr $command
     expect 2 'no option --bogus' mbr $command --bogus 1 good/model.onnx
 done
@@ -71,6 +71,12 @@ if [ -c /dev/full ]; then
     expect 4 'standard output' full ops
     expect 4 'written' full dump good/model.onnx
 fi
+
+# --- profile ---
+expect 0 'us/run|share|GFLOP/s|operator|us in steps of' mbr profile good/model.onnx --input x=x.npy --seconds 0.02
+expect 0 '"wall_us": |"steps": |"op": |"calls": 1.000|"shape": ' \
+    mbr profile good/model.onnx --data good/test_data_set_0 --seconds 0.02 --threads 1 --json
+expect 3 "input 'x' is missing" mbr profile good/model.onnx --seconds 0.02
 
 # --- bench ---
 expect 0 'load|median|p99' mbr bench good/model.onnx --input x=x.npy --seconds 0.02
