@@ -208,7 +208,14 @@ mbr_status mbr_session_run(mbr_session *s, mbr_error *err)
     s->ran = false;
     mbr_arena_reset(&s->run.arena);
     MBR_TRY(bind_all(s, err));
-    MBR_TRY(mbr_frame_run(s->frame, err));
+    bool team = mbr_frame_wants_team(s->frame);
+    if (team)
+        mbr_team_begin(s->run.team);
+    mbr_status st = mbr_frame_run(s->frame, err);
+    if (team)
+        mbr_team_end(s->run.team);
+    if (st != MBR_OK)
+        return st;
     for (int i = 0; i < s->model->n_inputs; i++) {
         if (s->state_outputs[i] < 0)
             continue;

@@ -44,6 +44,7 @@ struct mbr_frame {
     mbr_value **outputs;    /* (n_outputs) where output i is written: own_outputs[i] or the caller's */
     mbr_value *own_outputs; /* (n_outputs) */
     bool *bound;            /* (n_inputs + n_captures) */
+    bool wants_team;        /* some step is worth it */
     bool ready;             /* sizes and offsets hold for what is bound */
     uint32_t *relinked;     /* (n_relinked) planned aliases of bound values and outputs: their data moves between runs */
     uint32_t n_relinked;
@@ -250,6 +251,11 @@ void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user)
     for (uint32_t k = 0; k < f->p->n_steps; k++)
         for (uint32_t b = 0; b < f->p->steps[k].n_bodies; b++)
             mbr_frame_set_hook(f->bodies[k][b], hook, user);
+}
+
+bool mbr_frame_wants_team(const mbr_frame *f)
+{
+    return f->wants_team && f->run->workers > 1;
 }
 
 const mbr_program *mbr_frame_program(const mbr_frame *f)
@@ -519,6 +525,7 @@ static mbr_status prepare_step(mbr_frame *f, mbr_step *s, mbr_error *err)
         if (st != MBR_OK)
             return blame(s, st, err);
     }
+    f->wants_team = f->wants_team || s->cost_ns >= TEAM_WORTH_NS;
     return blame(s, need_scratch(f->run, s->scratch, err), err);
 }
 

@@ -48,6 +48,7 @@ const mbr_value *mbr_frame_value(const mbr_frame *f, uint32_t v); /* of the prog
 /* For profiles: called around each step when set, those of bodies too; the end comes also when the step failed. */
 typedef void (*mbr_step_hook)(void *user, const mbr_step *step, bool begin);
 void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user);
+bool mbr_frame_wants_team(const mbr_frame *f); /* a step seen so far has work for more than one thread */
 const mbr_program *mbr_frame_program(const mbr_frame *f);
 mbr_memory *mbr_frame_memory(const mbr_frame *f);
 size_t mbr_step_index(const mbr_step *s); /* within its program */

@@ -15,8 +15,9 @@
 #include <time.h>
 #endif
 
-/* How long a helper spins for the next job before it parks. */
+/* How long a helper spins for the next job before it parks: while nobody runs, and through a run's serial stretches. */
 #define SPIN_NS 50000
+#define RUN_SPIN_NS 500000
 
 #define MOST_THREADS 1024
 
@@ -31,6 +32,8 @@ struct mbr_team {
     pthread_mutex_t lock;      /* for parking only */
     pthread_cond_t wake;
     int parked;
+    unsigned calls;            /* how often a run called the parked ones; under lock */
+    atomic_int runs;           /* between mbr_team_begin and mbr_team_end */
     atomic_uint job;           /* counts jobs: a change is the call to work */
     atomic_bool open;          /* the job may be joined */
     atomic_int active;         /* helpers that may look at the job's fields */
@@ -89,6 +92,16 @@ bool mbr_team_run(mbr_team *team, int workers, size_t tiles, size_t grain, mbr_t
     return run_alone(tiles, grain ? grain : 1, fn, user, cancel);
 }
 
+void mbr_team_begin(mbr_team *team)
+{
+    (void)team;
+}
+
+void mbr_team_end(mbr_team *team)
+{
+    (void)team;
+}
+
 #else
 
 /* Threads do not survive a fork: a team born before one starts its helpers anew. */
@@ -135,10 +148,21 @@ static void work(mbr_team *t, int worker)
     }
 }
 
-/* Waits for a job other than `seen`: spins a little, then parks. */
+static void park(mbr_team *t, unsigned seen)
+{
+    pthread_mutex_lock(&t->lock);
+    unsigned call = t->calls;
+    t->parked++;
+    while (atomic_load(&t->job) == seen && t->calls == call && !atomic_load(&t->quit))
+        pthread_cond_wait(&t->wake, &t->lock);
+    t->parked--;
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Waits for a job other than `seen`: spins a little, then parks until there is one or a run begins. */
 static unsigned await_job(mbr_team *t, unsigned seen)
 {
-    int64_t end = 0;
+    int64_t begin = 0;
     for (unsigned spins = 0;; spins++) {
         unsigned job = atomic_load_explicit(&t->job, memory_order_acquire);
         if (job != seen || atomic_load_explicit(&t->quit, memory_order_relaxed))
@@ -146,19 +170,14 @@ static unsigned await_job(mbr_team *t, unsigned seen)
         relax();
         if ((spins & 63) == 63) {
             int64_t now = now_ns();
-            if (end == 0)
-                end = now + SPIN_NS;
-            else if (now > end)
-                break;
+            if (begin == 0) {
+                begin = now;
+            } else if (now - begin > (atomic_load_explicit(&t->runs, memory_order_relaxed) > 0 ? RUN_SPIN_NS : SPIN_NS)) {
+                park(t, seen);
+                begin = 0;
+            }
         }
     }
-    pthread_mutex_lock(&t->lock);
-    t->parked++;
-    while (atomic_load(&t->job) == seen && !atomic_load(&t->quit))
-        pthread_cond_wait(&t->wake, &t->lock);
-    t->parked--;
-    pthread_mutex_unlock(&t->lock);
-    return atomic_load(&t->job);
 }
 
 static void *helper(void *arg)
@@ -242,6 +261,29 @@ static bool take(mbr_team *t)
     /* who held it before a fork did not survive */
     return held != mine && atomic_compare_exchange_strong_explicit(&t->holder, &held, mine, memory_order_acquire,
                                                                     memory_order_relaxed);
+}
+
+void mbr_team_begin(mbr_team *t)
+{
+    if (t->size < 2)
+        return;
+    atomic_fetch_add(&t->runs, 1);
+    if (!take(t))
+        return;
+    if (t->started < 0 || t->born != atomic_load(&fork_generation))
+        start_helpers(t);
+    pthread_mutex_lock(&t->lock);
+    t->calls++;
+    if (t->parked)
+        pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+    atomic_store_explicit(&t->holder, 0, memory_order_release);
+}
+
+void mbr_team_end(mbr_team *t)
+{
+    if (t->size >= 2)
+        atomic_fetch_sub(&t->runs, 1);
 }
 
 bool mbr_team_run(mbr_team *t, int workers, size_t tiles, size_t grain, mbr_team_fn fn, void *user,

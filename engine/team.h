@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The thread team: one per environment. The calling thread is always worker 0; helpers spin briefly between jobs,
- * then park, so that an idle process uses no CPU.
+ * The thread team: one per environment. The calling thread is always worker 0; helpers spin briefly between jobs
+ * (longer within a run), then park, so that an idle process uses no CPU.
  *
  * Several sessions may ask at once: whoever finds the helpers busy runs its tiles alone, which is always correct.
  * After a fork the child's team restarts its helpers at the first use.
@@ -32,5 +32,12 @@ int mbr_team_size(const mbr_team *team);
  */
 bool mbr_team_run(mbr_team *team, int workers, size_t tiles, size_t grain, mbr_team_fn fn, void *user,
                   const atomic_bool *cancel);
+
+/*
+ * Around a stretch with several jobs, such as a run: helpers wake at once and then spin up to 500 us for the next job
+ * instead of 50. Any thread; calls nest and may overlap.
+ */
+void mbr_team_begin(mbr_team *team);
+void mbr_team_end(mbr_team *team);
 
 #endif
