@@ -35,7 +35,8 @@ START_TEST(parts_of_a_rule)
 {
     static const char *const text[] = {
         "rule r %q = Pow(%x: f32, 2) | Mul(%x, %x) %m = com.microsoft.M(%q, last, const %w) {a = 1?, b = 'k'}"
-        "%y = Add(%m, number %e) where row(%w, %x), matrix(%w) => %z = Neg(%x) %y = mbr.Z@2(%z, 1e-1, %w) {c = %e, d = 2.0}",
+        "%y = Add(%m, number %e) where row(%w, %x), matrix(%w) =>"
+        "%z = Neg(%x) %y = mbr.Z@2(%z, 1e-1, %w) {c = %e, d = 2.0}",
         NULL
     };
     const mbr_rules *rules;
