@@ -98,7 +98,7 @@ START_TEST(a_pass)
     if (getenv("MBR_UPDATE")) {
         FILE *f = fopen(path, "wb");
         ck_assert_ptr_nonnull(f);
-        fprintf(f, "%s%s%s", text, MARK + 1, got);
+        fprintf(f, "%s%s%s", text, &MARK[1], got);
         fclose(f);
     } else {
         ck_assert_msg(after && strcmp(got, after) == 0, "%s\nbecomes\n%s\n%s is due", path, got, after ? after : "nothing");
