@@ -157,7 +157,9 @@ START_TEST(damaged)
     ck_assert_uint_le(size, sizeof copy);
     for (size_t n = 0; n < size; n++) {
         mbr_status st = decode(&memory, images[_i].data, n, "RGB", &printed, &err);
-        ck_assert_msg(st == MBR_OK || st == MBR_ERR_NO_MEMORY, "%s, %zu bytes: %s", images[_i].name, n, err.text);
+        bool no_library = st == MBR_ERR_UNSUPPORTED && strstr(err.text, "library is not there");
+        ck_assert_msg(st == MBR_OK || st == MBR_ERR_NO_MEMORY || no_library, "%s, %zu bytes: %s", images[_i].name, n,
+                      err.text);
         free(printed);
     }
     for (int round = 0; round < 100; round++) {

@@ -109,7 +109,8 @@ static void long_case(mbr_reduce_fn *run)
     mbr_reduce_ref(&a, 0, a.tiles);
     a.out = got;
     run(&a, 0, a.tiles);
-    check_f32(want, got, 1, a.kept_count, 0, 2e-5, 1e-5);
+    /* partial sums of thousands of terms are as large as some tens: what is left of them may be small */
+    check_f32(want, got, 1, a.kept_count, 0, a.op == MBR_REDUCE_SUM ? 2e-4 : 2e-5, 1e-5);
     check_case_end();
 }
 
