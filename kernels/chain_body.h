@@ -114,6 +114,13 @@ MBR_INLINE void chain_loop(mbr_chain_op op, int regs, float *dst, const float *a
 {
     const vf x = vf_set1(ix), y = vf_set1(iy);
     size_t i = 0;
+    if (op == MBR_CHAIN_TANH)
+        for (; i + 4 * MBR_VL <= n; i += 4 * MBR_VL) {
+            vf v[4] = { vf_load(a + i), vf_load(a + i + MBR_VL), vf_load(a + i + 2 * MBR_VL), vf_load(a + i + 3 * MBR_VL) };
+            vf_tanh_many(v, 4);
+            for (size_t k = 0; k < 4; k++)
+                vf_store(dst + i + k * MBR_VL, v[k]);
+        }
     for (; i + MBR_VL <= n; i += MBR_VL) {
         vf vb = regs > 1 ? vf_load(b + i) : vf_zero(), vc = regs > 2 ? vf_load(c + i) : vf_zero();
         vf_store(dst + i, chain_op(op, vf_load(a + i), vb, vc, x, y));

@@ -215,7 +215,8 @@ MBR_INLINE void gemm_finish_vectors(const gemm_out *o, const float *acc, size_t 
 MBR_INLINE void gemm_finish_kind(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols,
                                  const mbr_act_kind kind)
 {
-    const bool many = GEMM_FINISH_MANY && (kind == MBR_ACT_SILU || kind == MBR_ACT_SIGMOID || kind == MBR_ACT_GELU);
+    const bool many = GEMM_FINISH_MANY && (kind == MBR_ACT_SILU || kind == MBR_ACT_SIGMOID || kind == MBR_ACT_TANH ||
+                                           kind == MBR_ACT_GELU);
     size_t r = 0;
     if (many && cols == 2 * MBR_VL) /* a panel: two rows at a time */
         for (; r + 2 <= rows; r += 2)

@@ -61,6 +61,10 @@ MBR_INLINE void vf_act_many(vf *x, const int n, mbr_act_kind kind, float a, floa
         EACH x[i] = vf_div(kind == MBR_ACT_SILU ? x[i] : vf_set1(1.0f), vf_add(vf_set1(1.0f), e[i]));
         return;
     }
+    if (kind == MBR_ACT_TANH) {
+        vf_tanh_many(x, n);
+        return;
+    }
     if (kind == MBR_ACT_GELU) {
         EACH e[i] = vf_mul(x[i], vf_set1(0.70710678f));
         vf_erf_many(e, n);

@@ -95,18 +95,42 @@ MBR_INLINE vf vf_log(vf x)
     return vf_select(vf_ge(x, vf_zero()), y, vi_as_vf(vi_set1(0x7fc00000)));
 }
 
+/* A polynomial near zero; 1 - 2 / (e^2a + 1) further out, which is 1 from 10 on: the power of two goes on as it is. */
+MBR_INLINE void vf_tanh_many(vf *x, const int n)
+{
+    vf a[MBR_MANY], r[MBR_MANY], p[MBR_MANY], s[MBR_MANY];
+    vi whole[MBR_MANY];
+#define EACH                                                                                                           \
+    MBR_UNROLL(4)                                                                                                      \
+    for (int i = 0; i < n; i++)
+    EACH a[i] = vf_min(vf_set1(10.0f), vf_abs(x[i]));
+    EACH a[i] = vf_add(a[i], a[i]);
+    EACH r[i] = vf_round(vf_mul(a[i], vf_set1(0x1.715476p+0f)));
+    EACH whole[i] = vf_to_vi(r[i]);
+    EACH p[i] = vf_fnma(r[i], vf_set1(0x1.62e400p-1f), a[i]);
+    EACH r[i] = vf_fnma(r[i], vf_set1(0x1.7f7d1cp-20f), p[i]);
+    EACH p[i] = vf_fma(vf_set1(0x1.6dbc64p-10f), r[i], vf_set1(0x1.124148p-7f));
+    EACH p[i] = vf_fma(p[i], r[i], vf_set1(0x1.555454p-5f));
+    EACH p[i] = vf_fma(p[i], r[i], vf_set1(0x1.555486p-3f));
+    EACH p[i] = vf_fma(p[i], r[i], vf_set1(0.5f));
+    EACH p[i] = vf_fma(vf_mul(r[i], r[i]), p[i], r[i]);
+    EACH p[i] = vf_add(p[i], vf_set1(1.0f));
+    EACH p[i] = vi_as_vf(vi_add(vf_as_vi(p[i]), vi_shl(whole[i], 23))); /* a NaN stays one: its whole is 0 or -2^31 */
+    EACH r[i] = vf_sub(vf_set1(1.0f), vf_div(vf_set1(2.0f), vf_add(p[i], vf_set1(1.0f))));
+    EACH s[i] = vf_mul(x[i], x[i]);
+    EACH p[i] = vf_fma(vf_set1(-0x1.76ac10p-8f), s[i], vf_set1(0x1.5256d6p-6f));
+    EACH p[i] = vf_fma(p[i], s[i], vf_set1(-0x1.b84448p-5f));
+    EACH p[i] = vf_fma(p[i], s[i], vf_set1(0x1.110768p-3f));
+    EACH p[i] = vf_fma(p[i], s[i], vf_set1(-0x1.555534p-2f));
+    EACH p[i] = vf_fma(vf_mul(s[i], x[i]), p[i], x[i]);
+    EACH x[i] = vf_copysign(vf_select(vf_lt(a[i], vf_set1(1.25f)), p[i], r[i]), x[i]); /* -0 of -0, too */
+#undef EACH
+}
+
 MBR_INLINE vf vf_tanh(vf x)
 {
-    vf a = vf_abs(x), s = vf_mul(x, x);
-    vf p = vf_set1(-0x1.76ac10p-8f);
-    p = vf_fma(p, s, vf_set1(0x1.5256d6p-6f));
-    p = vf_fma(p, s, vf_set1(-0x1.b84448p-5f));
-    p = vf_fma(p, s, vf_set1(0x1.110768p-3f));
-    p = vf_fma(p, s, vf_set1(-0x1.555534p-2f));
-    vf small = vf_fma(vf_mul(s, x), p, x);
-    vf e = vf_exp(vf_add(a, a));
-    vf large = vf_sub(vf_set1(1.0f), vf_div(vf_set1(2.0f), vf_add(e, vf_set1(1.0f))));
-    return vf_copysign(vf_select(vf_lt(a, vf_set1(0.625f)), small, large), x); /* -0 of -0, too */
+    vf_tanh_many(&x, 1);
+    return x;
 }
 
 MBR_INLINE vf vf_sigmoid(vf x)
