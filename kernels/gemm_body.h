@@ -45,7 +45,11 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
     if (!g->m || !g->n || !matrices)
         return p;
     p.stream = g->m <= GEMM_MR && g->b_form == MBR_GEMM_B_PACKED;
-    if (p.stream) {
+    if (g->k <= 64 && g->m * panels <= 64 && g->b_form == MBR_GEMM_B_PACKED) { /* too short to think about */
+        p.tm = g->m;
+        p.tn = panels;
+        p.m_tiles = 1;
+    } else if (p.stream) {
         size_t panel_bytes = k * GEMM_NR * sizeof(float);
         size_t bytes =
             gemm_clamp(panels * panel_bytes * matrices / GEMM_MIN_TILES, GEMM_STREAM_BYTES / 8, GEMM_STREAM_BYTES);

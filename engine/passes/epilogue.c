@@ -28,11 +28,12 @@ static bool f32_tensor(const mbr_ir_value *v)
     return v && v->type.kind == MBR_KIND_TENSOR && v->type.dtype == MBR_DTYPE_F32 && v->type.rank >= 0;
 }
 
-/* A bias is one number for each column: (n) or (1, ..., n). */
+/* A bias is one number for each column: (n), or a constant (1, ..., n). */
 static bool is_bias(const mbr_ir_value *v, mbr_dim columns)
 {
-    if (!f32_tensor(v) || v->type.rank < 1 || v->type.dims[v->type.rank - 1] != columns || !v->constant ||
-        v->has_default)
+    if (!f32_tensor(v) || v->type.rank < 1 || !mbr_dim_is_known(columns) || v->type.dims[v->type.rank - 1] != columns)
+        return false;
+    if (v->type.rank > 1 && (!v->constant || v->has_default))
         return false;
     for (int d = 0; d < v->type.rank - 1; d++)
         if (v->type.dims[d] != 1)
@@ -160,6 +161,7 @@ static mbr_status take_add(mbr_ir_node *n, mbr_ir_node *user, bool *taken, mbr_e
     if (other == y)
         return MBR_OK;
     if (!has_act(n) && !has_input(n, 2) && !has_input(n, 3) && is_bias(other, last_dim(y)) &&
+        (other->constant || !is_conv(n)) &&
         other->type.rank <= y->type.rank) {
         mbr_ir_value *flat;
         MBR_TRY(flat_bias(other, &flat, err));
