@@ -15,7 +15,10 @@ typedef enum mbr_pool_op { MBR_POOL_MAX, MBR_POOL_AVERAGE, MBR_POOL_LP } mbr_poo
 /*
  * out[n][o][c] = op over the window's points that lie inside the input. A window without any gives -inf (MAX; the
  * least value of an integer type) or 0. AVERAGE divides by the number of points inside, or with count_include_pad by
- * those inside the padded input (what ceil mode adds beyond the padding counts for nothing). NaN wins in MAX.
+ * those inside the padded input (what ceil mode adds beyond the padding counts for nothing).
+ *
+ * NaN in MAX, as ONNX's reference: the window's first point stands until another is greater, so that a NaN stays where
+ * it comes first, and is passed over elsewhere. With pass_nan it is passed over there, too, unless there is nothing else.
  */
 typedef struct mbr_pool_args {
     mbr_pool_op op;
@@ -30,6 +33,7 @@ typedef struct mbr_pool_args {
     const void *in;
     void *out;
     int64_t *indices;    /* MAX, reference only: flat index into the (n, c, d, h, w) input, or NULL */
+    bool pass_nan;
     bool column_major;   /* of those indices: storage_order = 1 */
 } mbr_pool_args;
 

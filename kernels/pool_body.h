@@ -31,9 +31,15 @@ MBR_INLINE void pool_window(const mbr_pool_args *a, const float *in, float *out,
                             bool max, int vectors, bool partial, size_t lanes)
 {
     size_t c = a->channels, line = a->in_dims[2] * c, plane = a->in_dims[1] * line;
+    const bool pass = max && a->pass_nan;
     vf acc[POOL_GROUP];
     for (int v = 0; v < vectors; v++)
         acc[v] = max ? vf_set1(-INFINITY) : vf_zero();
+    if (max && s[0].count && s[1].count && s[2].count) {
+        const float *p = in + s[0].first * plane + s[1].first * line + s[2].first * c;
+        for (int v = 0; v < vectors; v++)
+            acc[v] = partial ? vf_load_n(p + v * MBR_VL, lanes) : vf_load(p + v * MBR_VL);
+    }
     for (size_t z = 0; z < s[0].count; z++)
         for (size_t y = 0; y < s[1].count; y++) {
             const float *p = in + (s[0].first + z * a->dilation[0]) * plane + (s[1].first + y * a->dilation[1]) * line +
@@ -41,7 +47,9 @@ MBR_INLINE void pool_window(const mbr_pool_args *a, const float *in, float *out,
             for (size_t x = 0; x < s[2].count; x++, p += a->dilation[2] * c)
                 for (int v = 0; v < vectors; v++) {
                     vf t = partial ? vf_load_n(p + v * MBR_VL, lanes) : vf_load(p + v * MBR_VL);
-                    acc[v] = max ? vf_max_nan(acc[v], t) : vf_add(acc[v], t);
+                    if (pass)
+                        acc[v] = vf_select(vf_is_nan(acc[v]), t, acc[v]);
+                    acc[v] = max ? vf_max(t, acc[v]) : vf_add(acc[v], t);
                 }
         }
     for (int v = 0; v < vectors; v++) {
@@ -102,12 +110,14 @@ static void pool_planes(const mbr_pool_args *a, size_t first, size_t last)
             for (size_t x = 0; x < out[2]; x++) {
                 s[2] = pool_span_of(a, 2, x);
                 float max = -INFINITY, sum = 0.0f;
+                bool first_point = true;
                 for (size_t i = 0; i < s[0].count; i++)
                     for (size_t j = 0; j < s[1].count; j++) {
                         const float *p = in + s[2].first + size[2] * (s[1].first + j * a->dilation[1] +
                                                                      size[1] * (s[0].first + i * a->dilation[0]));
                         for (size_t k = 0; k < s[2].count; k++, p += a->dilation[2]) {
-                            max = max >= *p || max != max ? max : *p; /* a NaN is taken, and kept */
+                            max = first_point || *p > max || (a->pass_nan && max != max) ? *p : max;
+                            first_point = false;
                             sum += *p;
                         }
                     }

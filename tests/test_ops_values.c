@@ -62,6 +62,11 @@ static const struct {
     { "const %a = f32[4] {1, 2, 3, 4}\nconst %s = i64[1] {3}\n%r = ai.onnx.Resize@11(%a, _, _, %s) "
       "{coordinate_transformation_mode = \"tf_half_pixel_for_nn\"}", "f32[3] {2, 3, 4}" },
     /* numbers */
+    /* as the reference: NaN is passed over, but stays the first of a window where windows leap */
+    { "const %a = f32[1, 1, 6] {1, nan, 2, nan, 3, 1}\n%r = ai.onnx.MaxPool@12(%a) {kernel_shape = [2]}",
+      "f32[1, 1, 5] {1, 2, 2, 3, 3}" },
+    { "const %a = f32[1, 1, 4] {nan, 5, 5, nan}\n%r, %i = ai.onnx.MaxPool@12(%a) {kernel_shape = [2], strides = [2]}",
+      "f32[1, 1, 2] {nan, 5}" },
     { "const %a = f32[0, 3] {}\nconst %x = i64[1] {0}\n%r = ai.onnx.ReduceMax@18(%a, %x) {keepdims = 0}",
       "f32[3] {-inf, -inf, -inf}" },
     { "const %a = f32[2, 2] {1, 2, 3, 4}\nconst %x = i64[0] {}\n"

@@ -80,6 +80,9 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     a->p = (int)mbr_attr_int(s->node, "p", (int64_t)mbr_attr_float(s->node, "p", 2.0f));
     if (a->op == MBR_POOL_LP && a->p < 1)
         return mbr_step_fail(s, err, MBR_ERR_MODEL, "attribute p is %d; 1 or more is needed", a->p);
+    a->pass_nan = true; /* so does the reference, which has one code for these windows and another for all else */
+    for (int i = 0; i < spatial; i++)
+        a->pass_nan = a->pass_nan && w->stride[i] == 1 && w->dilation[i] == 1;
     double window = 1;
     for (int i = 0; i < lead; i++)
         a->in_dims[i] = a->out_dims[i] = a->kernel[i] = a->stride[i] = a->dilation[i] = 1;

@@ -74,7 +74,7 @@ static void pool_one(const mbr_pool_args *a, size_t n, size_t c, const size_t *o
                     r += v;
                 } else if (a->op == MBR_POOL_LP) {
                     r += pow(fabs(v), a->p);
-                } else if (!found || v > r || (isnan(v) && !isnan(r))) {
+                } else if (!found || v > r || (a->pass_nan && isnan(r))) {
                     r = v;
                     found = true;
                     best = (n * a->channels + c) * size + (a->column_major ? (x * in[1] + y) * in[0] + z : point);

@@ -33,6 +33,7 @@ static void one_case(mbr_pool_fn *run)
     mbr_pool_args a = {.op = check_rand_one_in(2) ? MBR_POOL_MAX : MBR_POOL_AVERAGE, .dtype = MBR_DTYPE_F32};
     a.channels_last = !check_rand_one_in(3);
     a.count_include_pad = check_rand_one_in(2);
+    a.pass_nan = check_rand_one_in(2);
     a.n = check_rand_range(1, 2);
     a.channels = check_rand_one_in(2) ? check_rand_range(1, 80) : check_rand_range(1, 9);
     int spatial = (int)check_rand_range(1, 3);
