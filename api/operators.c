@@ -2,6 +2,7 @@
 #include "api/env.h"
 #include "engine/infer.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A node of the row alone, its required inputs there but of unknown type. */
@@ -37,6 +38,16 @@ static mbr_status row_types(mbr_env *env, const mbr_op *op, uint64_t *types, mbr
     return st;
 }
 
+/* The names of a set of tiers, a blank between them. */
+static void tier_names(unsigned tiers, char *text, size_t size)
+{
+    size_t at = 0;
+    *text = 0;
+    for (int t = 0; t < MBR_TIER_COUNT; t++)
+        if (tiers >> t & 1 && at < size)
+            at += (size_t)snprintf(text + at, size - at, "%s%s", at ? " " : "", mbr_cpu_tier_name((mbr_cpu_tier)t));
+}
+
 mbr_status mbr_env_each_op(mbr_env *env, mbr_op_row_fn fn, void *user, mbr_error *err)
 {
     const mbr_op *op;
@@ -47,11 +58,17 @@ mbr_status mbr_env_each_op(mbr_env *env, mbr_op_row_fn fn, void *user, mbr_error
         if (strcmp(op->domain, "mbr") == 0)
             continue;
         MBR_TRY(row_types(env, op, &row.types, err));
+        mbr_family family = mbr_op_family(op);
+        char tiers[128];
+        tier_names(op->expand ? 0 : mbr_family_tiers(family), tiers, sizeof tiers);
+        row.kernels = op->expand ? "parts" : family == MBR_FAMILY_NONE ? "ref" : mbr_family_name(family);
+        row.tiers = tiers;
         fn(user, &row);
     }
     for (const mbr_custom *o = env->ops.first; o; o = o->next) {
         mbr_op_row row = { .size = sizeof row, .domain = o->row.domain, .name = o->row.name, .since = o->row.since,
-                           .min_inputs = o->spec.min_inputs, .max_inputs = o->spec.max_inputs };
+                           .min_inputs = o->spec.min_inputs, .max_inputs = o->spec.max_inputs,
+                           .kernels = "plug-in", .tiers = "" };
         fn(user, &row);
     }
     return MBR_OK;

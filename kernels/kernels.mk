@@ -36,6 +36,9 @@ MBR_KERNELS_BASE = \
     kernels/det.h \
     kernels/einsum.h \
     kernels/elementwise.h \
+    kernels/families.c \
+    kernels/families.def \
+    kernels/families.h \
     kernels/features.h \
     kernels/gemm.c \
     kernels/gemm.def \

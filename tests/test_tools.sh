@@ -115,6 +115,7 @@ expect 0 '"name": "x"|"shape": ["N", 3]|"opset": 17|"memory": ' mbr info good/mo
 expect 0 'module "good/model.onnx"|%x: f32[N, 3]|Add|Relu' mbr dump good/model.onnx --stage import
 expect 0 'graph "g"' mbr dump good/model.onnx
 expect 0 'ai.onnx.Conv since |ai.onnx.ml.TreeEnsembleRegressor' mbr ops
+expect 0 'ai.onnx.Relu since 1 [chain: base|ai.onnx.Conv since 1 [conv: base|ai.onnx.Det since 11 [ref: base]|com.microsoft.Gelu since 1 [' mbr ops
 expect 0 '"domain": "ai.onnx", "name": "Relu", "since": 1, |"types": ["f32", ' mbr ops --json
 if command -v python3 >/dev/null; then
     for command in 'info good/model.onnx' 'bench good/model.onnx --input x=x.npy --seconds 0.02' ops; do

@@ -150,13 +150,17 @@ static void list_op(void *user, const mbr_op_row *row)
     static bool first = true;
     const char *between = "";
     if (o->json)
-        printf("%s{\"domain\": \"%s\", \"name\": \"%s\", \"since\": %d, \"until\": %d, \"inputs\": [%d, %d], \"types\": [",
-               first ? "[" : ",\n ", row->domain, row->name, row->since, row->until, row->min_inputs, row->max_inputs);
+        printf("%s{\"domain\": \"%s\", \"name\": \"%s\", \"since\": %d, \"until\": %d, \"inputs\": [%d, %d], "
+               "\"kernels\": \"%s\", \"tiers\": \"%s\", \"types\": [",
+               first ? "[" : ",\n ", row->domain, row->name, row->since, row->until, row->min_inputs, row->max_inputs,
+               row->kernels, row->tiers);
     else
         printf("%s.%s since %d", row->domain, row->name, row->since);
     first = false;
     if (!o->json && row->until)
         printf(" until %d", row->until);
+    if (!o->json)
+        printf(*row->tiers ? " [%s: %s]" : " [%s]", row->kernels, row->tiers);
     if (!o->json && row->types)
         printf(":");
     for (int t = 1; t < MBR_DTYPE_COUNT; t++)
@@ -183,8 +187,10 @@ static int run_ops(const command_options *o)
 const command command_ops = {
     .name = "ops",
     .synopsis = "[--json] [options]",
-    .what = "lists the operators that this build knows: the versions that changed their meaning, types of input 0",
-    .help = "Types are left out where they depend on attributes.\n",
+    .what = "lists the operators that this build knows: the versions that changed their meaning, kernels, types",
+    .help = "In brackets: the family of kernels that does most of the work and the instruction sets that it is there for;\n"
+            "ref: plain C; parts: it is made of other operators. After the colon: types of input 0, left out where they\n"
+            "depend on attributes.\n",
     .accepts = OPT_JSON | OPT_THREADS,
     .min_positional = 0,
     .max_positional = 0,

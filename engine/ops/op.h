@@ -3,7 +3,7 @@
  * The operator table: one row for each operator and each version that changed its meaning.
  *
  * A file of engine/ops/ defines `const mbr_op mbr_ops_NAME[]`, ended by a row without a name; engine/ops/list.h names
- * the files' tables. So a new operator costs a file and a line there.
+ * the files' tables and the kernels that they run on. So a new operator costs a file and a line there.
  *
  * A node becomes a step. The life of a step in a session:
  *   init     once: reads attributes into `state`
@@ -18,6 +18,7 @@
 
 #include "engine/infer.h"
 #include "engine/ir.h"
+#include "kernels/families.h"
 
 typedef struct mbr_op mbr_op;
 typedef struct mbr_step mbr_step;
@@ -105,6 +106,8 @@ struct mbr_step {
 const mbr_op *mbr_op_find(const char *domain, const char *name, int version);
 /* All rows, for lists: the i-th or NULL at the end. */
 const mbr_op *mbr_op_at(size_t i);
+/* The kernels that do most of the row's work. */
+mbr_family mbr_op_family(const mbr_op *op);
 
 /* --- for prepare and run --- */
 

@@ -105,6 +105,10 @@ typedef struct mbr_op_row {
     int min_inputs, max_inputs; /* -1: any number */
     uint64_t types;             /* bit mbr_dtype: input 0 may have that type, as far as the operator tells before it
                                    sees a model; 0: that depends on more */
+    const char *kernels;        /* family of kernels that does most of the work; "ref": plain C; "parts": it is made of
+                                   other operators; "plug-in" */
+    const char *tiers;          /* instruction sets that this build has those kernels for, "base avx2"; "" for parts
+                                   and plug-ins. Valid during the call */
 } mbr_op_row;
 
 /* Calls fn for every row, and for those that were registered with the environment (mbr/custom.h). */
