@@ -7,5 +7,6 @@ MBR_API_SOURCES = \
     api/onnx_values.c \
     api/operators.c \
     api/plugins.c \
+    api/profiles.c \
     api/sessions.c \
     api/values.c

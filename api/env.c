@@ -5,6 +5,7 @@
 #include "api/env.h"
 
 #include "base/env.h"
+#include "engine/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,21 @@ void mbr_env_memory(const mbr_env *env, mbr_memory_use *use)
     use->in_use = atomic_load(&env->memory.in_use);
     use->peak = atomic_load(&env->memory.peak);
     use->allocations = atomic_load(&env->memory.count);
+}
+
+mbr_status mbr_env_measure(mbr_env *env, mbr_limits *limits, mbr_error *err)
+{
+    mbr_limits_measured m;
+    if (limits->size < sizeof limits->size)
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_limits.size is not set");
+    MBR_TRY(mbr_limits_measure(env->team, &env->memory, &m, err));
+    mbr_limits l = { .size = limits->size, .tier = m.tier, .threads = mbr_team_size(env->team), .flops = m.flops };
+    for (int i = 0; i < MBR_LEVELS; i++) {
+        l.read[i] = m.read[i];
+        l.read_bytes[i] = m.bytes[i];
+    }
+    memcpy(limits, &l, limits->size < sizeof l ? limits->size : sizeof l);
+    return MBR_OK;
 }
 
 const char *mbr_version(void)

@@ -252,38 +252,3 @@ mbr_status mbr_session_get_bill(mbr_session *s, mbr_bill *bill, mbr_error *err)
     memcpy(bill, &b, bill->size < sizeof b ? bill->size : sizeof b);
     return MBR_OK;
 }
-
-mbr_status mbr_session_profile_start(mbr_session *s, mbr_error *err)
-{
-    if (!s->profile)
-        return mbr_profile_new(s->frame, &s->profile, err);
-    mbr_profile_reset(s->profile);
-    return MBR_OK;
-}
-
-void mbr_session_profile_stop(mbr_session *s)
-{
-    mbr_profile_free(s->profile);
-    s->profile = NULL;
-}
-
-int mbr_session_profile_count(const mbr_session *s)
-{
-    return s->profile ? (int)mbr_profile_count(s->profile) : 0;
-}
-
-mbr_status mbr_session_profile_row(const mbr_session *s, int index, mbr_profile_row *row, mbr_error *err)
-{
-    if (index < 0 || index >= mbr_session_profile_count(s))
-        return mbr_fail(err, MBR_ERR_ARGUMENT, "row %d of a profile that has %d; start it with "
-                        "mbr_session_profile_start", index, mbr_session_profile_count(s));
-    if (row->size < sizeof row->size)
-        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_profile_row.size is not set");
-    const mbr_profile_entry *e = mbr_profile_at(s->profile, (size_t)index);
-    mbr_profile_row r = { .size = row->size, .domain = e->node->op->domain[0] ? e->node->op->domain : "ai.onnx",
-                          .op = e->node->op->name, .node = e->node->name ? e->node->name : "",
-                          .kernel = e->kernel ? e->kernel : "", .calls = e->calls, .ns = e->ns, .flop = e->flop,
-                          .bytes = e->bytes, .rank = e->rank, .dims = e->dims };
-    memcpy(row, &r, row->size < sizeof r ? row->size : sizeof r);
-    return MBR_OK;
-}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/frame.h"
 #include "base/checked.h"
+#include "engine/spans.h"
 
 #include <string.h>
 
@@ -251,6 +252,16 @@ void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user)
     for (uint32_t k = 0; k < f->p->n_steps; k++)
         for (uint32_t b = 0; b < f->p->steps[k].n_bodies; b++)
             mbr_frame_set_hook(f->bodies[k][b], hook, user);
+}
+
+void mbr_frame_record(mbr_frame *f, struct mbr_spans *spans)
+{
+    f->run->spans = spans;
+}
+
+int mbr_frame_workers(const mbr_frame *f)
+{
+    return f->run->workers;
 }
 
 bool mbr_frame_wants_team(const mbr_frame *f)
@@ -606,7 +617,11 @@ static bool run_tiles(void *user, size_t first, size_t last, int worker)
     team_job *t = user;
     mbr_error local;
     mbr_job job = { t->phase, first, last, worker, t->scratch + (size_t)worker * t->scratch_each };
+    mbr_spans *spans = t->s->frame->run->spans;
+    uint64_t begin = spans ? mbr_spans_now() : 0;
     mbr_status st = t->s->op->run(t->s, &job, &local);
+    if (spans)
+        mbr_spans_add(spans, worker, spans->entry, t->phase, begin, last - first);
     if (st == MBR_OK)
         return true;
     int none = MBR_OK;

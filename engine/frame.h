@@ -25,6 +25,7 @@ typedef struct mbr_run {
     size_t scratch_each;
     size_t slab_bytes;     /* of all frames */
     size_t slab_limit;     /* 0: none */
+    struct mbr_spans *spans; /* where pieces of steps are noted while a profile records; else NULL */
 } mbr_run;
 
 mbr_status mbr_run_init(mbr_run *run, mbr_memory *memory, mbr_team *team, int workers, const mbr_ir_module *m,
@@ -48,6 +49,8 @@ const mbr_value *mbr_frame_value(const mbr_frame *f, uint32_t v); /* of the prog
 /* For profiles: called around each step when set, those of bodies too; the end comes also when the step failed. */
 typedef void (*mbr_step_hook)(void *user, const mbr_step *step, bool begin);
 void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user);
+void mbr_frame_record(mbr_frame *f, struct mbr_spans *spans); /* NULL: no longer */
+int mbr_frame_workers(const mbr_frame *f);
 bool mbr_frame_wants_team(const mbr_frame *f); /* a step seen so far has work for more than one thread */
 const mbr_program *mbr_frame_program(const mbr_frame *f);
 mbr_memory *mbr_frame_memory(const mbr_frame *f);

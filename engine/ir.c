@@ -503,16 +503,41 @@ mbr_status mbr_ir_node_new(mbr_ir_graph *g, mbr_ir_node *before, const char *dom
         if (n->inputs[i])
             n->inputs[i]->uses++;
     link_before(g, n, before);
+    n->made_for = before;
     *out = n;
     return MBR_OK;
 }
 
+/* --- who does whose work --- */
+
+static void set_heir(mbr_ir_node *n, mbr_ir_node *heir, bool sure)
+{
+    if (!n || n == heir || (n->heir_sure && !sure))
+        return;
+    n->heir = heir;
+    n->heir_sure = sure;
+    n->taken_by = n->graph->module->stage;
+}
+
+void mbr_ir_hand_over(mbr_ir_node *from, mbr_ir_node *to)
+{
+    set_heir(from, to, true);
+}
+
+const mbr_ir_node *mbr_ir_heir(const mbr_ir_node *n)
+{
+    for (int hops = 0; n && n->removed; hops++)
+        n = hops < 1000 ? n->heir : NULL;
+    return n;
+}
+
 void mbr_ir_set_input(mbr_ir_node *n, uint32_t slot, mbr_ir_value *v)
 {
+    mbr_ir_value *old = n->inputs[slot];
     if (v)
         v->uses++;
-    if (n->inputs[slot])
-        n->inputs[slot]->uses--;
+    if (old && --old->uses == 0)
+        set_heir(old->producer, n, false);
     n->inputs[slot] = v;
 }
 
@@ -547,6 +572,7 @@ void mbr_ir_replace_uses(mbr_ir_value *old, mbr_ir_value *with)
     mbr_ir_graph *g = old->graph;
     if (old == with || old->uses == 0)
         return;
+    set_heir(old->producer, with->producer, true);
     for (mbr_ir_node *n = g->first; n && old->uses; n = n->next)
         for (uint32_t i = 0; i < n->n_inputs; i++)
             if (n->inputs[i] == old)
@@ -564,6 +590,9 @@ void mbr_ir_replace_uses(mbr_ir_value *old, mbr_ir_value *with)
 void mbr_ir_node_remove(mbr_ir_node *n)
 {
     unlink_node(n);
+    n->removed = true;
+    if (!n->heir)
+        n->taken_by = n->graph->module->stage;
     for (uint32_t i = 0; i < n->n_inputs; i++)
         mbr_ir_set_input(n, i, NULL);
     for (uint32_t i = 0; i < n->n_outputs; i++)

@@ -125,6 +125,12 @@ struct mbr_ir_node {
     mbr_ir_attr *attrs;       /* (n_attrs) */
     int opset;                /* version of its domain that the file imports */
     uint32_t mark;            /* scratch for passes */
+    bool removed;
+    bool heir_sure;           /* heir makes what it made; else heir is the last one that read it */
+    mbr_ir_node *heir;        /* which node does its work once it is removed; NULL: none, or not known */
+    mbr_ir_node *made_for;    /* the node that it was put before when a pass made it */
+    const char *taken_by;     /* the pass or rule that set heir, or removed it */
+    mbr_ir_node *next_original;
 };
 
 /* --- graphs --- */
@@ -176,6 +182,8 @@ struct mbr_ir_module {
     struct mbr_team *team; /* helps to pack weights; NULL: the planning thread does it alone */
     const struct mbr_rules *rules; /* of the pass `rules`, parsed at its first use, in the arena */
     unsigned next_name;       /* for generated names */
+    const char *stage;        /* the pass or rule that rewrites now; NULL while building */
+    mbr_ir_node *originals;   /* the nodes before any pass, by next_original; they stay readable when removed */
     uint32_t next_scope;      /* for subgraphs; starts at 1 */
 };
 
@@ -278,6 +286,13 @@ void mbr_ir_replace_uses(mbr_ir_value *old, mbr_ir_value *with);
 void mbr_ir_node_remove(mbr_ir_node *n);
 /* Captures of g that nobody in it reads, together with the inputs of its owner that feed them. True: there were some. */
 bool mbr_ir_drop_captures(mbr_ir_graph *g);
+/*
+ * Where the work of a node went: itself while it is in a graph, else the node that took it over. NULL: nobody has to do
+ * it any more. For profiles; replacing uses and removing nodes keep account of it by themselves, mbr_ir_hand_over says it
+ * where they cannot see it (a node is replaced by several).
+ */
+const mbr_ir_node *mbr_ir_heir(const mbr_ir_node *n);
+void mbr_ir_hand_over(mbr_ir_node *from, mbr_ir_node *to);
 void mbr_ir_node_move_before(mbr_ir_node *n, mbr_ir_node *before);
 /* The only node that reads v, NULL if there are none or several readers or v is a graph output. */
 mbr_ir_node *mbr_ir_single_user(const mbr_ir_value *v);

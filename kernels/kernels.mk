@@ -63,6 +63,8 @@ MBR_KERNELS_BASE = \
     kernels/optimizer.h \
     kernels/order.h \
     kernels/pad.h \
+    kernels/peak.c \
+    kernels/peak.h \
     kernels/pool.def \
     kernels/pool.h \
     kernels/pool_body.h \

@@ -77,6 +77,28 @@ expect 0 'us/run|share|GFLOP/s|operator|us in steps of' mbr profile good/model.o
 expect 0 '"wall_us": |"steps": |"op": |"calls": 1.000|"shape": ' \
     mbr profile good/model.onnx --data good/test_data_set_0 --seconds 0.02 --threads 1 --json
 expect 3 "input 'x' is missing" mbr profile good/model.onnx --seconds 0.02
+expect 0 'us in steps of|limits measured' mbr profile good/model.onnx --input x=x.npy --seconds 0.02 --steps
+expect 0 '"nodes": |"how": "chain"|"limit_us": |"outside_us": ' \
+    mbr profile good/model.onnx --input x=x.npy --seconds 0.02 --json --trace trace.json --html page.html
+cases=$((cases + 1)) name="a profile adds up to the run"
+# The nodes' times, and what lies between the steps, are the run's within 3 per cent.
+if mbr profile good/model.onnx --input x=x.npy --seconds 0.05 --threads 1 --json | tr ',' '\n' | awk '
+    /"wall_us"/ { wall = $NF } /"outside_us"/ { sum += $NF } /"nodes"/ { nodes = 1 } nodes && /"us"/ { sum += $NF }
+    END { exit !(wall > 0 && sum > 0.97 * wall && sum < 1.03 * wall) }'; then
+    echo "ok: $name"
+else
+    bad "it does not"
+fi
+cases=$((cases + 1)) name="a trace has steps and runs"
+if grep -q '"ph": "X".*"name": "run 0"' trace.json && grep -q '"node": "rectify"' trace.json &&
+    [ "$(tail -n 1 trace.json)" = ']}' ]; then echo "ok: $name"; else bad "it has not"; fi
+cases=$((cases + 1)) name="a page needs nothing from outside"
+if grep -q '<svg' page.html && grep -q 'rectify' page.html && ! grep -Eq 'https?://|src=|@import|<link' page.html; then
+    echo "ok: $name"
+else
+    bad "it does"
+fi
+expect 4 'nothing was written' mbr profile good/model.onnx --input x=x.npy --seconds 0.02 --html missing/page.html
 
 # --- bench ---
 expect 0 'load|median|p99' mbr bench good/model.onnx --input x=x.npy --seconds 0.02

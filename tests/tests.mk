@@ -29,6 +29,7 @@ MBR_UNIT_TESTS = \
     tests/test_ops_trees \
     tests/test_ops_values \
     tests/test_passes \
+    tests/test_profile \
     tests/test_rounds \
     tests/test_sessions \
     tests/test_rules \
@@ -47,6 +48,7 @@ tests_test_frame_SOURCES = tests/test_frame.c tests/ir_text.h tests/random.h
 tests_test_ir_SOURCES = tests/test_ir.c tests/ir_text.h tests/random.h
 tests_test_passes_SOURCES = tests/test_passes.c tests/ir_text.h tests/random.h
 EXTRA_DIST += tests/passes
+tests_test_profile_SOURCES = tests/test_profile.c tests/ir_text.h tests/onnx_writer.h tests/random.h
 tests_test_sessions_SOURCES = tests/test_sessions.c tests/onnx_writer.h tests/threads.h
 tests_test_team_SOURCES = tests/test_team.c tests/threads.h
 tests_test_text_SOURCES = tests/test_text.c tests/ir_text.h tests/random.h

@@ -8,12 +8,8 @@
 #define WARM_RUNS 4
 
 typedef struct bench {
-    mbr_env *env;
-    mbr_model *model;
-    mbr_session *session;
-    value_set sets[MOST_DATA];
-    int n_sets;
-    double load_ms, first_ms;
+    loaded l;
+    double first_ms;
     double *times;
     size_t runs, room;
     size_t allocations; /* in the timed runs */
@@ -24,37 +20,10 @@ static int call(bench *b, int set, double *ms)
 {
     mbr_error err;
     double t = now_ms();
-    int st = bind_set(b->session, &b->sets[set]);
-    if (st == EXIT_DONE && mbr_session_run(b->session, &err) != MBR_OK)
+    int st = bind_set(b->l.session, &b->l.sets[set]);
+    if (st == EXIT_DONE && mbr_session_run(b->l.session, &err) != MBR_OK)
         st = fail_with(&err);
     *ms = now_ms() - t;
-    return st;
-}
-
-static int load(const command_options *o, bench *b)
-{
-    mbr_error err;
-    int st = open_env(o, &b->env);
-    if (st != EXIT_DONE)
-        return st;
-    double t = now_ms();
-    st = open_model(o, b->env, o->positional[0], &b->model);
-    if (st != EXIT_DONE)
-        return st;
-    if (mbr_session_new(b->model, NULL, &b->session, &err) != MBR_OK)
-        return fail_with(&err);
-    b->load_ms = now_ms() - t;
-    b->n_sets = o->n_data ? o->n_data : 1;
-    for (int i = 0; i < b->n_sets && st == EXIT_DONE; i++) {
-        if (!value_set_new(&b->sets[i], mbr_model_input_count(b->model)))
-            return EXIT_RESOURCES;
-        if (o->n_data)
-            st = load_folder(b->env, b->model, o->data[i], &b->sets[i]);
-        for (int k = 0; k < o->n_named && st == EXIT_DONE; k++)
-            st = load_named(b->env, b->model, o->named[k], &b->sets[i]);
-        if (st == EXIT_DONE)
-            st = require_inputs(b->model, o->positional[0], &b->sets[i]);
-    }
     return st;
 }
 
@@ -85,12 +54,12 @@ static int measure(const command_options *o, bench *b)
     double ms;
     int st = call(b, 0, &b->first_ms);
     for (int i = 0; i < WARM_RUNS && st == EXIT_DONE; i++)
-        st = call(b, i % b->n_sets, &ms);
-    mbr_env_memory(b->env, &before);
+        st = call(b, i % b->l.n_sets, &ms);
+    mbr_env_memory(b->l.env, &before);
     double end = now_ms() + o->seconds * 1e3;
     while (st == EXIT_DONE && (now_ms() < end || b->runs < LEAST_RUNS))
-        st = timed_call(b, (int)(b->runs % (size_t)b->n_sets));
-    mbr_env_memory(b->env, &after);
+        st = timed_call(b, (int)(b->runs % (size_t)b->l.n_sets));
+    mbr_env_memory(b->l.env, &after);
     b->allocations = after.allocations - before.allocations;
     return st;
 }
@@ -111,13 +80,13 @@ static void report(const command_options *o, bench *b, double rss)
         print_json_string(stdout, o->positional[0]);
         printf(", \"load_ms\": %.3f, \"first_ms\": %.4f, \"median_ms\": %.5f, \"p99_ms\": %.5f, \"min_ms\": %.5f, "
                "\"runs\": %zu, \"peak_rss_mb\": %.2f, \"threads\": %d, \"allocations\": %zu}\n",
-               b->load_ms, b->first_ms, median, p99, b->times[0], b->runs, rss, mbr_env_threads(b->env),
+               b->l.load_ms, b->first_ms, median, p99, b->times[0], b->runs, rss, mbr_env_threads(b->l.env),
                b->allocations);
         return;
     }
-    printf("load %.2f ms, first run %.3f ms\n", b->load_ms, b->first_ms);
+    printf("load %.2f ms, first run %.3f ms\n", b->l.load_ms, b->first_ms);
     printf("median %.4f ms, p99 %.4f, min %.4f (%zu runs, %d threads)\n", median, p99, b->times[0], b->runs,
-           mbr_env_threads(b->env));
+           mbr_env_threads(b->l.env));
     printf("peak memory %.1f MB, %zu allocations in the timed runs\n", rss, b->allocations);
 }
 
@@ -125,7 +94,7 @@ static void report(const command_options *o, bench *b, double rss)
 static int save(const command_options *o, bench *b)
 {
     int st = EXIT_DONE;
-    for (int i = 0; i < b->n_sets && st == EXIT_DONE; i++) {
+    for (int i = 0; i < b->l.n_sets && st == EXIT_DONE; i++) {
         const char *folder = o->n_data ? o->data[i] : "data";
         size_t n = strlen(folder);
         while (n > 1 && folder[n - 1] == '/')
@@ -140,7 +109,7 @@ static int save(const command_options *o, bench *b)
             return fail_input("out of memory");
         st = timed_call(b, i);
         if (st == EXIT_DONE)
-            st = save_outputs(b->env, b->model, b->session, path);
+            st = save_outputs(b->l.env, b->l.model, b->l.session, path);
         free(path);
     }
     return st;
@@ -149,7 +118,7 @@ static int save(const command_options *o, bench *b)
 static int run(const command_options *o)
 {
     static bench b;
-    int st = load(o, &b);
+    int st = load_all(o, &b.l);
     if (st == EXIT_DONE)
         st = measure(o, &b);
     double rss = peak_rss_mb(); /* before the outputs are written out */
@@ -158,11 +127,7 @@ static int run(const command_options *o)
     if (st == EXIT_DONE)
         report(o, &b, rss);
     free(b.times);
-    mbr_session_release(&b.session);
-    for (int i = 0; i < b.n_sets; i++)
-        value_set_free(&b.sets[i]);
-    mbr_model_release(&b.model);
-    mbr_env_release(&b.env);
+    unload_all(&b.l);
     return st;
 }
 

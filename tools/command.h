@@ -29,14 +29,15 @@ typedef struct command_options {
     int threads, batch;
     double seconds;
     size_t memory;                      /* --memory BYTES, with k, M or G; 0: no limit */
-    bool json, exact, verbose, quiet, describe;
+    bool json, exact, verbose, quiet, describe, steps;
+    const char *trace, *html;
 } command_options;
 
 /* Bits of what a command accepts. */
 enum {
     OPT_DATA = 1 << 0, OPT_INPUT = 1 << 1, OPT_SAVE = 1 << 2, OPT_THREADS = 1 << 3, OPT_SECONDS = 1 << 4,
     OPT_JSON = 1 << 5, OPT_PASSES = 1 << 6, OPT_STAGE = 1 << 7, OPT_FORMAT = 1 << 8, OPT_BATCH = 1 << 9,
-    OPT_DESCRIBE = 1 << 10
+    OPT_DESCRIBE = 1 << 10, OPT_PROFILE = 1 << 11
 };
 
 typedef struct command {
@@ -96,6 +97,19 @@ int bind_set(mbr_session *session, const value_set *set);
 /* output_K.pb for each output */
 int save_outputs(mbr_env *env, const mbr_model *model, const mbr_session *session, const char *folder);
 int load_npy(mbr_env *env, const char *path, mbr_value **out);
+
+/* What a command measures: the model of the first argument, a session, and the inputs: one set a --data, else one. */
+typedef struct loaded {
+    mbr_env *env;
+    mbr_model *model;
+    mbr_session *session;
+    value_set sets[MOST_DATA];
+    int n_sets;
+    double load_ms; /* open to ready */
+} loaded;
+
+int load_all(const command_options *o, loaded *l); /* an exit status; unload_all in any case */
+void unload_all(loaded *l);
 
 /* The reason why two values differ, NULL when they agree within the tolerances. Text in static storage. */
 const char *compare_values(const mbr_value *got, const mbr_value *want, double rtol, double atol);

@@ -105,6 +105,10 @@ static void print_command_help(const command *c)
         puts("  --batch N          rows per run of the model; default 256");
     if (c->accepts & OPT_DESCRIBE)
         puts("  --describe         print the pipeline's inputs, steps, scores and rules, and stop");
+    if (c->accepts & OPT_PROFILE)
+        puts("  --steps            a line for each step of the program instead of each node of the model\n"
+             "  --trace FILE       write when which thread worked on what, for Perfetto or chrome://tracing\n"
+             "  --html FILE        write a page with a roofline picture and tables");
     if (c->accepts & OPT_JSON)
         puts("  --json             print JSON");
     puts("  --verbose          show the library's log on stderr");
@@ -182,6 +186,10 @@ static int set_option(const command *c, command_options *o, const char *name, co
     } else if (strcmp(name, "batch") == 0 && (c->accepts & OPT_BATCH)) {
         if (!parse_int(value, 1, 4096, &o->batch))
             return fail_usage("--batch %s: a number from 1 to 4096 is due", value);
+    } else if (strcmp(name, "trace") == 0 && (c->accepts & OPT_PROFILE)) {
+        o->trace = value;
+    } else if (strcmp(name, "html") == 0 && (c->accepts & OPT_PROFILE)) {
+        o->html = value;
     } else {
         return fail_usage("mbr %s has no option --%s", c->name, name);
     }
@@ -196,6 +204,8 @@ static bool set_switch(const command *c, command_options *o, const char *name)
         o->exact = true;
     else if (strcmp(name, "describe") == 0 && (c->accepts & OPT_DESCRIBE))
         o->describe = true;
+    else if (strcmp(name, "steps") == 0 && (c->accepts & OPT_PROFILE))
+        o->steps = true;
     else if (strcmp(name, "verbose") == 0)
         o->verbose = true;
     else

@@ -8,8 +8,12 @@ mbr_SOURCES = \
     tools/data.c \
     tools/files.c \
     tools/info.c \
+    tools/loaded.c \
     tools/mbr.c \
     tools/profile.c \
+    tools/profile.h \
+    tools/profile_html.c \
+    tools/profile_trace.c \
     tools/run.c \
     tools/test.c
 if MBR_RUNTIME

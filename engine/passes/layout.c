@@ -129,6 +129,7 @@ static mbr_status replace(mbr_ir_node *n, mbr_ir_node *made, mbr_error *err)
         MBR_TRY(transpose(n, made->outputs[i], perm, rank, &first, err));
         mbr_ir_replace_uses(n->outputs[i], first);
     }
+    mbr_ir_hand_over(n, made); /* not the Transpose behind it */
     mbr_ir_node_remove(n);
     return MBR_OK;
 }

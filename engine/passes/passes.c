@@ -108,6 +108,18 @@ static mbr_status keep_output_names(mbr_ir_graph *g, mbr_error *err)
     return MBR_OK;
 }
 
+/* The nodes as they came, for those who ask later what became of them; those of bodies come first. */
+static mbr_status note_originals(mbr_ir_graph *g, void *user, mbr_error *err)
+{
+    mbr_ir_node ***end = user;
+    (void)err;
+    for (mbr_ir_node *n = g->first; n; n = n->next) {
+        **end = n;
+        *end = &n->next_original;
+    }
+    return MBR_OK;
+}
+
 typedef struct expansion_run {
     bool changed;
 } expansion_run;
@@ -129,6 +141,9 @@ mbr_status mbr_passes_run(mbr_ir_module *m, const mbr_pass_set *set, const char 
 {
     MBR_TRY(keep_output_names(m->main, err));
     MBR_TRY(mbr_infer_graph(m->main, err));
+    mbr_ir_node **originals = &m->originals;
+    MBR_TRY(mbr_each_graph(m->main, note_originals, &originals, err));
+    m->stage = "expand";
     expansion_run x = { false };
     MBR_TRY(mbr_each_graph(m->main, expand_nodes, &x, err));
     if (x.changed)
@@ -138,6 +153,7 @@ mbr_status mbr_passes_run(mbr_ir_module *m, const mbr_pass_set *set, const char 
     for (size_t i = 0; mbr_pass_table[i].name; i++) {
         pass_run r = { &mbr_pass_table[i], false };
         if (set->on >> i & 1) {
+            m->stage = r.pass->name;
             MBR_TRY(mbr_each_graph(m->main, run_one, &r, err));
             mbr_log_at(m->log, MBR_LOG_DEBUG, "pass %s: %s", r.pass->name, r.changed ? "changed" : "nothing to do");
         }

@@ -403,7 +403,10 @@ static mbr_status try_rules(mbr_ir_node *root, const mbr_rules *rules, uint64_t 
                 *prev = (*prev)->prev;
                 i = 0;
             }
-        MBR_TRY(replace(&m, rules, done, err));
+        root->graph->module->stage = e->rule->name;
+        mbr_status st = replace(&m, rules, done, err);
+        root->graph->module->stage = "rules";
+        MBR_TRY(st);
         if (!*done)
             *prev = root->prev;
         else

@@ -67,6 +67,21 @@ typedef struct mbr_memory_use {
 
 MBR_API void mbr_env_memory(const mbr_env *env, mbr_memory_use *use);
 
+/*
+ * What the processor does at most with the environment's team, measured on the spot: about a fifth of a second, and
+ * memory of four times the last cache. What a session reaches can be read as a share of it (mbr/session.h, profiles).
+ */
+typedef struct mbr_limits {
+    size_t size;            /* set by the caller to sizeof(mbr_limits) */
+    const char *tier;       /* of instructions: "avx2" */
+    int threads;
+    double flops;           /* f32 operations a second; a fused multiply-add counts as two */
+    double read[3];         /* bytes a second: from each core's own caches, from the shared one, from memory */
+    size_t read_bytes[3];   /* data that was read; what is larger than [0] does not fit level 0 */
+} mbr_limits;
+
+MBR_API mbr_status mbr_env_measure(mbr_env *env, mbr_limits *limits, mbr_error *err);
+
 /* "1.2.3" of the library that runs, which may be newer than the header. */
 MBR_API const char *mbr_version(void);
 

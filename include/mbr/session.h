@@ -96,14 +96,51 @@ typedef struct mbr_profile_row {
     const char *kernel;   /* "" for plain code */
     uint64_t calls;
     double ns;            /* of all calls, without the steps of its bodies */
-    double flop, bytes;   /* of all calls: estimates from the shapes */
+    double flop, bytes;   /* of all calls: estimates from the shapes; bytes: inputs and outputs once each */
     int rank;             /* of the first output at the last call; -1: none */
     const int64_t *dims;
+    double weight_bytes;  /* of bytes: constants of the model */
 } mbr_profile_row;
 MBR_API mbr_status mbr_session_profile_start(mbr_session *session, mbr_error *err);
 MBR_API void mbr_session_profile_stop(mbr_session *session);
 MBR_API int mbr_session_profile_count(const mbr_session *session);
 MBR_API mbr_status mbr_session_profile_row(const mbr_session *session, int index, mbr_profile_row *row, mbr_error *err);
+
+/*
+ * The same by the nodes of the model as the file has them (functions put in place), those of subgraphs before the node
+ * that holds them. A step that several nodes became belongs to those that do the bulk of the work (convolution, product
+ * ...), where there are such, else to all in equal parts. Steps that the library added count with the node that they
+ * were added for; those of no node come last, without operator and name. So the nodes' costs add up to the rows'.
+ */
+typedef struct mbr_profile_node {
+    size_t size;             /* set by the caller to sizeof(mbr_profile_node) */
+    const char *domain, *op; /* "" for what the library added */
+    const char *node;        /* its name, else that of its first output */
+    int row;                 /* of the step that does its work; -1: none has to */
+    const char *how;         /* "" as it is; "shape": known from the inputs' shapes; "view": nothing to move; else the
+                                passes and fusion rules that took it, one after the other: "gelu, epilogue" */
+    double ns, flop, bytes, weight_bytes; /* its part, of all calls */
+} mbr_profile_node;
+MBR_API int mbr_session_profile_node_count(const mbr_session *session);
+MBR_API mbr_status mbr_session_profile_node(const mbr_session *session, int index, mbr_profile_node *node,
+                                            mbr_error *err);
+
+/*
+ * Spans: when which thread worked on which step, from now on until `most` were noted for a thread (0: no longer), while
+ * a profile is on. For pictures of a run.
+ */
+typedef struct mbr_profile_span {
+    size_t size;           /* set by the caller to sizeof(mbr_profile_span) */
+    int row;
+    int worker;            /* 0: the session's thread; -1: the step as a whole */
+    int phase;
+    size_t tiles;          /* pieces of the step's work; a step that is not cut has no span but its whole */
+    double begin_ns, end_ns; /* of the monotonic clock */
+} mbr_profile_span;
+MBR_API mbr_status mbr_session_profile_spans(mbr_session *session, size_t most, mbr_error *err);
+MBR_API int mbr_session_profile_span_count(const mbr_session *session);
+MBR_API mbr_status mbr_session_profile_span(const mbr_session *session, int index, mbr_profile_span *span,
+                                            mbr_error *err);
 
 #ifdef __cplusplus
 }
