@@ -15,7 +15,8 @@ MBR_ENGINE_SOURCES += engine/team.h
 MBR_ENGINE_SOURCES += engine/value.c
 MBR_ENGINE_SOURCES += engine/value.h
 # Once a model or a question: compiled for size, as the operators are.
-MBR_ENGINE_SMALL = engine/passes/batchnorm.c
+MBR_ENGINE_SMALL = engine/passes/batch.c
+MBR_ENGINE_SMALL += engine/passes/batchnorm.c
 MBR_ENGINE_SMALL += engine/passes/chain.c
 MBR_ENGINE_SMALL += engine/passes/cse.c
 MBR_ENGINE_SMALL += engine/passes/dce.c
