@@ -6,7 +6,7 @@
  *     s = scale * q k^T [softcap: cap * tanh(s / cap)] + mask;  out = softmax(s) v
  *
  * for each batch and head. The result depends on the shapes of one head only, not on batch, tiles or threads. A row
- * whose scores are all -inf gives 0.
+ * whose scores are all -inf gives `empty` instead of 0 / 0; one with a NaN among its weights NaN, or 0 where `clean`.
  */
 #ifndef MBR_KERNELS_ATTENTION_H
 #define MBR_KERNELS_ATTENTION_H
@@ -27,6 +27,8 @@ typedef struct mbr_attention_args {
     const int64_t *lk_of_batch; /* valid keys of each batch entry (the rest are padding), or NULL */
     float scale;
     float softcap;            /* 0: none */
+    float empty;              /* 0 or NaN */
+    bool clean;
     bool causal;              /* key j is seen by query i when j <= i + causal_offset */
     ptrdiff_t causal_offset;  /* keys of the past: lk - lq when the queries are the last positions */
 } mbr_attention_args;

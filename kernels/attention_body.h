@@ -2,9 +2,10 @@
 /*
  * Attention on vectors. A file includes a vec_*.h, defines MBR_ATTENTION_NAME and includes this.
  *
- * For a block of query rows and a block of keys: the keys are turned into panels of AT_COLS columns, scores = q k^T by a
- * micro-kernel of AT_ROWS x AT_COLS, then each row's maximum, exponentials and sum, then values += p v by the same
- * micro-kernel, v being read where it lies.
+ * For a tile of query rows and a block of keys: the keys are turned into panels of AT_COLS columns. Then, for a group of
+ * rows at a time, whose scores stay in the first-level cache: scores = scale q k^T by a micro-kernel of
+ * AT_ROWS x AT_COLS, each row's maximum, exponentials and sum, and values += p v by the same micro-kernel, v being read
+ * where it lies.
  */
 #include "kernels/attention_layout.h"
 #include "kernels/simd/math.h"
@@ -18,18 +19,22 @@
 #else
 #define AT_ROWS 6
 #endif
+#define AT_STEP (4 * MBR_VL) /* scores that are softened at a time: rows are filled up to a multiple */
 
 typedef struct attention_work {
     float *keys;   /* (AT panels, d, AT_COLS) */
-    float *scores; /* (rows, ATTENTION_KEYS) */
+    float *scores; /* (ATTENTION_GROUP, ATTENTION_KEYS) */
     float *values; /* (rows, dv rounded up) */
-    float *max, *sum;
+    float *max, *sum, *again; /* (rows), (rows), (ATTENTION_GROUP) */
     size_t values_stride;
 } attention_work;
 
-/* c (rows x cols) = or += a (rows x k) b (k x cols), one tile; full: cols is AT_COLS. rows and the flags are constants. */
+/*
+ * c (rows x cols) = scale a b or c + a b, a (rows x k), b (k x cols), one tile; full: cols is AT_COLS. rows and the flags
+ * are constants.
+ */
 MBR_INLINE void attention_micro(int rows, const float *a, ptrdiff_t a_stride, const float *b, ptrdiff_t b_stride,
-                                float *c, ptrdiff_t c_stride, size_t k, size_t cols, bool full, bool add)
+                                float *c, ptrdiff_t c_stride, size_t k, size_t cols, bool full, bool add, float scale)
 {
     vf acc[AT_ROWS][2];
     size_t n0 = cols < MBR_VL ? cols : MBR_VL, n1 = cols - n0;
@@ -49,27 +54,29 @@ MBR_INLINE void attention_micro(int rows, const float *a, ptrdiff_t a_stride, co
     }
     MBR_UNROLL(12)
     for (int r = 0; r < rows; r++) {
+        vf c0 = add ? acc[r][0] : vf_mul(acc[r][0], vf_set1(scale));
+        vf c1 = add ? acc[r][1] : vf_mul(acc[r][1], vf_set1(scale));
         if (full) {
-            vf_store(c + r * c_stride, acc[r][0]);
-            vf_store(c + r * c_stride + MBR_VL, acc[r][1]);
+            vf_store(c + r * c_stride, c0);
+            vf_store(c + r * c_stride + MBR_VL, c1);
         } else {
-            vf_store_n(c + r * c_stride, acc[r][0], n0);
-            vf_store_n(c + r * c_stride + n0, acc[r][1], n1);
+            vf_store_n(c + r * c_stride, c0, n0);
+            vf_store_n(c + r * c_stride + n0, c1, n1);
         }
     }
 }
 
 /* All rows of a column strip. Rows left over go in fours and ones: each row's arithmetic is the same. */
 MBR_INLINE void attention_strip(size_t rows, const float *a, ptrdiff_t a_stride, const float *b, ptrdiff_t b_stride,
-                                float *c, ptrdiff_t c_stride, size_t k, size_t cols, bool full, bool add)
+                                float *c, ptrdiff_t c_stride, size_t k, size_t cols, bool full, bool add, float scale)
 {
     size_t r = 0;
     for (; r + AT_ROWS <= rows; r += AT_ROWS, a += AT_ROWS * a_stride, c += AT_ROWS * c_stride)
-        attention_micro(AT_ROWS, a, a_stride, b, b_stride, c, c_stride, k, cols, full, add);
+        attention_micro(AT_ROWS, a, a_stride, b, b_stride, c, c_stride, k, cols, full, add, scale);
     for (; r + 4 <= rows; r += 4, a += 4 * a_stride, c += 4 * c_stride)
-        attention_micro(4, a, a_stride, b, b_stride, c, c_stride, k, cols, full, add);
+        attention_micro(4, a, a_stride, b, b_stride, c, c_stride, k, cols, full, add, scale);
     for (; r < rows; r++, a += a_stride, c += c_stride)
-        attention_micro(1, a, a_stride, b, b_stride, c, c_stride, k, cols, full, add);
+        attention_micro(1, a, a_stride, b, b_stride, c, c_stride, k, cols, full, add, scale);
 }
 
 /* n keys into panels: panel[i][j] = k[j][i] for AT_COLS keys at a time; absent keys are zeros. */
@@ -88,8 +95,9 @@ static void attention_pack_keys(const float *k, ptrdiff_t stride, size_t n, size
     }
 }
 
-/* Dot products of one query row with n keys, along d: for few rows, when panels do not pay. */
-static void attention_dots(const float *q, const float *k, ptrdiff_t stride, size_t n, size_t d, float *scores)
+/* Scaled dot products of one query row with n keys, along d: for few rows, when panels do not pay. */
+static void attention_dots(const float *q, const float *k, ptrdiff_t stride, size_t n, size_t d, float scale,
+                           float *scores)
 {
     for (size_t j = 0; j < n; j += 4) {
         const float *p[4];
@@ -108,7 +116,7 @@ static void attention_dots(const float *q, const float *k, ptrdiff_t stride, siz
                 s[c] = vf_fma(x, vf_load_n(p[c] + i, d - i), s[c]);
         }
         for (size_t c = 0; c < 4 && j + c < n; c++)
-            scores[j + c] = vf_sum(s[c]);
+            scores[j + c] = scale * vf_sum(s[c]);
     }
 }
 
@@ -138,40 +146,49 @@ static void attention_row_values(const float *p, size_t n, const float *v, ptrdi
     }
 }
 
-/* Scale, cap and mask n scores of a row; `seen` of them count. Returns their maximum. */
+/* Caps and masks the scores of a row, `seen` of n, and puts -inf behind them up to a multiple of AT_STEP. */
 static float attention_finish_scores(const mbr_attention_args *a, const float *mask, float *s, size_t n, size_t seen)
 {
-    const vf scale = vf_set1(a->scale), least = vf_set1(-INFINITY);
-    vf max = least;
-    for (size_t j = 0; j < n; j += MBR_VL) {
-        size_t part = n - j < MBR_VL ? n - j : MBR_VL, left = seen > j ? seen - j : 0;
-        vf x = vf_mul(vf_load_n(s + j, part), scale);
-        if (a->softcap != 0.0f)
-            x = vf_mul(vf_set1(a->softcap), vf_tanh(vf_div(x, vf_set1(a->softcap))));
-        if (mask && a->mask_stride[3] == 1)
-            x = vf_add(x, vf_load_n(mask + j, part));
-        else if (mask)
-            x = vf_add(x, vf_load1(mask));
-        if (left < MBR_VL)
-            x = vf_select(vm_first_n(left), x, least);
-        vf_store_n(s + j, x, part);
-        max = vf_max(x, max);
+    const vf least = vf_set1(-INFINITY);
+    for (size_t j = 0; j < seen && a->softcap != 0.0f; j += MBR_VL) {
+        size_t part = seen - j < MBR_VL ? seen - j : MBR_VL;
+        vf x = vf_div(vf_load_n(s + j, part), vf_set1(a->softcap));
+        vf_store_n(s + j, vf_mul(vf_set1(a->softcap), vf_tanh(x)), part);
     }
-    return vf_hmax(max);
+    for (size_t j = 0; j < seen && mask; j += MBR_VL) {
+        size_t part = seen - j < MBR_VL ? seen - j : MBR_VL;
+        vf m = a->mask_stride[3] == 1 ? vf_load_n(mask + j, part) : vf_load1(mask);
+        vf_store_n(s + j, vf_add(vf_load_n(s + j, part), m), part);
+    }
+    size_t end = (n + AT_STEP - 1) / AT_STEP * AT_STEP;
+    for (size_t j = seen; j < end; j++)
+        s[j] = -INFINITY;
+    vf max[2] = { least, least };
+    for (size_t j = 0; j < end; j += 2 * MBR_VL) {
+        max[0] = vf_max(vf_load(s + j), max[0]);
+        max[1] = vf_max(vf_load(s + j + MBR_VL), max[1]);
+    }
+    return vf_hmax(vf_max(max[0], max[1]));
 }
 
-/* e^(s - max) in place, over n scores. Returns the sum. */
+/* e^(s - max) in place, over n scores up to a multiple of AT_STEP. Returns the sum. */
 static float attention_exponentials(float *s, size_t n, float max)
 {
     const vf m = vf_set1(max);
-    vf sum = vf_zero();
-    for (size_t j = 0; j < n; j += MBR_VL) {
-        size_t part = n - j < MBR_VL ? n - j : MBR_VL;
-        vf e = vf_exp(vf_sub(vf_load_n(s + j, part), m));
-        vf_store_n(s + j, e, part);
-        sum = vf_add(sum, part == MBR_VL ? e : vf_select(vm_first_n(part), e, vf_zero()));
+    vf sum[2] = { vf_zero(), vf_zero() };
+    for (size_t j = 0; j < n; j += AT_STEP) {
+        vf e[4];
+        MBR_UNROLL(4)
+        for (int i = 0; i < 4; i++)
+            e[i] = vf_sub(vf_load(s + j + i * MBR_VL), m);
+        vf_exp_down_many(e, 4);
+        MBR_UNROLL(4)
+        for (int i = 0; i < 4; i++)
+            vf_store(s + j + i * MBR_VL, e[i]);
+        sum[0] = vf_add(sum[0], vf_add(e[0], e[1]));
+        sum[1] = vf_add(sum[1], vf_add(e[2], e[3]));
     }
-    return vf_sum(sum);
+    return vf_sum(vf_add(sum[0], sum[1]));
 }
 
 static void attention_scale_row(float *x, float by, size_t n)
@@ -182,59 +199,68 @@ static void attention_scale_row(float *x, float by, size_t n)
     }
 }
 
-/* Keys from .. from+n-1 into the running softmax of a row: its scores become weights, its values are scaled. */
-static void attention_soften(const mbr_attention_args *a, const attention_tile *t, const attention_work *w, size_t r,
-                             size_t from, size_t n)
+/*
+ * Keys from .. from+n-1 into the running softmax of rows first .. first+rows-1, at most ATTENTION_GROUP: their scores
+ * become weights, their values are scaled.
+ */
+static void attention_soften(const mbr_attention_args *a, const attention_tile *t, const attention_work *w,
+                             size_t first, size_t rows, size_t from, size_t n)
 {
-    float *s = w->scores + r * ATTENTION_KEYS;
-    size_t seen = attention_keys_of_row(a, t, r);
-    const float *mask = t->mask;
-    if (mask)
-        mask += (ptrdiff_t)r * a->mask_stride[2] + (ptrdiff_t)from * a->mask_stride[3];
-    float max = attention_finish_scores(a, mask, s, n, seen > from ? seen - from : 0);
-    float old = w->max[r];
-    max = max > old ? max : old;
-    w->max[r] = max;
-    if (max == -INFINITY) /* nothing yet, or NaN, which the exponentials show */
-        max = 0.0f;
-    float again = old == -INFINITY ? 0.0f : expf(old - max);
-    w->sum[r] = w->sum[r] * again + attention_exponentials(s, n, max);
-    if (again != 1.0f && from > 0)
-        attention_scale_row(w->values + r * w->values_stride, again, a->dv);
+    for (size_t i = 0; i < rows; i++) {
+        size_t r = first + i, seen = attention_keys_of_row(a, t, r);
+        const float *mask = t->mask;
+        if (mask)
+            mask += (ptrdiff_t)r * a->mask_stride[2] + (ptrdiff_t)from * a->mask_stride[3];
+        seen = seen > from ? seen - from : 0;
+        float max = attention_finish_scores(a, mask, w->scores + i * ATTENTION_KEYS, n, seen < n ? seen : n);
+        float old = w->max[r];
+        max = max > old ? max : old;
+        w->max[r] = max;
+        w->again[i] = max == old ? 0.0f : old - max; /* -inf - -inf would be NaN */
+    }
+    for (size_t i = 0; i < rows; i += MBR_VL) {
+        vf x = vf_load(w->again + i);
+        vf_exp_down_many(&x, 1);
+        vf_store(w->again + i, x);
+    }
+    for (size_t i = 0; i < rows; i++) {
+        size_t r = first + i;
+        float max = w->max[r] == -INFINITY ? 0.0f : w->max[r]; /* nothing yet, or NaN, which the exponentials show */
+        w->sum[r] = w->sum[r] * w->again[i] + attention_exponentials(w->scores + i * ATTENTION_KEYS, n, max);
+        if (w->again[i] != 1.0f && from > 0)
+            attention_scale_row(w->values + r * w->values_stride, w->again[i], a->dv);
+    }
 }
 
 #define AT_FEW 4 /* rows up to which keys are read as they lie */
 
-static void attention_block(const mbr_attention_args *a, const attention_tile *t, const attention_work *w, size_t from,
-                            size_t n)
+/* One group of rows meets one block of keys. */
+static void attention_group(const mbr_attention_args *a, const attention_tile *t, const attention_work *w, size_t first,
+                            size_t rows, size_t from, size_t n)
 {
-    const float *k = t->k + (ptrdiff_t)from * a->k_stride[2], *v = t->v + (ptrdiff_t)from * a->v_stride[2];
-    bool few = a->lq <= AT_FEW;
-    if (few) {
-        for (size_t r = 0; r < t->rows; r++)
-            attention_dots(t->q + (ptrdiff_t)r * a->q_stride[2], k, a->k_stride[2], n, a->d,
-                           w->scores + r * ATTENTION_KEYS);
-    } else {
-        attention_pack_keys(k, a->k_stride[2], n, a->d, w->keys);
-        for (size_t j = 0; j < n; j += AT_COLS)
-            attention_strip(t->rows, t->q, a->q_stride[2], w->keys + j * a->d, AT_COLS, w->scores + j, ATTENTION_KEYS,
-                            a->d, AT_COLS, true, false);
-    }
-    for (size_t r = 0; r < t->rows; r++)
-        attention_soften(a, t, w, r, from, n);
-    if (few) {
-        for (size_t r = 0; r < t->rows; r++)
+    const float *q = t->q + (ptrdiff_t)first * a->q_stride[2], *v = t->v + (ptrdiff_t)from * a->v_stride[2];
+    float *values = w->values + first * w->values_stride;
+    if (a->lq <= AT_FEW) {
+        for (size_t r = 0; r < rows; r++)
+            attention_dots(q + (ptrdiff_t)r * a->q_stride[2], t->k + (ptrdiff_t)from * a->k_stride[2], a->k_stride[2], n,
+                           a->d, a->scale, w->scores + r * ATTENTION_KEYS);
+        attention_soften(a, t, w, first, rows, from, n);
+        for (size_t r = 0; r < rows; r++)
             attention_row_values(w->scores + r * ATTENTION_KEYS, n, v, a->v_stride[2], a->dv,
-                                 w->values + r * w->values_stride);
+                                 values + r * w->values_stride);
         return;
     }
+    for (size_t j = 0; j < n; j += AT_COLS)
+        attention_strip(rows, q, a->q_stride[2], w->keys + j * a->d, AT_COLS, w->scores + j, ATTENTION_KEYS, a->d,
+                        AT_COLS, true, false, a->scale);
+    attention_soften(a, t, w, first, rows, from, n);
     size_t c = 0;
     for (; c + AT_COLS <= a->dv; c += AT_COLS)
-        attention_strip(t->rows, w->scores, ATTENTION_KEYS, v + c, a->v_stride[2], w->values + c,
-                        (ptrdiff_t)w->values_stride, n, AT_COLS, true, true);
+        attention_strip(rows, w->scores, ATTENTION_KEYS, v + c, a->v_stride[2], values + c,
+                        (ptrdiff_t)w->values_stride, n, AT_COLS, true, true, 1.0f);
     if (c < a->dv)
-        attention_strip(t->rows, w->scores, ATTENTION_KEYS, v + c, a->v_stride[2], w->values + c,
-                        (ptrdiff_t)w->values_stride, n, a->dv - c, false, true);
+        attention_strip(rows, w->scores, ATTENTION_KEYS, v + c, a->v_stride[2], values + c,
+                        (ptrdiff_t)w->values_stride, n, a->dv - c, false, true, 1.0f);
 }
 
 void MBR_ATTENTION_NAME(const mbr_attention_args *args, void *scratch, size_t first, size_t last)
@@ -242,9 +268,11 @@ void MBR_ATTENTION_NAME(const mbr_attention_args *args, void *scratch, size_t fi
     attention_work w = {.keys = scratch};
     w.values_stride = (args->dv + 15) / 16 * 16;
     w.scores = w.keys + (args->d + 15) / 16 * 16 * ATTENTION_KEYS;
-    w.values = w.scores + ATTENTION_ROWS * ATTENTION_KEYS;
+    w.values = w.scores + ATTENTION_GROUP * ATTENTION_KEYS;
     w.max = w.values + ATTENTION_ROWS * w.values_stride;
     w.sum = w.max + ATTENTION_ROWS;
+    w.again = w.sum + ATTENTION_ROWS;
+    memset(w.again, 0, ATTENTION_GROUP * sizeof *w.again);
     for (size_t index = first; index < last; index++) {
         attention_tile t = attention_tile_at(args, index);
         memset(w.values, 0, t.rows * w.values_stride * sizeof *w.values);
@@ -252,12 +280,20 @@ void MBR_ATTENTION_NAME(const mbr_attention_args *args, void *scratch, size_t fi
             w.max[r] = -INFINITY;
             w.sum[r] = 0.0f;
         }
-        for (size_t from = 0; from < t.keys; from += ATTENTION_KEYS)
-            attention_block(args, &t, &w, from, t.keys - from < ATTENTION_KEYS ? t.keys - from : ATTENTION_KEYS);
+        for (size_t from = 0; from < t.keys; from += ATTENTION_KEYS) {
+            size_t n = t.keys - from < ATTENTION_KEYS ? t.keys - from : ATTENTION_KEYS;
+            if (args->lq > AT_FEW)
+                attention_pack_keys(t.k + (ptrdiff_t)from * args->k_stride[2], args->k_stride[2], n, args->d, w.keys);
+            for (size_t r = 0; r < t.rows; r += ATTENTION_GROUP)
+                attention_group(args, &t, &w, r, t.rows - r < ATTENTION_GROUP ? t.rows - r : ATTENTION_GROUP, from, n);
+        }
         for (size_t r = 0; r < t.rows; r++) {
-            float *out = t.out + (ptrdiff_t)r * args->out_stride[2];
-            memcpy(out, w.values + r * w.values_stride, args->dv * sizeof *out);
-            attention_scale_row(out, w.sum[r] == 0.0f ? 0.0f : 1.0f / w.sum[r], args->dv);
+            float *out = t.out + (ptrdiff_t)r * args->out_stride[2], by = attention_factor_of_sum(args, w.sum[r]);
+            if (by == 0.0f)
+                memset(out, 0, args->dv * sizeof *out);
+            else
+                memcpy(out, w.values + r * w.values_stride, args->dv * sizeof *out);
+            attention_scale_row(out, by, args->dv);
         }
     }
 }

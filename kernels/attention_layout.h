@@ -5,8 +5,9 @@
 
 #include "kernels/attention.h"
 
-#define ATTENTION_ROWS 96 /* query rows of a tile: a multiple of the rows of every micro-kernel */
-#define ATTENTION_KEYS 128 /* keys that are scored at a time */
+#define ATTENTION_ROWS 192 /* at most so many query rows in a tile */
+#define ATTENTION_GROUP 24 /* that go through their scores together: a multiple of the rows of every micro-kernel */
+#define ATTENTION_KEYS 256 /* keys that are scored at a time */
 
 typedef struct attention_tile {
     const float *q, *k, *v, *mask;
@@ -15,13 +16,20 @@ typedef struct attention_tile {
     size_t keys;      /* that exist and that some row of the tile sees */
 } attention_tile;
 
+/* Tiles of about even size, of whole groups but the last. */
+static inline size_t attention_rows_of_tile(size_t lq)
+{
+    size_t tiles = (lq + ATTENTION_ROWS - 1) / ATTENTION_ROWS, groups = (lq + ATTENTION_GROUP - 1) / ATTENTION_GROUP;
+    return tiles ? (groups + tiles - 1) / tiles * ATTENTION_GROUP : ATTENTION_GROUP;
+}
+
 static inline attention_tile attention_tile_at(const mbr_attention_args *a, size_t index)
 {
-    size_t blocks = (a->lq + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
-    size_t row = index % blocks * ATTENTION_ROWS;
+    size_t most = attention_rows_of_tile(a->lq), blocks = (a->lq + most - 1) / most;
+    size_t row = index % blocks * most;
     ptrdiff_t head = (ptrdiff_t)(index / blocks % a->heads), batch = (ptrdiff_t)(index / blocks / a->heads);
     ptrdiff_t kv = head / (ptrdiff_t)(a->heads / a->kv_heads), r = (ptrdiff_t)row;
-    attention_tile t = {.row = row, .rows = a->lq - row < ATTENTION_ROWS ? a->lq - row : ATTENTION_ROWS, .keys = a->lk};
+    attention_tile t = {.row = row, .rows = a->lq - row < most ? a->lq - row : most, .keys = a->lk};
     t.q = a->q + batch * a->q_stride[0] + head * a->q_stride[1] + r * a->q_stride[2];
     t.k = a->k + batch * a->k_stride[0] + kv * a->k_stride[1];
     t.v = a->v + batch * a->v_stride[0] + kv * a->v_stride[1];
@@ -36,6 +44,12 @@ static inline attention_tile attention_tile_at(const mbr_attention_args *a, size
         t.keys = seen < 0 ? 0 : (size_t)seen < t.keys ? (size_t)seen : t.keys;
     }
     return t;
+}
+
+/* What a row's values are multiplied with, given the sum of its weights; 0: the row is zeros, whatever they are. */
+static inline float attention_factor_of_sum(const mbr_attention_args *a, float sum)
+{
+    return sum == 0.0f ? a->empty : sum != sum && a->clean ? 0.0f : 1.0f / sum;
 }
 
 /* How many of the tile's keys its row r sees. */

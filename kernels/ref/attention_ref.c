@@ -32,7 +32,7 @@ static void attention_row(const mbr_attention_args *a, const attention_tile *t, 
         double y = 0.0;
         for (size_t j = 0; j < keys && sum != 0.0; j++)
             y += s[j] * (double)t->v[(ptrdiff_t)j * a->v_stride[2] + (ptrdiff_t)c];
-        out[c] = (float)(sum != 0.0 ? y / sum : 0.0);
+        out[c] = isnan(sum) && a->clean ? 0.0f : sum == 0.0 ? a->empty : (float)(y / sum);
     }
 }
 

@@ -34,12 +34,14 @@ static void one_case(mbr_attention_fn *run)
 {
     mbr_attention_args a = {.batch = check_rand_range(1, 2), .kv_heads = check_rand_range(1, 3)};
     a.heads = a.kv_heads * check_rand_range(1, 2);
-    a.lq = check_rand_one_in(3) ? check_rand_range(1, 4) : check_rand_range(1, 110);
+    a.lq = check_rand_one_in(3) ? check_rand_range(1, 4) : check_rand_range(1, check_rand_one_in(6) ? 420 : 110);
     a.lk = check_rand_one_in(3) ? check_rand_range(1, 300) : check_rand_range(1, 70);
     a.d = check_rand_range(1, 70);
     a.dv = check_rand_one_in(2) ? check_rand_range(1, 70) : 64;
     a.scale = 1.0f / sqrtf((float)a.d);
     a.softcap = check_rand_one_in(4) ? 1.5f : 0.0f;
+    a.empty = check_rand_one_in(2) ? NAN : 0.0f;
+    a.clean = a.empty == 0.0f && check_rand_one_in(2);
     a.causal = check_rand_one_in(2);
     a.causal_offset = (ptrdiff_t)a.lk - (ptrdiff_t)a.lq;
     bool inside = check_rand_one_in(2), masked = check_rand_one_in(2);
