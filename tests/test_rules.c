@@ -27,7 +27,7 @@ START_TEST(own_rules_parse)
     mbr_error err;
     ck_assert_msg(mbr_rules_parse(&arena, mbr_rule_texts, &rules, &err) == MBR_OK, "%s", err.text);
     ck_assert_uint_gt(rules->n_ops, 0);
-    ck_assert_uint_lt(arena.bytes, 64 << 10);
+    ck_assert_uint_lt(arena.bytes, 96 << 10);
 }
 END_TEST
 
@@ -72,6 +72,49 @@ START_TEST(parts_of_a_rule)
 }
 END_TEST
 
+START_TEST(lists_and_sizes)
+{
+    static const char *const text[] = {
+        "rule r %t = T(%x) {perm = %p, axis = last} %k = Mul(%t, number %f) | %t %y = M(%k, ...) {a = [0, -2], q = %q?}"
+        "where %t.-1 = %x.0, %k.1 = 3, %x.rank = 4, low(%f) =>"
+        "%r = R@14(%x, [0, -1, %t.1]) %y = mbr.Z(%r, ...) {..., s = %q * %f / %f, l = [2], o = %p[%q]}",
+        NULL
+    };
+    const mbr_rules *rules;
+    mbr_error err;
+    ck_assert_msg(mbr_rules_parse(&arena, text, &rules, &err) == MBR_OK, "%s", err.text);
+    const mbr_rule *r = NULL;
+    for (int i = 1; i <= rules->n_ops; i++)
+        if (rules->by_root[i]) {
+            ck_assert_ptr_null(r);
+            ck_assert_str_eq(rules->ops[i].name, "M");
+            r = rules->by_root[i]->rule;
+        }
+    ck_assert_ptr_nonnull(r);
+    const mbr_rule_call *m = r->vars[r->root].calls, *made = r->makes;
+    ck_assert(m->rest);
+    ck_assert_int_eq(m->n, 1);
+    const mbr_rule_call *ways = r->vars[m->terms[0].var].calls;
+    ck_assert_uint_gt(ways->op, 0);
+    ck_assert_uint_eq(ways->next->op, 0);
+    int conditions = 0;
+    for (const mbr_rule_condition *c = r->conditions; c; c = c->next)
+        conditions++;
+    ck_assert_int_eq(conditions, 4);
+    ck_assert_int_eq(made->terms[1].kind, MBR_RULE_INTS);
+    ck_assert_int_eq(made->terms[1].n, 3);
+    ck_assert_int_eq(made->terms[1].ints[1].at, -1);
+    ck_assert(made->terms[1].ints[2].of_var);
+    ck_assert(made->next->rest);
+    ck_assert_int_eq(made->next->attrs->value.kind, MBR_RULE_PRODUCT);
+    /* T and M, whatever Mul is */
+    int required = 0;
+    for (int i = 0; i < 64; i++)
+        required += (int)(r->required >> i & 1);
+    ck_assert_int_eq(required, 2);
+}
+END_TEST
+
 static const struct {
     const char *text, *message;
 } bad[] = {
@@ -89,7 +132,7 @@ static const struct {
     { "rule r %y = Neg(%x) {a = 1 => ", "'}' is due" },
     { "rule r %y = A(1, 2, 3, 4, 5)", "one operand too many" },
     { "rule r %y = A(1f)", "a number is due" },
-    { "rule r %y = A(%x) where line(%x, %y)", "a condition (row, columns, matrix; at most four) is due" },
+    { "rule r %y = A(%x) where line(%x, %y)", "a condition (row, columns, matrix, low, a size) is due" },
     { "rule r %y = A(%x) where row(%x, %z)", "a variable that nothing defines" },
     { "rule r %y = A(%x)", "'=>' is due" },
     { "rule r %y = A(%x) => ", "'%' is due" },
@@ -100,6 +143,17 @@ static const struct {
     { "rule r %y = A(%x) => %y = %y", "an alias that is not alone" },
     { "rule r %y = A(%x) => %y = B(%x) {a = %x}", "an attribute from what is no number" },
     { "rule r %y = A(%x) => %y = B(%x) %z = B(%x)", "something follows the replacement" },
+    { "rule r %y = A(%x) | %x => %y = B(%x)", "a root that need not be a node" },
+    { "rule r %y = A(%x) | %z => %y = B(%x)", "a variable that nothing defines" },
+    { "rule r %y = A(%x, ... => %y = B(%x)", "')' is due" },
+    { "rule r %y = A(%x) {a = %x} => %y = B(%x)", "an attribute by the name of an operand" },
+    { "rule r %y = A(%x) {a = [1, 2, 3, 4, 5, 6]} => %y = B(%x)", "one element too many" },
+    { "rule r %y = A(%x) {a = [1.5]} => %y = B(%x)", "a small whole number is due" },
+    { "rule r %y = A(%x) {a = [1} => %y = B(%x)", "']' is due" },
+    { "rule r %y = A(%x) where %x = 3 => %y = B(%x)", "'.' is due" },
+    { "rule r %y = A(%x) where %x.0 = %z.1 => %y = B(%x)", "a variable that nothing defines" },
+    { "rule r %y = A(%x) => %y = B(%x, [0, %x])", "'.' is due" },
+    { "rule r %y = A(%x) => %y = B(%x) {a = %x[%x]}", "an attribute from what is no number" },
 };
 
 START_TEST(bad_rules)
@@ -156,6 +210,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, own_rules_parse);
     tcase_add_test(tc, parts_of_a_rule);
+    tcase_add_test(tc, lists_and_sizes);
     tcase_add_loop_test(tc, bad_rules, 0, (int)MBR_COUNT_OF(bad));
     tcase_add_test(tc, too_many);
     tcase_add_test(tc, failing_allocations);

@@ -45,6 +45,7 @@ MBR_ENGINE_OPS = \
     engine/ops/expand_util.h \
     engine/ops/feature_vectorizer.c \
     engine/ops/flex_attention.c \
+    engine/ops/fused_attention.c \
     engine/ops/gather.c \
     engine/ops/gather_block_quantized.c \
     engine/ops/gather_elements.c \

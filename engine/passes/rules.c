@@ -3,6 +3,9 @@
  * The pass that applies rules. Roots are looked for from the last node backwards, so that the longer of two patterns
  * comes first where one holds the other; rounds repeat while something was found, so that rules build on each other.
  *
+ * What a rule makes is looked at again at once, so that chains of rules (Attention takes in a Transpose, then a scale)
+ * need no round each.
+ *
  * Matching keeps a list of goals: "this value is that operand". A goal that leaves a choice tries each, with the goals
  * behind it, and takes back what it bound.
  */
@@ -15,11 +18,17 @@
 #include <string.h>
 
 #define MOST_NODES 32
-#define MOST_ROUNDS 4
+#define MOST_REST 8
+#define MOST_ROUNDS 6
+#define MOST_AT_ONCE 64
+#define LOW -1e30 /* added to a score it leaves nothing of it */
 
 typedef struct match {
     const mbr_rule *rule;
     mbr_ir_value *bound[MBR_RULE_VARS];
+    const mbr_ir_attr *attrs[MBR_RULE_VARS];
+    const mbr_ir_node *rest; /* whose operands from the rest_from-th on go to ... */
+    uint32_t rest_from;
     mbr_ir_node *nodes[MOST_NODES]; /* what the pattern covers, the root first */
     uint32_t n;
 } match;
@@ -62,19 +71,34 @@ static bool is_number(const mbr_ir_value *v, double want)
     return scalar(v, &x, &within) && close_to(x, want, within);
 }
 
+/* A list of numbers alone, as a pattern has it. */
+static bool ints_match(const mbr_ir_attr *a, const mbr_rule_term *want)
+{
+    bool same = want->kind == MBR_RULE_INTS && a->n == want->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = a->ints[i] == want->ints[i].at;
+    return same;
+}
+
 static bool attr_matches(const mbr_ir_node *n, const mbr_rule_attr *want)
 {
     const mbr_ir_attr *a = mbr_attr(n, want->name);
     if (!a)
         return want->or_absent;
+    if (want->value.kind == MBR_RULE_VAR)
+        return true;
     switch (a->kind) {
     case MBR_ATTR_INT:
+        if (want->value.kind == MBR_RULE_LAST)
+            return a->i == -1 || (n->inputs[0] && a->i == n->inputs[0]->type.rank - 1);
         return want->value.kind != MBR_RULE_TEXT && (double)a->i == want->value.number;
     case MBR_ATTR_FLOAT:
         return want->value.kind != MBR_RULE_TEXT && close_to((double)a->f, want->value.number, 1e-6);
     case MBR_ATTR_STRING:
         return want->value.kind == MBR_RULE_TEXT && strlen(want->value.text) == a->s.size &&
                memcmp(want->value.text, a->s.data, a->s.size) == 0;
+    case MBR_ATTR_INTS:
+        return ints_match(a, &want->value);
     default:
         return false;
     }
@@ -144,6 +168,35 @@ static bool is_row(const mbr_ir_value *w, const mbr_ir_value *x)
     return true;
 }
 
+/* The size of an axis; from the end where negative. */
+static mbr_dim size_of(const mbr_ir_value *v, int axis)
+{
+    axis += axis < 0 ? v->type.rank : 0;
+    return axis >= 0 && axis < v->type.rank ? v->type.dims[axis] : MBR_DIM_UNKNOWN;
+}
+
+static bool holds(const match *m, const mbr_rule_condition *c)
+{
+    const mbr_ir_value *x = m->bound[c->a], *y = m->bound[c->b];
+    double number, within;
+    mbr_dim size;
+    switch (c->what) {
+    case MBR_RULE_ROW:
+        return is_row(x, y);
+    case MBR_RULE_COLUMNS:
+        return same_columns(x, y);
+    case MBR_RULE_MATRIX:
+        return x->type.rank == 2;
+    case MBR_RULE_LOW:
+        return scalar(x, &number, &within) && number <= LOW;
+    case MBR_RULE_RANK:
+        return x->type.rank == c->size.at;
+    default:
+        size = c->size.of_var ? size_of(y, c->size.at) : c->size.at;
+        return mbr_dim_is_known(size) && size_of(x, c->axis) == size;
+    }
+}
+
 /* --- matching --- */
 
 static bool solve(match *m, const goal *g);
@@ -179,7 +232,7 @@ static bool plausible(const match *m, const mbr_rule_term *t, const mbr_ir_value
     const mbr_rule_call *c = m->rule->vars[t->var].calls;
     if (!c)
         return fits(&m->rule->vars[t->var], v);
-    while (c && !(v->producer && v->producer->mark == c->op))
+    while (c && !(c->op ? v->producer && v->producer->mark == c->op : plausible(m, &c->terms[0], v)))
         c = c->next;
     return c != NULL;
 }
@@ -218,15 +271,25 @@ static bool any_order(match *m, const goal *g)
     return false;
 }
 
+/* The attributes that the node of this call binds; n: NULL: takes that back. */
+static void bind_attrs(match *m, const mbr_rule_call *c, const mbr_ir_node *n)
+{
+    for (const mbr_rule_attr *a = c->attrs; a; a = a->next)
+        if (a->value.kind == MBR_RULE_VAR)
+            m->attrs[a->value.var] = n ? mbr_attr(n, a->name) : NULL;
+}
+
 /* The value is made by this way to write the node. */
 static bool written_as(match *m, const mbr_rule_call *c, const goal *g)
 {
+    if (!c->op)
+        return solve(m, &(goal){ .term = &c->terms[0], .value = g->value, .next = g->next });
     if (c->any_order)
         return any_order(m, &(goal){ .call = c, .set = (1u << c->n) - 1, .value = g->value, .next = g->next });
     mbr_ir_node *n = maker(m, c, g->value);
     if (!n)
         return false;
-    for (uint32_t i = c->n; i < n->n_formal; i++)
+    for (uint32_t i = c->n; i < n->n_formal && !c->rest; i++)
         if (n->inputs[i])
             return false;
     goal goals[MBR_RULE_OPERANDS];
@@ -242,10 +305,16 @@ static bool written_as(match *m, const mbr_rule_call *c, const goal *g)
         goals[i] = (goal){ .term = t, .value = v, .next = first };
         first = &goals[i];
     }
+    if (c->rest) {
+        m->rest = n;
+        m->rest_from = c->n;
+    }
+    bind_attrs(m, c, n);
     m->nodes[m->n++] = n;
     if (solve(m, first))
         return true;
     m->n--;
+    bind_attrs(m, c, NULL);
     return false;
 }
 
@@ -256,13 +325,9 @@ static bool complete(const match *m)
     for (uint8_t v = 0; v < r->n_vars; v++)
         if ((r->needs >> v & 1) && !m->bound[v])
             return false;
-    for (uint8_t i = 0; i < r->n_conditions; i++) {
-        const mbr_ir_value *x = m->bound[r->conditions[i].a], *y = m->bound[r->conditions[i].b];
-        if (!(r->conditions[i].what == MBR_RULE_ROW       ? is_row(x, y)
-              : r->conditions[i].what == MBR_RULE_COLUMNS ? same_columns(x, y)
-                                                          : x->type.rank == 2))
+    for (const mbr_rule_condition *c = r->conditions; c; c = c->next)
+        if (!holds(m, c))
             return false;
-    }
     for (uint32_t i = 1; i < m->n; i++) {
         const mbr_ir_value *v = m->nodes[i]->outputs[0];
         uint32_t reads = 0;
@@ -298,10 +363,54 @@ static bool solve(match *m, const goal *g)
 
 /* --- replacing --- */
 
+/* What a variable is as a factor: 1 where it is not bound. */
+static double factor(const match *m, uint8_t var)
+{
+    const mbr_ir_attr *a = m->attrs[var];
+    double x = 1, within;
+    if (a)
+        x = a->kind == MBR_ATTR_FLOAT ? (double)a->f : a->kind == MBR_ATTR_INT ? (double)a->i : 1;
+    else if (m->bound[var])
+        scalar(m->bound[var], &x, &within);
+    return x;
+}
+
+/* The elements of list a in the order of b; one of them alone where the other is not there. */
+static mbr_status reordered(mbr_ir_node *n, const char *name, const mbr_ir_attr *a, const mbr_ir_attr *b, mbr_error *err)
+{
+    int64_t list[MBR_MAX_RANK];
+    if (!a || !b)
+        return a || b ? mbr_ir_attr_ints(n, name, a ? a->ints : b->ints, a ? a->n : b->n, err) : MBR_OK;
+    if (a->n != b->n || a->n > MBR_MAX_RANK)
+        return MBR_ERR_UNSUPPORTED;
+    for (size_t i = 0; i < a->n; i++) {
+        if (b->ints[i] < 0 || (uint64_t)b->ints[i] >= a->n)
+            return MBR_ERR_UNSUPPORTED;
+        list[i] = a->ints[b->ints[i]];
+    }
+    return mbr_ir_attr_ints(n, name, list, a->n, err);
+}
+
+/* Fixed sizes and numbers. */
+static mbr_status ints_of(const match *m, const mbr_rule_term *t, int64_t *list)
+{
+    for (uint8_t i = 0; i < t->n; i++) {
+        list[i] = t->ints[i].at;
+        if (!t->ints[i].of_var)
+            continue;
+        mbr_dim size = size_of(m->bound[t->ints[i].var], t->ints[i].at);
+        if (!mbr_dim_is_known(size) || !mbr_dim_is_const(size))
+            return MBR_ERR_UNSUPPORTED;
+        list[i] = size;
+    }
+    return MBR_OK;
+}
+
 static mbr_status set_attr(const match *m, mbr_ir_node *n, const mbr_rule_attr *a, mbr_error *err)
 {
     const mbr_rule_term *t = &a->value;
-    double x, within;
+    int64_t list[MBR_RULE_LIST];
+    double x;
     switch (t->kind) {
     case MBR_RULE_INT:
         return mbr_ir_attr_int(n, a->name, (int64_t)t->number, err);
@@ -309,8 +418,40 @@ static mbr_status set_attr(const match *m, mbr_ir_node *n, const mbr_rule_attr *
         return mbr_ir_attr_float(n, a->name, (float)t->number, err);
     case MBR_RULE_TEXT:
         return mbr_ir_attr_string(n, a->name, t->text, strlen(t->text), err);
+    case MBR_RULE_INTS:
+        MBR_TRY(ints_of(m, t, list));
+        return mbr_ir_attr_ints(n, a->name, list, t->n, err);
+    case MBR_RULE_PRODUCT:
+        if (t->with[0].how == '[')
+            return reordered(n, a->name, m->attrs[t->var], m->attrs[t->with[0].var], err);
+        x = factor(m, t->var);
+        for (uint8_t i = 0; i < t->n; i++)
+            x = t->with[i].how == '*' ? x * factor(m, t->with[i].var) : x / factor(m, t->with[i].var);
+        return mbr_ir_attr_float(n, a->name, (float)x, err);
+    case MBR_RULE_VAR:
+        if (m->attrs[t->var] && m->attrs[t->var]->kind == MBR_ATTR_INTS)
+            return mbr_ir_attr_ints(n, a->name, m->attrs[t->var]->ints, m->attrs[t->var]->n, err);
+        return m->attrs[t->var] || m->bound[t->var] ? mbr_ir_attr_float(n, a->name, (float)factor(m, t->var), err)
+                                                    : MBR_OK;
+    default: /* ...: done before the others */
+        return MBR_OK;
+    }
+}
+
+/* What an operand of the replacement stands for. */
+static mbr_status operand_of(const match *m, const mbr_rule_term *t, mbr_ir_value **out, mbr_error *err)
+{
+    mbr_ir_graph *g = m->nodes[0]->graph;
+    int64_t list[MBR_RULE_LIST];
+    switch (t->kind) {
+    case MBR_RULE_VAR:
+        *out = m->bound[t->var];
+        return MBR_OK;
+    case MBR_RULE_INTS:
+        MBR_TRY(ints_of(m, t, list));
+        return mbr_ir_constant_ints(g, list, t->n, out, err);
     default:
-        return scalar(m->bound[t->var], &x, &within) ? mbr_ir_attr_float(n, a->name, (float)x, err) : MBR_OK;
+        return mbr_ir_constant_f32(g, (float)t->number, out, err);
     }
 }
 
@@ -319,15 +460,23 @@ static mbr_status make(match *m, const mbr_rule_call *c, const mbr_rules *rules,
                        mbr_error *err)
 {
     mbr_ir_node *root = m->nodes[0], *fresh;
-    mbr_ir_value *inputs[MBR_RULE_OPERANDS];
+    mbr_ir_value *inputs[MBR_RULE_OPERANDS + MOST_REST];
+    uint32_t n_inputs = c->n;
     for (uint8_t i = 0; i < c->n; i++)
-        if (c->terms[i].kind == MBR_RULE_VAR)
-            inputs[i] = m->bound[c->terms[i].var];
-        else
-            MBR_TRY(mbr_ir_constant_f32(root->graph, (float)c->terms[i].number, &inputs[i], err));
-    MBR_TRY(mbr_ir_node_new(root->graph, root, c->domain, c->name, c->version, root->name, inputs, c->n, NULL, 1,
+        MBR_TRY(operand_of(m, &c->terms[i], &inputs[i], err));
+    for (uint32_t i = m->rest_from; c->rest && i < m->rest->n_formal; i++) {
+        if (n_inputs == MBR_COUNT_OF(inputs))
+            return MBR_ERR_UNSUPPORTED;
+        inputs[n_inputs++] = m->rest->inputs[i];
+    }
+    while (n_inputs && !inputs[n_inputs - 1])
+        n_inputs--;
+    MBR_TRY(mbr_ir_node_new(root->graph, root, c->domain, c->name, c->version, root->name, inputs, n_inputs, NULL, 1,
                             &fresh, err));
     made[(*n)++] = fresh;
+    for (const mbr_rule_attr *a = c->attrs; a; a = a->next)
+        if (a->value.kind == MBR_RULE_REST)
+            MBR_TRY(mbr_ir_attrs_copy(fresh, m->rest, err));
     for (const mbr_rule_attr *a = c->attrs; a; a = a->next)
         MBR_TRY(set_attr(m, fresh, a, err));
     for (fresh->mark = rules->n_ops; fresh->mark; fresh->mark--)
@@ -352,7 +501,7 @@ static bool same_type(const mbr_ir_value *a, const mbr_ir_value *b)
 }
 
 /* False in *done where the replacement is none: another type, or a graph output that would lose its producer. */
-static mbr_status replace(match *m, const mbr_rules *rules, bool *done, mbr_error *err)
+static mbr_status replace(match *m, const mbr_rules *rules, mbr_ir_node **root, bool *done, mbr_error *err)
 {
     mbr_ir_node *made[MBR_RULE_VARS];
     mbr_ir_value *old = m->nodes[0]->outputs[0], *with = m->bound[m->rule->alias];
@@ -374,6 +523,7 @@ static mbr_status replace(match *m, const mbr_rules *rules, bool *done, mbr_erro
             mbr_ir_node_remove(made[n]);
         return MBR_OK;
     }
+    *root = n ? made[n - 1] : NULL;
     mbr_ir_replace_uses(old, with);
     for (uint32_t i = 0; i < m->n; i++)
         for (uint32_t k = 0; k < m->n; k++)
@@ -386,13 +536,13 @@ static mbr_status replace(match *m, const mbr_rules *rules, bool *done, mbr_erro
 
 /* --- the pass --- */
 
-static mbr_status try_rules(mbr_ir_node *root, const mbr_rules *rules, uint64_t present, mbr_ir_node **prev, bool *done,
-                            mbr_error *err)
+static mbr_status try_rules(mbr_ir_node *root, const mbr_rules *rules, uint64_t *present, mbr_ir_node **prev, bool *done,
+                            int *at_once, mbr_error *err)
 {
     *prev = root->prev;
     *done = false;
     for (const mbr_rule_entry *e = rules->by_root[root->mark]; e && !*done; e = e->next) {
-        if (e->rule->required & ~present)
+        if (e->rule->required & ~*present)
             continue;
         match m = { .rule = e->rule };
         const mbr_rule_term top = { .kind = MBR_RULE_VAR, .var = e->rule->root };
@@ -403,14 +553,19 @@ static mbr_status try_rules(mbr_ir_node *root, const mbr_rules *rules, uint64_t 
                 *prev = (*prev)->prev;
                 i = 0;
             }
+        mbr_ir_node *made = NULL;
         root->graph->module->stage = e->rule->name;
-        mbr_status st = replace(&m, rules, done, err);
+        mbr_status st = replace(&m, rules, &made, done, err);
         root->graph->module->stage = "rules";
         MBR_TRY(st);
         if (!*done)
             *prev = root->prev;
         else
             mbr_log_at(root->graph->module->log, MBR_LOG_DEBUG, "rule %s: node '%s'", e->rule->name, root->name);
+        if (made)
+            *present |= made->mark ? (uint64_t)1 << made->mark : 0;
+        if (made && (*at_once)-- > 0)
+            *prev = made;
     }
     return MBR_OK;
 }
@@ -444,19 +599,24 @@ mbr_status mbr_pass_rules(mbr_ir_graph *g, bool *changed, mbr_error *err)
         return MBR_OK;
     if (!m->rules)
         MBR_TRY(mbr_rules_parse(&m->arena, mbr_rule_texts, &m->rules, err));
-    bool again = true;
+    bool again = true, any = false;
     for (int round = 0; round < MOST_ROUNDS && again; round++) {
         uint64_t present = mark_operators(g, m->rules);
+        int at_once = MOST_AT_ONCE;
         again = false;
         for (mbr_ir_node *n = g->last, *prev; n; n = prev) {
             bool done;
             prev = n->prev;
             if (!n->mark || n->n_outputs == 0 || !n->outputs[0])
                 continue;
-            MBR_TRY(try_rules(n, m->rules, present, &prev, &done, err));
+            MBR_TRY(try_rules(n, m->rules, &present, &prev, &done, &at_once, err));
+            at_once = done ? at_once : MOST_AT_ONCE;
             again |= done;
         }
-        *changed |= again;
+        any |= again;
+        if (again) /* shapes that only what went away asked for are readers no more */
+            MBR_TRY(mbr_pass_dce(g, changed, err));
     }
-    return MBR_OK;
+    *changed |= any;
+    return any ? mbr_pass_cse(g, changed, err) : MBR_OK;
 }

@@ -14,6 +14,7 @@ typedef struct parser {
         const char *name;
         size_t n;
     } names[MBR_RULE_VARS];
+    mbr_rule_var vars[MBR_RULE_VARS]; /* of the rule, which has its own in the end */
     uint8_t n_pattern; /* variables of the pattern; those behind them are the replacement's */
     mbr_error *err;
 } parser;
@@ -133,6 +134,38 @@ static mbr_status type_of(parser *p, mbr_rule_var *v)
     return v->is_float || v->dtype ? MBR_OK : wrong(p, "an unknown type");
 }
 
+static mbr_status axis_number(parser *p, int8_t *out)
+{
+    mbr_rule_term t;
+    MBR_TRY(number(p, &t));
+    *out = (int8_t)t.number;
+    return t.kind == MBR_RULE_INT && t.number == *out ? MBR_OK : wrong(p, "a small whole number is due");
+}
+
+/* 3, or %x.1 */
+static mbr_status size(parser *p, mbr_rule_size *s)
+{
+    s->of_var = !next_is_number(p);
+    if (s->of_var) {
+        MBR_TRY(known(p, &s->var));
+        MBR_TRY(need(p, "."));
+        p->rule->needs |= 1u << s->var;
+    }
+    return axis_number(p, &s->at);
+}
+
+/* What follows [ */
+static mbr_status list(parser *p, mbr_rule_term *t)
+{
+    t->kind = MBR_RULE_INTS;
+    do {
+        if (t->n == MBR_RULE_LIST)
+            return wrong(p, "one element too many");
+        MBR_TRY(size(p, &t->ints[t->n++]));
+    } while (take(p, ","));
+    return need(p, "]");
+}
+
 static mbr_status operand(parser *p, bool pattern, mbr_rule_term *t)
 {
     if (next_is_number(p)) {
@@ -144,12 +177,15 @@ static mbr_status operand(parser *p, bool pattern, mbr_rule_term *t)
         t->kind = MBR_RULE_LAST;
         return MBR_OK;
     }
+    if (!pattern && take(p, "["))
+        return list(p, t);
     t->kind = MBR_RULE_VAR;
     if (!pattern) {
         MBR_TRY(known(p, &t->var));
         if (t->var == p->rule->root)
             return wrong(p, "a replacement that reads the root");
-        if (t->var < p->n_pattern)
+        t->or_absent = take(p, "?");
+        if (t->var < p->n_pattern && !t->or_absent)
             p->rule->needs |= 1u << t->var;
         return MBR_OK;
     }
@@ -163,6 +199,27 @@ static mbr_status operand(parser *p, bool pattern, mbr_rule_term *t)
 
 /* --- nodes --- */
 
+/* What the pattern bound: a number, a list, a product, a list in another order. */
+static mbr_status attribute_of_var(parser *p, mbr_rule_term *t)
+{
+    const mbr_rule *r = p->rule;
+    MBR_TRY(known(p, &t->var));
+    if (!r->vars[t->var].is_number && !(r->attrs >> t->var & 1))
+        return wrong(p, "an attribute from what is no number");
+    while (take(p, "*") || take(p, "/") || take(p, "[")) {
+        if (t->n == MBR_RULE_LIST)
+            return wrong(p, "one factor too many");
+        t->kind = MBR_RULE_PRODUCT;
+        t->with[t->n].how = p->at[-1];
+        MBR_TRY(known(p, &t->with[t->n].var));
+        if (t->with[t->n++].how == '[')
+            MBR_TRY(need(p, "]"));
+    }
+    if (t->kind == MBR_RULE_VAR)
+        p->rule->needs |= 1u << t->var & ~r->attrs;
+    return MBR_OK;
+}
+
 static mbr_status attribute(parser *p, bool pattern, mbr_rule_call *c)
 {
     mbr_rule_attr *a = mbr_arena_calloc(p->arena, 1, sizeof *a);
@@ -170,9 +227,13 @@ static mbr_status attribute(parser *p, bool pattern, mbr_rule_call *c)
         return mbr_no_memory(p->err, sizeof *a);
     a->next = c->attrs;
     c->attrs = a;
+    mbr_rule_term *t = &a->value;
+    if (!pattern && take(p, "...")) {
+        t->kind = MBR_RULE_REST;
+        return MBR_OK;
+    }
     MBR_TRY(word(p, &a->name));
     MBR_TRY(need(p, "="));
-    mbr_rule_term *t = &a->value;
     if (next_is_number(p)) {
         MBR_TRY(number(p, t));
     } else if (take(p, "'")) {
@@ -184,12 +245,18 @@ static mbr_status attribute(parser *p, bool pattern, mbr_rule_call *c)
         if (!t->text)
             return mbr_no_memory(p->err, n);
         p->at += n + 1;
+    } else if (take(p, "[")) {
+        MBR_TRY(list(p, t));
+    } else if (pattern && take(p, "last")) {
+        t->kind = MBR_RULE_LAST;
     } else if (!pattern) {
-        t->kind = MBR_RULE_VAR;
-        MBR_TRY(known(p, &t->var));
-        if (!p->rule->vars[t->var].is_number)
-            return wrong(p, "an attribute from what is no number");
-        p->rule->needs |= 1u << t->var;
+        MBR_TRY(attribute_of_var(p, t));
+    } else if (*p->at == '%') {
+        bool fresh;
+        MBR_TRY(variable(p, &t->var, &fresh));
+        if (!fresh && !(p->rule->attrs >> t->var & 1))
+            return wrong(p, "an attribute by the name of an operand");
+        p->rule->attrs |= 1u << t->var;
     } else {
         return wrong(p, "a number or a text is due");
     }
@@ -230,6 +297,12 @@ static mbr_status call(parser *p, bool pattern, mbr_rule_call **out)
     mbr_rule_call *c = mbr_arena_calloc(p->arena, 1, sizeof *c);
     if (!c)
         return mbr_no_memory(p->err, sizeof *c);
+    skip(p);
+    if (pattern && *p->at == '%') {
+        *out = c;
+        c->n = 1;
+        return known(p, &c->terms[0].var);
+    }
     MBR_TRY(word(p, &whole));
     char *dot = strrchr(whole, '.');
     c->domain = dot ? whole : "";
@@ -246,6 +319,11 @@ static mbr_status call(parser *p, bool pattern, mbr_rule_call **out)
     while (!take(p, ")")) {
         if (c->n)
             MBR_TRY(need(p, ","));
+        if (take(p, "...")) {
+            c->rest = true;
+            MBR_TRY(need(p, ")"));
+            break;
+        }
         if (c->n == MBR_RULE_OPERANDS)
             return wrong(p, "one operand too many");
         MBR_TRY(operand(p, pattern, &c->terms[c->n++]));
@@ -290,14 +368,31 @@ static mbr_status condition(parser *p)
         const char *name;
         int n;
     } known_ones[] = { [MBR_RULE_ROW] = { "row", 2 }, [MBR_RULE_COLUMNS] = { "columns", 2 },
-                       [MBR_RULE_MATRIX] = { "matrix", 1 } };
+                       [MBR_RULE_MATRIX] = { "matrix", 1 }, [MBR_RULE_LOW] = { "low", 1 } };
     mbr_rule *r = p->rule;
     size_t i = 0;
     while (i < MBR_COUNT_OF(known_ones) && !take(p, known_ones[i].name))
         i++;
-    if (i == MBR_COUNT_OF(known_ones) || r->n_conditions == MBR_RULE_CONDITIONS)
-        return wrong(p, "a condition (row, columns, matrix; at most four) is due");
-    mbr_rule_condition *c = &r->conditions[r->n_conditions++];
+    skip(p);
+    if (i == MBR_COUNT_OF(known_ones) && *p->at != '%')
+        return wrong(p, "a condition (row, columns, matrix, low, a size) is due");
+    mbr_rule_condition *c = mbr_arena_calloc(p->arena, 1, sizeof *c);
+    if (!c)
+        return mbr_no_memory(p->err, sizeof *c);
+    c->next = r->conditions;
+    r->conditions = c;
+    if (i == MBR_COUNT_OF(known_ones)) {
+        MBR_TRY(known(p, &c->a));
+        r->needs |= 1u << c->a;
+        MBR_TRY(need(p, "."));
+        c->what = take(p, "rank") ? MBR_RULE_RANK : MBR_RULE_SIZE;
+        if (c->what == MBR_RULE_SIZE)
+            MBR_TRY(axis_number(p, &c->axis));
+        MBR_TRY(need(p, "="));
+        MBR_TRY(size(p, &c->size));
+        c->b = c->size.of_var ? c->size.var : c->a;
+        return MBR_OK;
+    }
     c->what = i;
     MBR_TRY(need(p, "("));
     MBR_TRY(known(p, &c->a));
@@ -344,7 +439,7 @@ static uint64_t required(const mbr_rule *r, uint8_t var)
 {
     uint64_t all = ~(uint64_t)0;
     for (const mbr_rule_call *c = r->vars[var].calls; c; c = c->next) {
-        uint64_t of = (uint64_t)1 << c->op;
+        uint64_t of = c->op ? (uint64_t)1 << c->op : 0;
         for (uint8_t i = 0; i < c->n; i++)
             if (c->terms[i].kind == MBR_RULE_VAR)
                 of |= required(r, c->terms[i].var);
@@ -355,6 +450,7 @@ static uint64_t required(const mbr_rule *r, uint8_t var)
 
 static mbr_status one_rule(parser *p)
 {
+    p->rule->vars = p->vars;
     MBR_TRY(need(p, "rule"));
     MBR_TRY(word(p, &p->rule->name));
     do {
@@ -369,12 +465,19 @@ static mbr_status one_rule(parser *p)
     p->n_pattern = p->rule->n_vars;
     MBR_TRY(replacement(p));
     p->rule->required = required(p->rule, p->rule->root);
+    size_t bytes = p->rule->n_vars * sizeof *p->vars;
+    p->rule->vars = mbr_arena_alloc(p->arena, bytes);
+    if (!p->rule->vars)
+        return mbr_no_memory(p->err, bytes);
+    memcpy(p->rule->vars, p->vars, bytes);
     return MBR_OK;
 }
 
 static mbr_status enter(parser *p, const mbr_rule *r)
 {
     for (const mbr_rule_call *c = r->vars[r->root].calls; c; c = c->next) {
+        if (!c->op)
+            return wrong(p, "a root that need not be a node");
         mbr_rule_entry **end = &p->set->by_root[c->op];
         while (*end && (*end)->rule != r)
             end = &(*end)->next;

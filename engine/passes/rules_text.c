@@ -5,6 +5,19 @@
  */
 #include "engine/passes/rules.h"
 
+/* scale q k^T: the factor on the scores, or on the turned keys; on q or k it is found afterwards */
+#define SCORES                                                                                                         \
+    "  %t = Transpose(%k) {perm = %p}"                                                                                 \
+    "  %kt = Mul(%t, number %kby) | Div(%t, number %kover) | %t"                                                       \
+    "  %s = MatMul(%q: f32, %kt)"                                                                                      \
+    "  %c = Mul(%s, number %by) | Div(%s, number %over) | %s"
+#define MASK "  %m = Add(%c, %mask) | %c"
+
+/* x with each element of axis 1 several times in a row, an axis of its own meanwhile */
+#define REPEATED(x, e, y)                                                                                              \
+    e ".rank = 5, " e ".0 = " x ".0, " e ".1 = " x ".1, " e ".3 = " x ".2, " e ".4 = " x ".3, "                        \
+    y ".rank = 4, " y ".0 = " x ".0, " y ".2 = " x ".2, " y ".3 = " x ".3"
+
 const char *const mbr_rule_texts[] = {
     /* --- activations --- */
 
@@ -270,6 +283,152 @@ const char *const mbr_rule_texts[] = {
     "=>"
     "  %m = MatMul@13(%x, %w)"
     "  %y = Add@14(%m, %b)",
+
+    /*
+     * --- attention: the products around a softmax become mbr.Attention, which takes in the Transposes and factors of
+     * its inputs and the Transpose behind it, one by one ---
+     */
+
+    "rule attention" SCORES MASK
+    "  %w = Softmax(%m) {axis = last}"
+    "  %y = MatMul(%w, %v)"
+    "=>"
+    "  %y = mbr.Attention@1(%q, %k, %v, %mask?) {scale = %by / %over * %kby / %kover, k_axes = %p}",
+
+    "rule attention_clean" SCORES MASK /* PyTorch's: a row without any key becomes zeros */
+    "  %s1 = Softmax(%m) {axis = last}"
+    "  %nan = IsNaN(%s1)"
+    "  %w = Where(%nan, 0, %s1)"
+    "  %y = MatMul(%w, %v)"
+    "=>"
+    "  %y = mbr.Attention@1(%q, %k, %v, %mask?)"
+    "         {scale = %by / %over * %kby / %kover, k_axes = %p, clean = 1}",
+
+    "rule attention_two_masks" SCORES
+    "  %m1 = Add(%c, %mask)"
+    "  %m = Add(%m1, %more)"
+    "  %w = Softmax(%m) {axis = last}"
+    "  %y = MatMul(%w, %v)"
+    "=>"
+    "  %both = Add@14(%mask, %more)"
+    "  %y = mbr.Attention@1(%q, %k, %v, %both) {scale = %by / %over * %kby / %kover, k_axes = %p}",
+
+    "rule attention_where" SCORES /* a number so low that what it replaces does not count could as well be added */
+    "  %m = Where(%seen, %c, number %low)"
+    "  %w = Softmax(%m) {axis = last}"
+    "  %y = MatMul(%w, %v)"
+    "  where low(%low)"
+    "=>"
+    "  %mask = Where@16(%seen, 0, %low)"
+    "  %y = mbr.Attention@1(%q, %k, %v, %mask) {scale = %by / %over * %kby / %kover, k_axes = %p}",
+
+    "rule attention_where_mask" SCORES
+    "  %m1 = Where(%seen, %c, number %low)"
+    "  %m = Add(%m1, %more)"
+    "  %w = Softmax(%m) {axis = last}"
+    "  %y = MatMul(%w, %v)"
+    "  where low(%low)"
+    "=>"
+    "  %mask = Where@16(%seen, 0, %low)"
+    "  %both = Add@14(%mask, %more)"
+    "  %y = mbr.Attention@1(%q, %k, %v, %both) {scale = %by / %over * %kby / %kover, k_axes = %p}",
+
+    "rule attention_filled" SCORES
+    "  %m = Where(%hidden, number %low, %c)"
+    "  %w = Softmax(%m) {axis = last}"
+    "  %y = MatMul(%w, %v)"
+    "  where low(%low)"
+    "=>"
+    "  %mask = Where@16(%hidden, %low, 0)"
+    "  %y = mbr.Attention@1(%q, %k, %v, %mask) {scale = %by / %over * %kby / %kover, k_axes = %p}",
+
+    "rule attention_q"
+    "  %q = Transpose(%x) {perm = %p}"
+    "  %y = mbr.Attention(%q, %k, ...) {q_axes = %a?}"
+    "=>"
+    "  %y = mbr.Attention@1(%x, %k, ...) {..., q_axes = %p[%a]}",
+
+    "rule attention_k"
+    "  %k = Transpose(%x) {perm = %p}"
+    "  %y = mbr.Attention(%q, %k, ...) {k_axes = %a?}"
+    "=>"
+    "  %y = mbr.Attention@1(%q, %x, ...) {..., k_axes = %p[%a]}",
+
+    "rule attention_v"
+    "  %v = Transpose(%x) {perm = %p}"
+    "  %y = mbr.Attention(%q, %k, %v, ...) {v_axes = %a?}"
+    "=>"
+    "  %y = mbr.Attention@1(%q, %k, %x, ...) {..., v_axes = %p[%a]}",
+
+    "rule attention_y"
+    "  %t = mbr.Attention(%q, ...) {y_axes = %a?}"
+    "  %y = Transpose(%t) {perm = %p}"
+    "=>"
+    "  %y = mbr.Attention@1(%q, ...) {..., y_axes = %a[%p]}",
+
+    "rule attention_scaled_q"
+    "  %q = Mul(%x, number %by) | Div(%x, number %over)"
+    "  %y = mbr.Attention(%q, %k, ...) {scale = %s}"
+    "=>"
+    "  %y = mbr.Attention@1(%x, %k, ...) {..., scale = %s * %by / %over}",
+
+    "rule attention_scaled_rows" /* before the heads were told apart */
+    "  %m = Mul(%x, number %by) | Div(%x, number %over)"
+    "  %q = Reshape(%m, %to)"
+    "  %y = mbr.Attention(%q, %k, ...) {scale = %s}"
+    "=>"
+    "  %r = Reshape@14(%x, %to)"
+    "  %y = mbr.Attention@1(%r, %k, ...) {..., scale = %s * %by / %over}",
+
+    "rule attention_scaled_k"
+    "  %k = Mul(%x, number %by) | Div(%x, number %over)"
+    "  %y = mbr.Attention(%q, %k, ...) {scale = %s}"
+    "=>"
+    "  %y = mbr.Attention@1(%q, %x, ...) {..., scale = %s * %by / %over}",
+
+    "rule attention_groups" /* keys and values that were repeated for the query heads that share them */
+    "  %u = Unsqueeze(%x, 2)"
+    "  %e = Expand(%u, %shape)"
+    "  %k = Reshape(%e, %to)"
+    "  %t = Unsqueeze(%z, 2)"
+    "  %f = Expand(%t, %shape2)"
+    "  %v = Reshape(%f, %to2)"
+    "  %y = mbr.Attention(%q, %k, %v, ...)"
+    "  where" REPEATED("%x", "%e", "%k") "," REPEATED("%z", "%f", "%v")
+    "=>"
+    "  %y = mbr.Attention@1(%q, %x, %z, ...) {...}",
+
+    /* --- Transposes --- */
+
+    "rule transposes"
+    "  %t = Transpose(%x) {perm = %p}"
+    "  %y = Transpose(%t) {perm = %r}"
+    "=>"
+    "  %y = Transpose@13(%x) {perm = %p[%r]}",
+
+    "rule transposed_matrices" /* PyTorch's way to swap the last two axes, all others made one meanwhile */
+    "  %r = Reshape(%x, %to)"
+    "  %t = Transpose(%r) {perm = [0, 2, 1]}"
+    "  %y = Reshape(%t, %back)"
+    "  where %x.rank = 4, %x.-1 = %r.-1, %x.-2 = %r.-2"
+    "=>"
+    "  %y = Transpose@13(%x) {perm = [0, 1, 3, 2]}",
+
+    "rule split_heads" /* (rows, batch x heads, size) to (batch, heads, rows, size) */
+    "  %t = Transpose(%x) {perm = [1, 0, 2]}"
+    "  %y = Reshape(%t, %to)"
+    "  where %y.rank = 4, %y.-1 = %t.-1, %y.-2 = %t.-2"
+    "=>"
+    "  %r = Reshape@14(%x, [0, -1, %y.1, %y.3])"
+    "  %y = Transpose@13(%r) {perm = [1, 2, 0, 3]}",
+
+    "rule split_heads_last" /* ... to (batch, heads, size, rows) */
+    "  %t = Transpose(%x) {perm = [1, 2, 0]}"
+    "  %y = Reshape(%t, %to)"
+    "  where %y.rank = 4, %y.-1 = %t.-1, %y.-2 = %t.-2"
+    "=>"
+    "  %r = Reshape@14(%x, [0, -1, %y.1, %y.2])"
+    "  %y = Transpose@13(%r) {perm = [1, 2, 3, 0]}",
 
     /* --- what changes nothing --- */
 
