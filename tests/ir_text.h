@@ -43,7 +43,7 @@ static inline mbr_ir_module *ir_parse(mbr_memory *memory, const char *text)
 {
     mbr_ir_module *m;
     mbr_error err;
-    ck_assert_msg(mbr_text_parse(memory, NULL, text, strlen(text), &m, &err) == MBR_OK, "%s\n%s", err.text, text);
+    ck_assert_msg(mbr_text_parse(memory, NULL, text, strlen(text), &m, &err) == MBR_OK, "%s\n%.2000s", err.text, text);
     ck_assert_msg(mbr_ir_check(m, &err) == MBR_OK, "%s", err.text);
     return m;
 }

@@ -11,6 +11,7 @@ MBR_UNIT_TESTS = \
     tests/test_control \
     tests/test_cpu \
     tests/test_custom \
+    tests/test_determinism \
     tests/test_dft \
     tests/test_dim \
     tests/test_dynamic \
@@ -42,6 +43,7 @@ tests_test_api_SOURCES = tests/test_api.c tests/onnx_writer.h
 tests_test_control_SOURCES = tests/test_control.c tests/ir_text.h tests/random.h
 tests_test_cpu_SOURCES = tests/test_cpu.c tests/ir_text.h tests/random.h
 tests_test_custom_SOURCES = tests/test_custom.c tests/onnx_writer.h
+tests_test_determinism_SOURCES = tests/test_determinism.c tests/ir_text.h tests/random.h
 tests_test_dft_SOURCES = tests/test_dft.c tests/random.h
 tests_test_dim_SOURCES = tests/test_dim.c tests/random.h
 tests_test_frame_SOURCES = tests/test_frame.c tests/ir_text.h tests/random.h
@@ -90,6 +92,7 @@ EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS = \
     tests/test_bad_input.sh \
+    tests/test_determinism.sh \
     tests/test_differential.sh \
     tests/test_fusions.sh \
     tests/test_plugin.sh \
