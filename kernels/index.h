@@ -16,6 +16,9 @@
 /* What becomes of an element that is written: MBR_BINARY_ADD, MUL, MIN, MAX, or this for plain replacement. */
 #define MBR_INDEX_REPLACE MBR_BINARY_COUNT
 
+/* Whether such elements can be written that way. */
+bool mbr_index_reduces(mbr_binary_op op, mbr_dtype dtype);
+
 typedef struct mbr_elements_args {
     int rank, axis;
     bool wide;

@@ -87,6 +87,27 @@ typedef struct mbr_rnn_args {
 
 typedef void mbr_rnn_fn(const mbr_rnn_args *args, size_t first, size_t last);
 
+/*
+ * All three in f64, from the input to the last state: one direction of one row of the batch. Plain C, for models of
+ * doubles. Weights as ONNX has them: w (gates, hidden, input), r (gates, hidden, hidden), b (2, gates, hidden) or NULL.
+ */
+typedef struct mbr_rnn_f64_args {
+    size_t gates; /* 1: RNN, 3: GRU, 4: LSTM */
+    size_t hidden, input, length;
+    bool backwards, linear_before_reset, input_forget;
+    float clip;
+    const mbr_rnn_function *f;
+    const double *x; /* x_step elements from a time step to the next */
+    ptrdiff_t x_step;
+    const double *w, *r, *b, *peephole;
+    double *h, *c; /* (hidden) the initial state, and then the last one; c: LSTM */
+    double *y;     /* h of each step, or NULL */
+    ptrdiff_t y_step;
+    double *scratch; /* (gates + 1, hidden) */
+} mbr_rnn_f64_args;
+
+void mbr_rnn_f64(const mbr_rnn_f64_args *args);
+
 typedef struct mbr_rnn_kernels {
     mbr_lstm_fn *lstm;
     mbr_gru_fn *gru;

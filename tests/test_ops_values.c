@@ -61,6 +61,7 @@ static const struct {
     { "const %a = f32[2] {1, 2}\nconst %s = f32[1] {2}\n%r = ai.onnx.Upsample@9(%a, %s)", "f32[4] {1, 1, 2, 2}" },
     { "const %a = f32[4] {1, 2, 3, 4}\nconst %s = i64[1] {3}\n%r = ai.onnx.Resize@11(%a, _, _, %s) "
       "{coordinate_transformation_mode = \"tf_half_pixel_for_nn\"}", "f32[3] {2, 3, 4}" },
+    { "const %a = f32[] {3}\n%r = ai.onnx.Flatten@13(%a)", "f32[1, 1] {3}" },
     /* numbers */
     /* as the reference: NaN is passed over, but stays the first of a window where windows leap */
     { "const %a = f32[1, 1, 6] {1, nan, 2, nan, 3, 1}\n%r = ai.onnx.MaxPool@12(%a) {kernel_shape = [2]}",

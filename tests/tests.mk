@@ -117,7 +117,9 @@ else
 TESTS += tests/no-check.sh
 endif
 EXTRA_DIST += tests/differential/differential.py tests/differential/draw.py tests/differential/graphs.py \
-    tests/differential/hostile.py tests/differential/operators.py tests/differential/oracle.py
+    tests/differential/hostile.py tests/differential/nodes.py tests/differential/nodes_elementwise.py \
+    tests/differential/nodes_movement.py tests/differential/nodes_others.py tests/differential/nodes_sums.py \
+    tests/differential/nodes_windows.py tests/differential/operators.py tests/differential/oracle.py
 EXTRA_DIST += $(MBR_SCRIPT_TESTS) tests/no-check.sh tests/conformance-floor.txt
 
 .PHONY: check-threads check-kernels

@@ -45,7 +45,7 @@ static mbr_status infer(mbr_infer *c)
         if (!reduction(c->node, &op))
             return mbr_infer_fail(c, MBR_ERR_MODEL, "no reduction is called '%s'",
                                   mbr_attr_string(c->node, "reduction", ""));
-        if (in->dtype && op != MBR_INDEX_REPLACE && !mbr_elementwise_binary_has(op, in->dtype))
+        if (in->dtype && !mbr_index_reduces(op, in->dtype))
             return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "no such reduction of %s", mbr_dtype_name(in->dtype));
         mbr_infer_same(c, 0, 0);
     }

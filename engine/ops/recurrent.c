@@ -3,7 +3,8 @@
  * LSTM, GRU, RNN: every direction, layout, sequence length, peephole, clip.
  *
  * Phase 0 packs weights that are no constants; phase 1 multiplies W with all time steps at once; phase 2 walks through
- * time, a tile being one direction of a block of the batch. Other types than f32 are converted first, in one tile.
+ * time, a tile being one direction of a block of the batch. Halves are converted first, in one tile; doubles go through
+ * plain code, a tile being one direction of one row.
  */
 #include "base/checked.h"
 #include "engine/ops/op.h"
@@ -257,6 +258,13 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     st->input_forget = mbr_attr_int(s->node, "input_forget", 0) != 0;
     MBR_TRY(check_shapes(s, st, err));
     MBR_TRY(read_functions(s, st, err));
+    if (x->dtype == MBR_DTYPE_F64) {
+        size_t row = st->gates * st->hidden;
+        s->scratch = (row + 3 * st->hidden) * sizeof(double);
+        s->tiles[0] = st->dirs * st->batch;
+        s->cost_ns = (double)s->tiles[0] * (double)st->steps * (double)row * (double)(st->input + st->hidden);
+        return MBR_OK;
+    }
     const weight_pack *p = s->packed;
     if (!p) {
         if (!layout_pack(&st->own_pack, s->op, st->dirs, st->hidden, st->input))
@@ -483,7 +491,46 @@ static mbr_status check_lengths(const mbr_step *s, const recurrent_state *st, mb
     return MBR_OK;
 }
 
-/* Other types: everything in one go on f32 copies. */
+/* One direction of one row of the batch, in f64. */
+static void run_f64(mbr_step *s, const recurrent_state *st, double *scratch, size_t tile)
+{
+    size_t dir = tile % st->dirs, b = tile / st->dirs, n = st->hidden, rows = st->gates * n, at = state_at(st, dir, b);
+    size_t x_step = (st->batch_first ? 1 : st->batch) * st->input, x_row = (st->batch_first ? st->steps : 1) * st->input;
+    size_t y_step = (st->batch_first ? st->dirs : st->dirs * st->batch) * n;
+    const double *in[INPUTS];
+    double *out[OUTPUTS];
+    for (uint32_t i = 0; i < INPUTS; i++)
+        in[i] = mbr_step_has(s, i) && i != IN_LENS ? s->in[i]->data : NULL;
+    for (uint32_t i = 0; i < OUTPUTS; i++)
+        out[i] = mbr_step_wants(s, i) ? s->out[i]->data : NULL;
+    mbr_rnn_f64_args a = { .gates = st->gates, .hidden = n, .input = st->input, .length = st->steps,
+                           .backwards = dir == 1 || st->reverse_only, .linear_before_reset = st->linear_before_reset,
+                           .input_forget = st->input_forget, .clip = st->clip, .f = st->f[dir],
+                           .x = in[IN_X] + b * x_row, .x_step = (ptrdiff_t)x_step, .w = in[IN_W] + dir * rows * st->input,
+                           .r = in[IN_R] + dir * rows * n, .h = scratch, .c = scratch + n, .scratch = scratch + 2 * n,
+                           .y_step = (ptrdiff_t)y_step };
+    if (mbr_step_has(s, IN_LENS))
+        a.length = (size_t)mbr_value_int(s->in[IN_LENS], b);
+    if (in[IN_B])
+        a.b = in[IN_B] + 2 * dir * rows;
+    if (in[IN_P])
+        a.peephole = in[IN_P] + 3 * dir * n;
+    if (out[OUT_Y])
+        a.y = out[OUT_Y] + (st->batch_first ? b * st->steps * st->dirs + dir : dir * st->batch + b) * n;
+    for (size_t j = 0; j < n; j++) {
+        a.h[j] = in[IN_H] ? in[IN_H][at + j] : 0;
+        a.c[j] = in[IN_C] ? in[IN_C][at + j] : 0;
+    }
+    mbr_rnn_f64(&a);
+    for (size_t t = a.length; a.y && t < st->steps; t++)
+        memset(a.y + t * y_step, 0, n * sizeof(double));
+    if (out[OUT_H])
+        memcpy(out[OUT_H] + at, a.h, n * sizeof(double));
+    if (out[OUT_C])
+        memcpy(out[OUT_C] + at, a.c, n * sizeof(double));
+}
+
+/* Halves: everything in one go on f32 copies. */
 static mbr_status run_converted(mbr_step *s, recurrent_state *st, void *scratch)
 {
     recurrent_io io = { .lens = mbr_step_has(s, IN_LENS) ? s->in[IN_LENS] : NULL };
@@ -514,6 +561,11 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     recurrent_state *st = s->state;
     MBR_TRY(check_lengths(s, st, err));
+    if (s->in[IN_X]->dtype == MBR_DTYPE_F64) {
+        for (size_t i = job->first; i < job->last; i++)
+            run_f64(s, st, job->scratch, i);
+        return MBR_OK;
+    }
     if (s->in[IN_X]->dtype != MBR_DTYPE_F32)
         return run_converted(s, st, job->scratch);
     recurrent_io io = { .lens = mbr_step_has(s, IN_LENS) ? s->in[IN_LENS] : NULL };

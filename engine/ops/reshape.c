@@ -115,6 +115,8 @@ static mbr_status infer_flatten(mbr_infer *c)
     MBR_TRY(mbr_op_check_tensor(c, 0));
     if (in->rank < 0)
         return finish(c, 2, NULL);
+    if (in->rank == 0 && !mbr_attr(c->node, "axis"))
+        axis = 0; /* the default is beyond a scalar */
     if (axis < -in->rank || axis > in->rank)
         return mbr_infer_fail(c, MBR_ERR_MODEL, "axis %lld does not exist in rank %d", (long long)axis, in->rank);
     int at = (int)(axis < 0 ? axis + in->rank : axis);

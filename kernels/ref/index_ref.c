@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernels/index.h"
 
+#include "kernels/real.h"
+
+#include <math.h>
 #include <string.h>
 
 static inline int64_t index_at(const void *index, bool wide, size_t i)
@@ -28,10 +31,44 @@ static inline void move(void *to, const void *from, size_t size)
     }
 }
 
+/* Complex numbers are ordered by their real parts first. */
+static void combine_complex(mbr_binary_op op, mbr_dtype dtype, void *to, const void *from, size_t n)
+{
+    mbr_dtype part = dtype == MBR_DTYPE_COMPLEX64 ? MBR_DTYPE_F32 : MBR_DTYPE_F64;
+    for (size_t i = 0; i < n; i++) {
+        double x = mbr_real_get(part, to, 2 * i), xi = mbr_real_get(part, to, 2 * i + 1);
+        double y = mbr_real_get(part, from, 2 * i), yi = mbr_real_get(part, from, 2 * i + 1);
+        if (op == MBR_BINARY_ADD) {
+            x += y;
+            xi += yi;
+        } else if (op == MBR_BINARY_MUL) {
+            double real = x * y - xi * yi;
+            xi = x * yi + xi * y;
+            x = real;
+        } else {
+            bool less = y < x || (y == x && yi < xi), nan = isnan(x) || isnan(xi);
+            if (!nan && (isnan(y) || isnan(yi) || (op == MBR_BINARY_MIN ? less : !less))) {
+                x = y;
+                xi = yi;
+            }
+        }
+        mbr_real_set(part, to, 2 * i, x);
+        mbr_real_set(part, to, 2 * i + 1, xi);
+    }
+}
+
+bool mbr_index_reduces(mbr_binary_op op, mbr_dtype dtype)
+{
+    return op == MBR_INDEX_REPLACE || dtype == MBR_DTYPE_COMPLEX64 || dtype == MBR_DTYPE_COMPLEX128 ||
+           mbr_elementwise_binary_has(op, dtype);
+}
+
 static void combine(mbr_binary_op op, mbr_dtype dtype, size_t size, void *to, const void *from, size_t n)
 {
     static const ptrdiff_t one = 1;
-    if (op != MBR_INDEX_REPLACE)
+    if (op != MBR_INDEX_REPLACE && (dtype == MBR_DTYPE_COMPLEX64 || dtype == MBR_DTYPE_COMPLEX128))
+        combine_complex(op, dtype, to, from, n);
+    else if (op != MBR_INDEX_REPLACE)
         mbr_elementwise_binary_ref(op, dtype, 1, &n, to, &one, from, &one, to, &one);
     else if (n == 1)
         move(to, from, size);

@@ -4,6 +4,7 @@
 #include "kernels/ref/scalar.h"
 
 #include <math.h>
+#include <string.h>
 
 mbr_rnn_function mbr_rnn_function_default(mbr_rnn_activation kind)
 {
@@ -109,5 +110,68 @@ void mbr_rnn_ref(const mbr_rnn_args *a, size_t first, size_t last)
             if (a->h2)
                 a->h2[row * a->h2_stride + (ptrdiff_t)j] = h;
         }
+    }
+}
+
+/* sum + row of a (rows, n) matrix times v. */
+static double times(double sum, const double *matrix, size_t row, size_t n, const double *v)
+{
+    for (size_t k = 0; k < n; k++)
+        sum += matrix[row * n + k] * v[k];
+    return sum;
+}
+
+static void lstm_f64(const mbr_rnn_f64_args *a, const double *x)
+{
+    size_t n = a->hidden;
+    for (size_t j = 0; j < n; j++) {
+        double old = a->c[j], now;
+        const double *p = a->peephole;
+        double i = gate(a->f[0], x[j] + (p ? p[j] * old : 0), a->clip);
+        double f = a->input_forget ? 1 - i : gate(a->f[0], x[2 * n + j] + (p ? p[2 * n + j] * old : 0), a->clip);
+        a->c[j] = now = f * old + i * gate(a->f[1], x[3 * n + j], a->clip);
+        a->h[j] = gate(a->f[0], x[n + j] + (p ? p[n + j] * now : 0), a->clip) * act(a->f[2], now);
+    }
+}
+
+/* x: the two gates are complete, the third lacks what comes from the state. */
+static void gru_f64(const mbr_rnn_f64_args *a, double *x)
+{
+    size_t n = a->hidden;
+    const double *bias = a->b ? a->b + 5 * n : NULL;
+    double *kept = x + 3 * n;
+    for (size_t j = 0; j < n; j++) {
+        x[n + j] = gate(a->f[0], x[n + j], a->clip);
+        kept[j] = a->linear_before_reset ? a->h[j] : x[n + j] * a->h[j];
+    }
+    for (size_t j = 0; j < n; j++) {
+        double inner = times(bias ? bias[j] : 0, a->r, 2 * n + j, n, kept);
+        x[2 * n + j] = gate(a->f[1], x[2 * n + j] + (a->linear_before_reset ? x[n + j] : 1) * inner, a->clip);
+    }
+    for (size_t j = 0; j < n; j++) {
+        double z = gate(a->f[0], x[j], a->clip);
+        a->h[j] = (1 - z) * x[2 * n + j] + z * a->h[j];
+    }
+}
+
+void mbr_rnn_f64(const mbr_rnn_f64_args *a)
+{
+    size_t n = a->hidden, rows = a->gates * n, with_state = a->gates == 3 ? 2 * n : rows;
+    double *sums = a->scratch;
+    for (size_t k = 0; k < a->length; k++) {
+        ptrdiff_t t = (ptrdiff_t)(a->backwards ? a->length - 1 - k : k);
+        for (size_t j = 0; j < rows; j++) {
+            sums[j] = times(a->b ? a->b[j] : 0, a->w, j, a->input, a->x + t * a->x_step);
+            if (j < with_state)
+                sums[j] = times(sums[j] + (a->b ? a->b[rows + j] : 0), a->r, j, n, a->h);
+        }
+        if (a->gates == 4)
+            lstm_f64(a, sums);
+        else if (a->gates == 3)
+            gru_f64(a, sums);
+        for (size_t j = 0; a->gates == 1 && j < n; j++)
+            a->h[j] = gate(a->f[0], sums[j], a->clip);
+        if (a->y && n)
+            memcpy(a->y + t * a->y_step, a->h, n * sizeof *a->h);
     }
 }

@@ -7,18 +7,24 @@
 
 /* --- GridSample --- */
 
-static float reflect(float x, float low, float high)
+/* As f32 arithmetic rounds, unless the grid is of doubles: an f64 sum or product of two f32 rounds like one in f32. */
+static double rounded(const mbr_grid_sample_args *a, double x)
 {
-    float range = high - low;
+    return a->grid_dtype == MBR_DTYPE_F64 ? x : (double)(float)x;
+}
+
+static double reflect(const mbr_grid_sample_args *a, double x, double low, double high)
+{
+    double range = high - low;
     if (!(range > 0))
         return low;
     bool below = x < low;
-    float d = below ? low - x : x > high ? x - high : 0;
+    double d = below ? rounded(a, low - x) : x > high ? rounded(a, x - high) : 0;
     if (d == 0)
         return x;
-    float n = truncf(d / range), r = d - n * range;
-    bool even = fmodf(n, 2) == 0;
-    return below == even ? low + r : high - r;
+    double n = trunc(rounded(a, d / range)), r = rounded(a, d - rounded(a, n * range));
+    bool even = fmod(n, 2) == 0;
+    return rounded(a, below == even ? low + r : high - r);
 }
 
 /* The index that tap i of an axis of size d reads; -1: a zero. */
@@ -31,8 +37,7 @@ static ptrdiff_t place(const mbr_grid_sample_args *a, double i, size_t d)
         if (a->padding == MBR_GRID_BORDER)
             i = i < 0 ? 0 : last;
         else
-            i = a->align_corners ? trunc((double)reflect((float)i, 0, (float)last))
-                                 : trunc((double)reflect((float)i, -0.5f, (float)last + 0.5f));
+            i = trunc(a->align_corners ? reflect(a, i, 0, last) : reflect(a, i, -0.5, last + 0.5));
         i = i < 0 ? 0 : i > last ? last : i;
     }
     return (ptrdiff_t)i;
@@ -47,25 +52,23 @@ static void cubic_weights(double x, double *w)
     w[3] = ((a * (2 - x) - 5 * a) * (2 - x) + 8 * a) * (2 - x) - 4 * a;
 }
 
-/* The pixel coordinate of a normalised one, with the rounding of f32, and its padding. */
-static float coordinate(const mbr_grid_sample_args *a, size_t at, size_t d)
+/* The pixel coordinate of a normalised one, and its padding. */
+static double coordinate(const mbr_grid_sample_args *a, size_t at, size_t size)
 {
-    float x;
-    if (a->grid_dtype == MBR_DTYPE_F32) {
-        float n = ((const float *)a->grid)[at];
-        x = a->align_corners ? (n + 1) / 2 * ((float)d - 1) : ((n + 1) * (float)d - 1) / 2;
-    } else {
-        double n = mbr_real_get(a->grid_dtype, a->grid, at);
-        x = (float)(a->align_corners ? (n + 1) / 2 * ((double)d - 1) : ((n + 1) * (double)d - 1) / 2);
-    }
+    double d = (double)size, n = mbr_real_get(a->grid_dtype, a->grid, at), x;
+    if (a->grid_dtype == MBR_DTYPE_F32)
+        x = a->align_corners ? rounded(a, rounded(a, n + 1) / 2 * (d - 1))
+                             : rounded(a, rounded(a, rounded(a, n + 1) * d) - 1) / 2;
+    else
+        x = rounded(a, a->align_corners ? (n + 1) / 2 * (d - 1) : ((n + 1) * d - 1) / 2);
     if (a->mode == MBR_GRID_NEAREST)
-        x = rintf(x);
-    float low = a->align_corners ? 0 : -0.5f, high = a->align_corners ? (float)d - 1 : (float)d - 0.5f;
+        x = rint(x);
+    double low = a->align_corners ? 0 : -0.5, high = a->align_corners ? d - 1 : d - 0.5;
     if (x < low || x > high) {
         if (a->padding == MBR_GRID_BORDER)
-            x = x < 0 ? 0 : (float)d - 1;
+            x = x < 0 ? 0 : d - 1;
         else if (a->padding == MBR_GRID_REFLECTION)
-            x = reflect(x, low, high);
+            x = reflect(a, x, low, high);
     }
     return x;
 }
@@ -80,8 +83,8 @@ void mbr_grid_sample(const mbr_grid_sample_args *a, size_t first, size_t last)
         ptrdiff_t at[MBR_GRID_RANK][4];
         double weight[MBR_GRID_RANK][4];
         for (int i = 0; i < a->rank; i++) {
-            float x = coordinate(a, t * (size_t)a->rank + (size_t)(a->rank - 1 - i), a->dims[i]);
-            double floor_x = a->mode == MBR_GRID_NEAREST ? trunc((double)x) : floor((double)x), f = (double)x - floor_x;
+            double x = coordinate(a, t * (size_t)a->rank + (size_t)(a->rank - 1 - i), a->dims[i]);
+            double floor_x = a->mode == MBR_GRID_NEAREST ? trunc(x) : floor(x), f = x - floor_x;
             weight[i][0] = 1;
             if (a->mode == MBR_GRID_LINEAR) {
                 weight[i][0] = 1 - f;

@@ -5,7 +5,7 @@
     differential.py --mbr build/mbr [--cases N] [--seed S] [--only NAME,...] [--keep DIR] [--hostile]
 
 Case i of seed S is the same model whatever else runs: `--seed S --first i --cases 1` repeats it. A case passes when mbr
-agrees with either of the two. --hostile changes attributes, constants and shapes for the worse and only asks that mbr
+agrees with either of the two, with all passes, with none and with some. --hostile changes attributes, constants and shapes for the worse and only asks that mbr
 ends in an orderly way, for a program built with sanitizers.
 """
 import argparse
@@ -93,7 +93,7 @@ def single(seed, name, oldest):
     if d.kind == "special" and name in operators.SIGNED and domain == "" and getattr(first, "dtype", None) == "float32":
         # the sign of a zero shows in what it divides
         case.outputs = case.outputs + case.node("Reciprocal", case.outputs[:1])
-    case.slack = made.slack
+    case.slack, case.rtol = made.slack, made.rtol
     case.dynamic = d.chance(0.3)
     return case
 
@@ -130,9 +130,8 @@ def write_case(folder, case, model, outputs):
         write_pb(os.path.join(data, f"input_{k}.pb"), value, name)
     for k, value in enumerate(outputs or []):
         write_pb(os.path.join(data, f"output_{k}.pb"), value, case.outputs[k])
-    rtol, atol = oracle.tolerance(outputs or [])
-    rtol, atol = max(rtol, case.rtol or 0), max(atol, case.atol or 0)
-    case.tolerances = (rtol, atol)
+    rtol, atol = oracle.tolerance(outputs or [], case.rtol)
+    case.tolerances = rtol, atol = rtol, max(atol, case.atol)
     with open(os.path.join(folder, "tolerance.json"), "w", encoding="ascii") as f:
         json.dump({"rtol": rtol, "atol": atol}, f)
 
@@ -159,6 +158,8 @@ class Runner:
         self.o = o
         self.count = collections.Counter()
         self.failures = []
+        wrong = subprocess.run([o.mbr, "run", os.devnull, "--passes", "?"], capture_output=True, text=True, check=False)
+        self.passes = wrong.stderr.partition("the passes are: ")[2].partition(";")[0].split()
 
     def test(self, folders, env):
         """folder -> None or the reason, by one process where it lives."""
@@ -277,7 +278,8 @@ class Runner:
         if not cases:
             return
         r = random.Random(o.seed + first)
-        passes = [o.passes] if o.passes else ["all", "none"]
+        some = ",".join(name for name in self.passes if r.random() < 0.5)
+        passes = [o.passes] if o.passes else ["all", "none", some or "fold"]
         for setting in passes:
             env = dict(os.environ, MBR_PASSES=setting)
             if r.random() < 0.2:
@@ -342,7 +344,8 @@ def main():
     p.add_argument("--first", type=int, default=0)
     p.add_argument("--only", type=lambda s: s.split(","))
     p.add_argument("--oldest", type=int, default=7, help="first version of ai.onnx to draw")
-    p.add_argument("--passes", help="one setting of MBR_PASSES; without it each case runs with all and with none")
+    p.add_argument("--passes", help="one setting of MBR_PASSES; without it each case runs with all, with none and with "
+                   "some")
     p.add_argument("--keep", help="folder for the models that failed")
     p.add_argument("--hostile", action="store_true")
     p.add_argument("--tmp", default="/dev/shm" if os.path.isdir("/dev/shm") else None)

@@ -17,6 +17,17 @@ TYPES = {
     "uint8": np.uint8, "uint16": np.uint16, "uint32": np.uint32, "uint64": np.uint64,
     "bool": np.bool_, "string": np.object_,
 }
+# Types that are moved, cast and quantised to, but not computed with.
+SMALL = {
+    "float8e4m3fn": ml_dtypes.float8_e4m3fn, "float8e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
+    "float8e5m2": ml_dtypes.float8_e5m2, "float8e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
+    "float8e8m0": ml_dtypes.float8_e8m0fnu, "float4e2m1": ml_dtypes.float4_e2m1fn,
+    "int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4, "int2": ml_dtypes.int2, "uint2": ml_dtypes.uint2,
+}
+COMPLEX = {"complex64": np.complex64, "complex128": np.complex128}
+MOVERS = ("Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Tile", "Concat", "Split", "Slice",
+          "Gather", "GatherElements", "GatherND", "Pad", "Where", "Compress", "Shape", "Size", "DepthToSpace", "SpaceToDepth",
+          "Cast", "CastLike", "ConcatFromSequence", "SplitToSequence", "ScatterElements", "ScatterND")
 FLOATS = (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)
 SIZES = (1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 33)
 WORDS = ("", "a", "b", "ab", "x y", "THE", "the", "longer than sixteen bytes")
@@ -26,8 +37,9 @@ ACCUMULATE = ("Reduce", "CumSum", "CumProd", "Softmax", "LogSoftmax", "MatMul", 
               "GlobalLp", "Attention", "Pow", "MeanVar", "Swish", "Gelu", "Mish", "Softplus", "SkipL", "SkipS", "Fused", "BiasGelu", "FastGelu", "QuickGelu")
 SPECIALS = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-42, 1.0, -1.0, 0.5, -0.5, 2.5, -1.5, 3e38, -3e38, 1e-30)
 
-# Sums in f32 overflow and underflow where those in f64 do not: operators that add up get no extremes.
-FEWER = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -1.5)
+# Sums in f32 overflow and cancel where those in f64 do not: operators that add up get one large number at most.
+FEWER = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-42, 1e-30, -1e-30, 1.0, -1.0, 0.5, -1.5)
+LARGE = 1e12
 
 
 def is_float(dtype):
@@ -45,7 +57,8 @@ class Case:
         self.constants = set()
         self.outputs = []
         self.dynamic = False  # inputs are declared with symbols for sizes
-        self.rtol = self.atol = None
+        self.atol = 0.0
+        self.rtol = 0.0     # where the oracles are less exact than the type
         self.slack = 0      # how far integers may be off: roundings of quantised numbers
 
     def add(self, value, constant=False):
@@ -137,7 +150,13 @@ class Draw:
             return self.bound[parameter]
         allowed = next((list(c.allowed_type_strs) for c in self.schema.type_constraints
                         if c.type_param_str == parameter), [parameter])
-        types = [TYPES[a[7:-1]] for a in allowed if a.startswith("tensor(") and a[7:-1] in TYPES]
+        names = [a[7:-1] for a in allowed if a.startswith("tensor(")]
+        if self.schema.name in MOVERS and self.chance(0.3):
+            types = [(SMALL | COMPLEX)[name] for name in names if name in SMALL or name in COMPLEX]
+            if types:
+                self.bound[parameter] = self.r.choice(types)
+                return self.bound[parameter]
+        types = [TYPES[name] for name in names if name in TYPES]
         if ml_dtypes.bfloat16 in types and self.schema.name.startswith(ACCUMULATE):
             types.remove(ml_dtypes.bfloat16)
         if only:
@@ -195,6 +214,10 @@ class Draw:
             return np.array([self.r.choice(WORDS) for _ in range(count)], dtype=np.object_).reshape(shape)
         if dtype is np.bool_:
             return self.n.integers(0, 2, shape).astype(np.bool_)
+        if dtype in SMALL.values():
+            return self.small(shape, dtype, kind)
+        if dtype in COMPLEX.values():
+            return (self.tensor(shape, np.float32, low, high) + 1j * self.tensor(shape, np.float32, low, high)).astype(dtype)
         if is_float(dtype):
             if kind == "ties":
                 x = self.n.integers(int(low), int(high) + 1, shape).astype(np.float64) / self.r.choice((1, 2))
@@ -206,6 +229,8 @@ class Draw:
                 flat = x.reshape(-1).copy()
                 for _ in range(self.int(1, max(1, min(count, 8)))):
                     flat[self.int(0, count - 1)] = self.r.choice(FEWER if self.sums else SPECIALS)
+                if self.sums and self.chance(0.3):
+                    flat[self.int(0, count - 1)] = self.r.choice((LARGE, -LARGE))
                 x = flat.reshape(shape)
             with np.errstate(all="ignore"):
                 return np.asarray(x).astype(dtype)
@@ -217,6 +242,17 @@ class Draw:
             x = self.n.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
             return np.asarray(x).astype(dtype).reshape(shape)
         return np.asarray(self.n.integers(low, high, shape, endpoint=True)).astype(dtype)
+
+    def small(self, shape, dtype, kind):
+        if dtype is SMALL["float8e8m0"]:
+            return (2.0 ** self.n.integers(-3, 4, shape)).astype(dtype)
+        if "int" in np.dtype(dtype).name:
+            info = ml_dtypes.iinfo(dtype)
+            return self.n.integers(int(info.min), int(info.max), shape, endpoint=True).astype(dtype)
+        x = self.n.uniform(-6, 6, shape)
+        if kind == "special" and x.size and dtype is not SMALL["float4e2m1"]:
+            x = np.where(self.n.random(shape) < 0.2, np.nan, x)
+        return np.asarray(x).astype(np.float32).astype(dtype)
 
     def plain(self, shape, dtype, low=-3.0, high=3.0):
         return self.tensor(shape, dtype, low, high, "plain")

@@ -252,7 +252,7 @@ class Graph:
         q = self.case.node("QuantizeLinear", [x, scale, zero])[0]
         self.node("DequantizeLinear", [q, scale, zero], s)
         # a rounding that falls the other way is a step of 1/16, and grows on its way
-        self.case.atol = max(self.case.atol or 0.0, 0.3)
+        self.case.atol = max(self.case.atol, 0.3)
         self.case.rtol = 0.1
 
     def choose(self):

@@ -45,14 +45,15 @@ def is_float(dtype):
     return dtype.kind == "f" or dtype == ml_dtypes.bfloat16
 
 
-def tolerance(outputs):
+def tolerance(outputs, least=0.0):
     """Relative and absolute, from the types and sizes of what is due."""
     rtol, atol = 0.0, 0.0
     for o in outputs:
         if not isinstance(o, np.ndarray) or not (is_float(o.dtype) or o.dtype.kind == "c"):
             continue
-        r = 1e-3 if o.dtype == np.float32 else 1e-5 if o.dtype == np.float64 else \
+        r = 1e-3 if o.dtype == np.float32 else 1e-11 if o.dtype == np.float64 else \
             1e-3 if o.dtype.kind == "c" else 4e-2 if o.dtype == ml_dtypes.bfloat16 else 1e-2
+        r = max(r, least)
         finite = np.abs(o[np.isfinite(o)]).astype(np.float64) if o.size else np.zeros(0)
         rtol = max(rtol, r)
         atol = max(atol, r * 0.02 * min(float(finite.max()) if finite.size else 0.0, 1e30), r * 0.01)
@@ -72,7 +73,9 @@ def differs(got, want, rtol, atol, slack):
         return f"type {got.dtype}, {want.dtype} is due"
     if got.shape != want.shape:
         return f"shape {got.shape}, {want.shape} is due"
-    if is_float(want.dtype) or want.dtype.kind == "c":
+    if want.dtype.name in ml_dtypes.__all__ and want.dtype != ml_dtypes.bfloat16:
+        close = np.isclose(got.astype(np.float32), want.astype(np.float32), rtol=0, atol=0, equal_nan=True)
+    elif is_float(want.dtype) or want.dtype.kind == "c":
         kind = np.complex128 if want.dtype.kind == "c" else np.float64
         g, w = got.astype(kind), want.astype(kind)
         close = np.isclose(g, w, rtol=rtol, atol=atol, equal_nan=True) | (g == w)
