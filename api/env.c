@@ -76,6 +76,11 @@ mbr_memory *mbr_env_heap(mbr_env *env)
     return &env->memory;
 }
 
+void mbr_env_say(const mbr_env *env, mbr_log_level level, const char *text)
+{
+    mbr_log_at(&env->log, level, "%s", text);
+}
+
 int mbr_env_threads(const mbr_env *env)
 {
     return mbr_team_size(env->team);

@@ -9,4 +9,7 @@
 /* The memory that everything of the environment comes from. */
 mbr_memory *mbr_env_heap(mbr_env *env);
 
+/* A line to the environment's log. */
+void mbr_env_say(const mbr_env *env, mbr_log_level level, const char *text);
+
 #endif

@@ -46,6 +46,10 @@ MBR_KERNELS_BASE = \
     kernels/gemm_body.h \
     kernels/gemm_cut.h \
     kernels/gemm_micro.h \
+    kernels/histogram.c \
+    kernels/histogram.def \
+    kernels/histogram.h \
+    kernels/histogram_body.h \
     kernels/image.h \
     kernels/index.h \
     kernels/linear_any.h \
@@ -103,6 +107,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/elementwise_ref.c \
     kernels/ref/features_ref.c \
     kernels/ref/gemm_ref.c \
+    kernels/ref/histogram_ref.c \
     kernels/ref/image_jpeg.c \
     kernels/ref/image_plain.c \
     kernels/ref/image_png.c \
@@ -177,6 +182,7 @@ MBR_KERNELS_VEC = \
     kernels/ref/convert_vec.c \
     kernels/ref/copy_vec.c \
     kernels/ref/gemm_vec.c \
+    kernels/ref/histogram_vec.c \
     kernels/ref/norm_vec.c \
     kernels/ref/pool_vec.c \
     kernels/ref/qgemm_vec.c \
@@ -194,6 +200,7 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/convert_avx2.c \
     kernels/x86/copy_avx2.c \
     kernels/x86/gemm_avx2.c \
+    kernels/x86/histogram_avx2.c \
     kernels/x86/norm_avx2.c \
     kernels/x86/pool_avx2.c \
     kernels/x86/qgemm_avx2.c \
@@ -252,6 +259,7 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_convert.c \
     tests/kernels/check_copy.c \
     tests/kernels/check_gemm.c \
+    tests/kernels/check_histogram.c \
     tests/kernels/check_nbits.c \
     tests/kernels/check_norm.c \
     tests/kernels/check_pool.c \

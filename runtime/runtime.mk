@@ -7,6 +7,21 @@ MBR_RUNTIME_SOURCES = \
     runtime/decide.c \
     runtime/decide_rows.c \
     runtime/decider.h \
+    runtime/drift/drift_action.c \
+    runtime/drift/drift_baseline.c \
+    runtime/drift/drift_concept.c \
+    runtime/drift/drift_concept.h \
+    runtime/drift/drift_file.c \
+    runtime/drift/drift_file.h \
+    runtime/drift/drift_impl.h \
+    runtime/drift/drift_judge.c \
+    runtime/drift/drift_monitor.c \
+    runtime/drift/drift_report.c \
+    runtime/drift/drift_report_json.c \
+    runtime/drift/drift_rows.c \
+    runtime/drift/drift_sketch.h \
+    runtime/drift/drift_state.c \
+    runtime/drift/drift_stats.h \
     runtime/expr.c \
     runtime/expr.h \
     runtime/jsonl.c \
@@ -25,3 +40,10 @@ MBR_RUNTIME_SOURCES = \
     runtime/steps.c \
     runtime/text.c \
     runtime/text.h
+
+# Loops over values: fast rather than small.
+MBR_RUNTIME_FAST = \
+    runtime/drift/drift_fit.c \
+    runtime/drift/drift_sketch.c \
+    runtime/drift/drift_stats.c \
+    runtime/drift/drift_window.c

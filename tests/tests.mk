@@ -67,11 +67,15 @@ tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
+    tests/test_drift_power \
+    tests/test_drift_sketch \
     tests/test_pipeline \
     tests/test_pipeline_expr \
     tests/test_pipeline_steps \
     tests/test_pipeline_text
 endif
+tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h
+tests_test_drift_sketch_SOURCES = tests/test_drift_sketch.c tests/random.h
 tests_test_pipeline_expr_SOURCES = tests/test_pipeline_expr.c tests/pipeline_rows.h
 tests_test_pipeline_steps_SOURCES = tests/test_pipeline_steps.c tests/pipeline_rows.h
 

@@ -48,10 +48,11 @@ typedef struct command {
     unsigned accepts;
     int min_positional, max_positional;
     int (*run)(const command_options *o);
+    int (*run_raw)(int argc, char **argv); /* instead of all that: a command that reads its arguments itself */
 } command;
 
 extern const command command_run, command_bench, command_profile, command_test, command_info, command_dump, command_ops,
-    command_decide;
+    command_decide, command_drift;
 
 /* --- errors: one line on stderr that begins "mbr: " --- */
 

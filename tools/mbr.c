@@ -11,7 +11,7 @@
 static const command *const commands[] = {
     &command_run, &command_bench, &command_profile, &command_test, &command_info, &command_dump, &command_ops,
 #ifdef MBR_RUNTIME
-    &command_decide,
+    &command_decide, &command_drift,
 #endif
 };
 
@@ -265,16 +265,15 @@ int main(int argc, char **argv)
         const command *c = commands[i];
         if (strcmp(argv[1], c->name) != 0)
             continue;
-        for (int k = 2; k < argc; k++)
+        for (int k = 2; k < argc && !c->run_raw; k++)
             if (strcmp(argv[k], "--help") == 0) {
                 print_command_help(c);
                 return EXIT_DONE;
             }
         o.seconds = 1.0;
-        int st = parse(c, argc - 2, argv + 2, &o);
-        if (st != EXIT_DONE)
-            return st;
-        st = c->run(&o);
+        int st = c->run_raw ? c->run_raw(argc - 2, argv + 2) : parse(c, argc - 2, argv + 2, &o);
+        if (st == EXIT_DONE && !c->run_raw)
+            st = c->run(&o);
         if (fflush(stdout) != 0 && st == EXIT_DONE) {
             say_error("standard output cannot be written; is the disk full?");
             return EXIT_RESOURCES;

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Quantiles of a stream in bounded memory, and the most frequent texts of one. Both can be merged.
+ *
+ * Quantiles: up to `whole` values are kept as they are; beyond that it is a KLL sketch (Karnin, Lang, Liberty: Optimal
+ * quantile approximation in streams, 2016), levels of items of weight 2^level, each of which throws away every second
+ * item of its sorted self when it is full. With k = MBR_SKETCH_K the rank of any value is off by less than
+ * MBR_SKETCH_ERROR of the count (tests/test_drift_sketch.c measures it).
+ */
+#ifndef MBR_RUNTIME_DRIFT_SKETCH_H
+#define MBR_RUNTIME_DRIFT_SKETCH_H
+
+#include "base/memory.h"
+#include "mbr/dtype.h"
+
+#define MBR_SKETCH_K 1024
+#define MBR_SKETCH_ERROR 0.005
+#define MBR_SKETCH_LEVELS 48
+
+typedef struct mbr_sketch_level {
+    double *items; /* sorted, but for level 0 */
+    size_t count, capacity;
+} mbr_sketch_level;
+
+typedef struct mbr_sketch {
+    mbr_memory *memory;
+    size_t whole;      /* values kept before levels begin */
+    uint64_t count;    /* values taken */
+    uint64_t random;   /* state of the coin */
+    int levels;        /* 0: the values are whole, in level[0] */
+    double *spare;     /* of sorting, (spare_count) */
+    size_t spare_count;
+    mbr_sketch_level level[MBR_SKETCH_LEVELS];
+} mbr_sketch;
+
+void mbr_sketch_init(mbr_sketch *s, mbr_memory *memory, size_t whole, uint64_t seed);
+void mbr_sketch_destroy(mbr_sketch *s);
+void mbr_sketch_clear(mbr_sketch *s); /* keeps the memory */
+/* Takes finite values; others are passed over. */
+mbr_status mbr_sketch_add(mbr_sketch *s, const double *x, size_t n, mbr_error *err);
+mbr_status mbr_sketch_merge(mbr_sketch *s, const mbr_sketch *from, mbr_error *err);
+
+static inline bool mbr_sketch_is_whole(const mbr_sketch *s)
+{
+    return s->levels == 0;
+}
+
+/* Items that mbr_sketch_items gives. */
+size_t mbr_sketch_size(const mbr_sketch *s);
+/* The items in rising order and how many values each stands for; they add up to the count. */
+mbr_status mbr_sketch_items(mbr_sketch *s, double *values, double *weights, mbr_error *err);
+
+/* Sorts finite numbers and infinities; spare is as long as x. */
+void mbr_sort_doubles(double *x, double *spare, size_t n);
+
+/*
+ * Texts and how often they came, at most about 3/4 of `slots` of them: when the table is full, the median count is
+ * taken off all and what is not positive leaves (Misra and Gries 1982; Anderson et al. 2017). A count is then too low by
+ * `lost` at most.
+ */
+typedef struct mbr_tally_slot {
+    char *text; /* NULL: free */
+    uint32_t size;
+    uint64_t digest, count;
+} mbr_tally_slot;
+
+typedef struct mbr_tally {
+    mbr_memory *memory;
+    mbr_tally_slot *slots;
+    size_t slot_count; /* a power of two */
+    size_t used;
+    uint64_t lost, total;
+} mbr_tally;
+
+mbr_status mbr_tally_init(mbr_tally *t, mbr_memory *memory, size_t slots, mbr_error *err);
+void mbr_tally_destroy(mbr_tally *t);
+void mbr_tally_clear(mbr_tally *t);
+mbr_status mbr_tally_add(mbr_tally *t, const char *text, size_t size, uint64_t count, mbr_error *err);
+mbr_status mbr_tally_merge(mbr_tally *t, const mbr_tally *from, mbr_error *err);
+/* The slots that are taken, the most frequent first, equal ones by text. out has t->used places. */
+void mbr_tally_sorted(const mbr_tally *t, const mbr_tally_slot **out);
+
+uint64_t mbr_digest(const void *data, size_t size);
+
+/* xorshift64*: samples and coins, the same on every machine. */
+static inline uint64_t mbr_random_bits(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 0x2545F4914F6CDD1Du;
+}
+
+static inline uint64_t mbr_random_start(uint64_t seed)
+{
+    seed = (seed + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
+    return (seed ^ seed >> 31) | 1;
+}
+
+/* In (0, 1]. */
+static inline double mbr_random_unit(uint64_t *state)
+{
+    return (double)((mbr_random_bits(state) >> 11) + 1) * 0x1p-53;
+}
+
+#endif
