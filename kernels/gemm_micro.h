@@ -67,6 +67,17 @@ MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
     MBR_UNROLL(16)
     for (int g = 0; g < (mr + 2) / 3; g++)
         row[g] = t->a + 3 * g * t->lda;
+    if (t->to_c) { /* what the end will touch is on its way while the sums are made */
+        MBR_UNROLL(16)
+        for (int r = 0; r < mr; r++) {
+            MBR_UNROLL(4)
+            for (int line = 0; line < (GEMM_NR + 15) / 16; line++) {
+                __builtin_prefetch(t->c + r * t->ldc + 16 * line, 1);
+                if (t->other)
+                    __builtin_prefetch(t->other + r * t->ld_other + 16 * line);
+            }
+        }
+    }
     const ptrdiff_t lda = t->lda;
     const float *b = t->b;
     const size_t b_panel = t->b_panel, kc = t->kc;
