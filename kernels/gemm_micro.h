@@ -30,6 +30,8 @@ typedef struct gemm_tile {
     ptrdiff_t lda;
     const float *b; /* (kc, GEMM_NR), dense */
     size_t b_panel; /* floats from one panel to the next */
+    const char *ahead; /* what to fetch meanwhile, ahead_step bytes a step; 0: nothing */
+    size_t ahead_step;
     float *acc;     /* (mr, np * GEMM_NR) partial sums; aligned */
     bool first;     /* begin at zero */
     bool to_c;      /* end in C: all columns are there, and the fields below hold */
@@ -42,6 +44,32 @@ typedef struct gemm_tile {
 } gemm_tile;
 
 typedef void gemm_micro_fn(const gemm_tile *t);
+
+/* Step p of the sums. Three rows share a pointer: base, base + lda, base + 2 lda are addressing modes. */
+MBR_INLINE void gemm_step(const float *const *row, ptrdiff_t lda, const float *b, size_t b_panel, size_t p,
+                          vf (*sum)[GEMM_NP_MAX * GEMM_NV], const int mr, const int np)
+{
+    const int nv = np * GEMM_NV;
+    vf bv[GEMM_NP_MAX * GEMM_NV];
+    MBR_UNROLL(4)
+    for (int q = 0; q < np; q++) {
+        MBR_UNROLL(4)
+        for (int v = 0; v < GEMM_NV; v++)
+            bv[q * GEMM_NV + v] = vf_load(b + (size_t)q * b_panel + p * GEMM_NR + (size_t)v * MBR_VL);
+        if (mr * np < GEMM_MR || np > 1) {
+            MBR_UNROLL(4)
+            for (int line = 0; line < (GEMM_NR + 15) / 16; line++)
+                __builtin_prefetch(b + (size_t)q * b_panel + (p + GEMM_AHEAD) * GEMM_NR + 16 * (size_t)line);
+        }
+    }
+    MBR_UNROLL(16)
+    for (int r = 0; r < mr; r++) {
+        vf av = vf_load1(row[r / 3] + (r % 3) * lda + p);
+        MBR_UNROLL(16)
+        for (int v = 0; v < nv; v++)
+            sum[r][v] = vf_fma(av, bv[v], sum[r][v]);
+    }
+}
 
 MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
 {
@@ -62,7 +90,6 @@ MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
                 sum[r][v] = vf_load(t->acc + (r * nv + v) * MBR_VL);
         }
     }
-    /* Three rows share a pointer: base, base + lda, base + 2 lda are addressing modes. */
     const float *row[(GEMM_MR + 2) / 3];
     MBR_UNROLL(16)
     for (int g = 0; g < (mr + 2) / 3; g++)
@@ -80,28 +107,16 @@ MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
     }
     const ptrdiff_t lda = t->lda;
     const float *b = t->b;
-    const size_t b_panel = t->b_panel, kc = t->kc;
-    for (size_t p = 0; p < kc; p++) {
-        vf bv[GEMM_NP_MAX * GEMM_NV];
-        MBR_UNROLL(4)
-        for (int q = 0; q < np; q++) {
-            MBR_UNROLL(4)
-            for (int v = 0; v < GEMM_NV; v++)
-                bv[q * GEMM_NV + v] = vf_load(b + (size_t)q * b_panel + p * GEMM_NR + (size_t)v * MBR_VL);
-            if (mr * np < GEMM_MR || np > 1) {
-                MBR_UNROLL(4)
-                for (int line = 0; line < (GEMM_NR + 15) / 16; line++)
-                    __builtin_prefetch(b + (size_t)q * b_panel + (p + GEMM_AHEAD) * GEMM_NR + 16 * (size_t)line);
-            }
-        }
-        MBR_UNROLL(16)
-        for (int r = 0; r < mr; r++) {
-            vf av = vf_load1(row[r / 3] + (r % 3) * lda + p);
-            MBR_UNROLL(16)
-            for (int v = 0; v < nv; v++)
-                sum[r][v] = vf_fma(av, bv[v], sum[r][v]);
-        }
+    const size_t b_panel = t->b_panel, kc = t->kc, ahead_step = t->ahead_step, ahead_steps = ahead_step ? kc : 0;
+    const char *ahead = t->ahead;
+    size_t p = 0;
+    for (; np == 1 && p < ahead_steps; p++) {
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += ahead_step;
+        gemm_step(row, lda, b, b_panel, p, sum, mr, np);
     }
+    for (; p < kc; p++)
+        gemm_step(row, lda, b, b_panel, p, sum, mr, np);
     if (!t->to_c) {
         MBR_UNROLL(16)
         for (int r = 0; r < mr; r++) {
@@ -325,19 +340,25 @@ static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_p
         .kc = kc, .lda = lda, .first = first, .ldc = out->ldc, .ld_other = out->ld_other, .alpha = out->alpha};
     bool plain = gemm_out_is_plain(out, &t.low, &t.high);
     size_t row_tiles = (rows + GEMM_MR - 1) / GEMM_MR;
+    /* The first row tiles fetch the next panel into the second cache, each a part. */
+    size_t fetching = row_tiles < 8 ? row_tiles : 8, step = (GEMM_NR * sizeof(float) + fetching - 1) / fetching;
     for (size_t j = 0; j < cols; j += GEMM_NR) {
         size_t width = cols - j < GEMM_NR ? cols - j : GEMM_NR;
         t.b = b + j / GEMM_NR * b_panel;
         t.to_c = last && plain && width == GEMM_NR;
+        bool more = j + GEMM_NR < cols && row_tiles > 1;
+        t.ahead = (const char *)(t.b + b_panel);
         for (size_t i = 0, r = 0; i < row_tiles; i++) {
             size_t mr = (rows - r) / (row_tiles - i); /* even: no tile is left with a row or two */
             t.a = a + (ptrdiff_t)r * lda;
+            t.ahead_step = more && i < fetching ? step : 0;
             t.acc = acc ? acc + (j / GEMM_NR * row_tiles + i) * GEMM_MR * GEMM_NR : sums;
             gemm_out at = gemm_out_at(out, r, j);
             t.c = at.c;
             t.bias = at.bias;
             t.other = at.other;
             gemm_micro_one[mr - 1](&t);
+            t.ahead += kc * t.ahead_step;
             if (last && !t.to_c)
                 gemm_finish(&at, t.acc, GEMM_NR, mr, width);
             r += mr;
