@@ -88,16 +88,17 @@ static bool has_cut(const mbr_adwin *a)
 
 bool mbr_adwin_step(mbr_adwin *a, double x)
 {
+    if (a->drift)
+        *a = (mbr_adwin){ .rows = 1 };
     insert(a, x);
     a->ticks++;
     if (a->ticks % ADWIN_CLOCK != 0 || a->width <= ADWIN_GRACE)
         return false;
-    bool found = false;
     while (has_cut(a)) {
         forget_oldest(a);
-        found = true;
+        a->drift = true;
     }
-    return found;
+    return a->drift;
 }
 
 /* ---- DDM ---- */
@@ -184,6 +185,7 @@ void mbr_concept_write(const mbr_concept *c, mbr_out *out)
     }
     mbr_out_f64s(out, (const double[]){ a->width, a->sum, a->spread }, 3);
     mbr_out_u64(out, a->ticks);
+    mbr_out_u64(out, a->drift);
     const mbr_ddm *d = &c->ddm;
     mbr_out_f64s(out, (const double[]){ d->n, d->mean, d->least_mean, d->least_deviation }, 4);
     mbr_out_u64(out, (uint64_t)d->has_least | (uint64_t)d->warning << 1 | (uint64_t)d->drift << 2);
@@ -213,6 +215,7 @@ void mbr_concept_read(mbr_concept *c, mbr_in *in)
     a->sum = x[1];
     a->spread = x[2];
     a->ticks = mbr_in_u64(in);
+    a->drift = mbr_in_range(in, 0, 1) != 0;
     in->bad |= a->width != width || (a->rows > 1 && a->count[a->rows - 1] == 0);
     mbr_in_f64s(in, x, 4);
     c->ddm = (mbr_ddm){ .n = x[0], .mean = x[1], .least_mean = x[2], .least_deviation = x[3] };

@@ -21,6 +21,7 @@ typedef struct mbr_adwin {
     double total[MBR_ADWIN_ROWS][MBR_ADWIN_BUCKETS], variance[MBR_ADWIN_ROWS][MBR_ADWIN_BUCKETS]; /* oldest first */
     double width, sum, spread; /* of the whole window */
     uint64_t ticks;
+    bool drift; /* found with the last value: the next one begins anew */
 } mbr_adwin;
 
 typedef struct mbr_ddm {

@@ -309,8 +309,13 @@ static mbr_status write_number(mbr_drift_fit *f, fit_col *from, mbr_out *out, mb
     double nothing = (double)NAN, count = (double)from->values;
     mbr_out_f64(out, from->values ? from->least : nothing);
     mbr_out_f64(out, from->values ? from->greatest : nothing);
-    mbr_out_f64(out, from->values ? from->mean : nothing);
-    mbr_out_f64(out, from->values ? sqrt(from->squares / count) : nothing);
+    double mean = from->mean, deviation = sqrt(from->squares / count);
+    if (!isfinite(mean) || !isfinite(deviation)) { /* beyond doubles: something between, and no less than it can be */
+        mean = from->least / 2.0 + from->greatest / 2.0;
+        deviation = from->greatest / 2.0 - from->least / 2.0;
+    }
+    mbr_out_f64(out, from->values ? mean : nothing);
+    mbr_out_f64(out, from->values ? deviation : nothing);
     mbr_out_u64(out, c.logarithmic);
     mbr_out_u64(out, (uint64_t)c.bins);
     mbr_out_f64(out, c.lo);
