@@ -172,6 +172,7 @@ MBR_KERNELS_BASE = \
     kernels/tree.def \
     kernels/tree.h \
     kernels/tree_body.h \
+    kernels/tree_jump.h \
     kernels/tree_layout.h \
     kernels/tree_plan.c \
     kernels/view.h

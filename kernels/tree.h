@@ -47,7 +47,7 @@ typedef struct mbr_tree_source {
     const double *member;
     mbr_tree_aggregate aggregate;
     const double *base; /* (targets), added at the end; or NULL */
-    bool f64;           /* rows are f64 and compare in f64; else f32 rows against values rounded to f32 */
+    bool f64;           /* rows are f64, else f32; a comparison is exact in either case */
 } mbr_tree_source;
 
 typedef struct mbr_tree_ensemble mbr_tree_ensemble;
@@ -64,24 +64,32 @@ typedef enum mbr_tree_fault {
     MBR_TREE_TOO_LARGE
 } mbr_tree_fault;
 
-/* Bytes of the work space of the two calls below, for each node. */
-#define MBR_TREE_WORK 16
+/* What a check found; prepare goes by it. */
+typedef struct mbr_tree_shape {
+    size_t bytes; /* of the prepared layout; the rest is for prepare only */
+    size_t nodes, leaves, weights, masks, members, places, room, vectors;
+    bool narrow, direct, masked, jumps, passes, fails;
+} mbr_tree_shape;
+
+/* Bytes of the work space of the two calls below, aligned to 8; 0: more nodes or trees than are possible. */
+size_t mbr_tree_work(const mbr_tree_source *source);
+
+/* Checks the source and tells the shape of the prepared layout; on a fault, *node is the culprit. */
+mbr_tree_fault mbr_tree_measure(const mbr_tree_source *source, void *work, mbr_tree_shape *shape, size_t *node);
 
 /*
- * Checks the source and tells the bytes of the prepared layout; on a fault, *node is the culprit. work: MBR_TREE_WORK
- * bytes a node, aligned to 8.
+ * Lays the ensemble out in `memory` (of shape->bytes, aligned to MBR_ALIGN) after measure filled work and shape; the
+ * source is no longer needed then.
  */
-mbr_tree_fault mbr_tree_measure(const mbr_tree_source *source, void *work, size_t *bytes, size_t *node);
-
-/* Lays the ensemble out in `memory` (of `bytes`, aligned to MBR_ALIGN); the source is no longer needed. work as above. */
-mbr_tree_ensemble *mbr_tree_prepare(const mbr_tree_source *source, void *work, void *memory);
+mbr_tree_ensemble *mbr_tree_prepare(const mbr_tree_source *source, const mbr_tree_shape *shape, void *work,
+                                    void *memory);
 
 /*
- * scores[row][target] for rows first .. last-1: the aggregate over all trees, in f64 for f64 rows, else f32, trees in
- * order for every target, plus base. A target that no leaf adds to has 0 before base. Rows of `row_stride` elements,
- * scores dense. The same row gives the same bits whatever the number of rows.
+ * scores[row][target] for rows first .. last-1: the aggregate over all trees plus base, in f64: what a caller rounds is
+ * rounded once. A target that no leaf adds to has 0 before base. Rows of `row_stride` elements, scores dense. The same
+ * row gives the same bits whatever the number of rows.
  */
-typedef void mbr_tree_fn(const mbr_tree_ensemble *ensemble, const void *rows, ptrdiff_t row_stride, void *scores,
+typedef void mbr_tree_fn(const mbr_tree_ensemble *ensemble, const void *rows, ptrdiff_t row_stride, double *scores,
                          size_t first, size_t last);
 
 mbr_tree_fn mbr_tree_ref;

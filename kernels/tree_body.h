@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tree ensembles: few rows walk the trees, eight at a time; many rows go through the leaf masks, a row in each lane. A
+ * Tree ensembles: few rows jump or walk through the trees; many rows go through the leaf masks, a row in each lane. A
  * file includes a vec_*.h, defines MBR_TREE_NAME and includes this.
  */
 #include "kernels/simd/vec_common.h"
+#include "kernels/tree_jump.h"
 #include "kernels/tree_layout.h"
 
 #include <math.h>
@@ -12,7 +13,7 @@
 #define TREE_SHALLOW 8   /* depth of a group up to which all its levels are walked */
 #define TREE_ROWS 64      /* rows that meet the same trees before the next ones are loaded */
 #define TREE_BUFFER 16384 /* floats on the stack for them */
-#define TREE_SUMS 4096    /* floats on the stack for their scores */
+#define TREE_SUMS 2048    /* doubles on the stack for their scores */
 #define TREE_CHUNK 1024   /* branches, of 16 bytes, of the trees that meet some blocks of rows in turn */
 #define TREE_BLOCKS 8     /* of rows that do so */
 #define TREE_VECTORS 4    /* of rows that go through the masks together, at most */
@@ -24,7 +25,7 @@
  * to *sum: in a register, for through memory each would wait for the one before. Both are constants where this is expanded.
  */
 MBR_INLINE void tree_walk(const tree_node *nodes, const uint32_t *root, const float *row, uint32_t depth, bool early,
-                          const tree_node **leaf, float *sum)
+                          const tree_node **leaf, double *sum)
 {
     const tree_node *n0 = nodes + root[0], *n1 = nodes + root[1], *n2 = nodes + root[2], *n3 = nodes + root[3];
     const tree_node *n4 = nodes + root[4], *n5 = nodes + root[5], *n6 = nodes + root[6], *n7 = nodes + root[7];
@@ -48,7 +49,8 @@ MBR_INLINE void tree_walk(const tree_node *nodes, const uint32_t *root, const fl
     }
 #undef STEP
     if (!leaf) {
-        *sum = *sum + n0->t + n1->t + n2->t + n3->t + n4->t + n5->t + n6->t + n7->t;
+        double t = *sum + (double)n0->t + (double)n1->t + (double)n2->t + (double)n3->t;
+        *sum = t + (double)n4->t + (double)n5->t + (double)n6->t + (double)n7->t;
         return;
     }
     leaf[0] = n0;
@@ -61,10 +63,10 @@ MBR_INLINE void tree_walk(const tree_node *nodes, const uint32_t *root, const fl
     leaf[7] = n7;
 }
 
-static void tree_add(const mbr_tree_ensemble *e, size_t tree, const tree_node *leaf, float *scores)
+static void tree_add(const mbr_tree_ensemble *e, size_t tree, const tree_node *leaf, double *scores)
 {
     if (e->direct)
-        scores[e->roots[tree].target] += leaf->t;
+        scores[e->roots[tree].target] += (double)leaf->t;
     else
         tree_add_leaf(e, e->leaf_number[leaf - e->narrow_nodes], scores);
 }
@@ -85,11 +87,10 @@ static void tree_copy_row(const mbr_tree_ensemble *e, const float *row, float *c
 }
 
 /* Rows 0 .. n-1 (at most TREE_ROWS and what fits the buffer). */
-static void tree_walk_rows(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *scores, size_t n)
+static void tree_walk_rows(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, double *scores, size_t n)
 {
     float buffer[TREE_BUFFER];
     size_t width = e->features * e->copies + 1, targets = e->targets;
-    bool one = e->direct && targets == 1;
     for (size_t r = 0; r < n; r++)
         tree_copy_row(e, rows + (ptrdiff_t)r * row_stride, buffer + r * width);
     for (size_t t = 0; t < e->trees; t += TREE_GROUP) {
@@ -99,13 +100,13 @@ static void tree_walk_rows(const mbr_tree_ensemble *e, const float *rows, ptrdif
         bool shallow = depth <= TREE_SHALLOW;
         for (size_t r = 0; r < n; r++) {
             const float *row = buffer + r * width;
-            float *to = scores + r * targets;
+            double *to = scores + r * targets;
             const tree_node *leaf[TREE_GROUP];
-            if (one && count == TREE_GROUP) {
+            if (e->one && count == TREE_GROUP) {
                 if (shallow)
-                    tree_walk(e->narrow_nodes, roots, row, depth, false, NULL, to);
+                    tree_walk(e->narrow_nodes, roots, row, depth, false, NULL, to + e->roots[0].target);
                 else
-                    tree_walk(e->narrow_nodes, roots, row, depth, true, NULL, to);
+                    tree_walk(e->narrow_nodes, roots, row, depth, true, NULL, to + e->roots[0].target);
                 continue;
             }
             tree_walk(e->narrow_nodes, roots, row, depth, true, leaf, NULL);
@@ -170,14 +171,9 @@ MBR_INLINE void tree_mask_leaves(const tree_root *root, const tree_mask *masks, 
  * Trees first .. last-1 for one block of vectors * MBR_VL rows, of which n count. sums: (targets, rows of the block), for
  * direct ensembles; otherwise NULL, and the leaves go to scores.
  */
-MBR_INLINE void tree_mask_trees(const mbr_tree_ensemble *e, size_t first, size_t last, const float *x, float *sums,
-                                float *scores, size_t n, int vectors)
+MBR_INLINE void tree_mask_trees(const mbr_tree_ensemble *e, size_t first, size_t last, const float *x, double *sums,
+                                double *scores, size_t n, int vectors)
 {
-    bool one = sums && e->targets == 1;
-    vf total[TREE_VECTORS];
-    MBR_UNROLL(4)
-    for (int v = 0; v < vectors; v++)
-        total[v] = one ? vf_load(sums + v * MBR_VL) : vf_zero();
     for (size_t t = first; t < last; t++) {
         const tree_root *root = &e->roots[t];
         vi leaf[TREE_VECTORS];
@@ -185,19 +181,11 @@ MBR_INLINE void tree_mask_trees(const mbr_tree_ensemble *e, size_t first, size_t
             tree_mask_leaves(root, e->masks, x, leaf, vectors, false);
         else
             tree_mask_leaves(root, e->masks, x, leaf, vectors, true);
-        if (one) {
+        if (sums) {
+            double *sum = sums + root->target * (vectors * MBR_VL);
             MBR_UNROLL(4)
             for (int v = 0; v < vectors; v++)
-                total[v] = vf_add(total[v], vf_gather(e->leaf_value + root->leaf, leaf[v]));
-            continue;
-        }
-        if (sums) {
-            float *sum = sums + root->target * (vectors * MBR_VL);
-            MBR_UNROLL(4)
-            for (int v = 0; v < vectors; v++) {
-                vf weight = vf_gather(e->leaf_value + root->leaf, leaf[v]);
-                vf_store(sum + v * MBR_VL, vf_add(vf_load(sum + v * MBR_VL), weight));
-            }
+                vi_gather_add_f64(sum + v * MBR_VL, e->leaf_value + root->leaf, leaf[v]);
             continue;
         }
         int32_t at[TREE_WIDTH];
@@ -212,9 +200,6 @@ MBR_INLINE void tree_mask_trees(const mbr_tree_ensemble *e, size_t first, size_t
                 tree_add_leaf(e, e->leaf_node[place], scores + r * e->targets);
         }
     }
-    MBR_UNROLL(4)
-    for (int v = 0; one && v < vectors; v++)
-        vf_store(sums + v * MBR_VL, total[v]);
 }
 
 /* A block of rows, copied so that a place's values lie side by side. */
@@ -243,22 +228,22 @@ static size_t tree_mask_chunk(const mbr_tree_ensemble *e, size_t first)
 }
 
 /* n rows through the leaf masks, a few blocks of them for each chunk of trees; what fits the buffers. */
-static void tree_mask_rows(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, float *scores, size_t n)
+static void tree_mask_rows(const mbr_tree_ensemble *e, const float *rows, ptrdiff_t row_stride, double *scores, size_t n)
 {
     _Alignas(64) float x[TREE_BUFFER];
-    _Alignas(64) float sums[TREE_SUMS];
+    _Alignas(64) double sums[TREE_SUMS];
     size_t width = n > TREE_WIDTH / 2 ? TREE_WIDTH : TREE_WIDTH / 2, size = e->features * e->copies * width;
     size_t blocks = (n + width - 1) / width, targets = e->targets;
     bool summed = e->direct && targets * width * blocks <= TREE_SUMS;
     for (size_t b = 0; b < blocks; b++)
         tree_mask_copy(e, rows + (ptrdiff_t)(b * width) * row_stride, row_stride, x + b * size, n - b * width, width);
     for (size_t i = 0; summed && i < blocks * targets * width; i++)
-        sums[i] = 0.0f;
+        sums[i] = 0.0;
     for (size_t t = 0; t < e->trees;) {
         size_t last = tree_mask_chunk(e, t);
         for (size_t b = 0; b < blocks; b++) {
             size_t part = n - b * width < width ? n - b * width : width;
-            float *to = scores + b * width * targets, *sum = summed ? sums + b * targets * width : NULL;
+            double *to = scores + b * width * targets, *sum = summed ? sums + b * targets * width : NULL;
             if (width == TREE_WIDTH)
                 tree_mask_trees(e, t, last, x + b * size, sum, to, part, TREE_VECTORS);
             else
@@ -271,14 +256,14 @@ static void tree_mask_rows(const mbr_tree_ensemble *e, const float *rows, ptrdif
             scores[r * targets + k] = sums[(r / width * targets + k) * width + r % width];
 }
 
-void MBR_TREE_NAME(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_stride, void *scores, size_t first,
+void MBR_TREE_NAME(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_stride, double *scores, size_t first,
                    size_t last)
 {
     if (!e->narrow || e->trees == 0) {
         mbr_tree_ref(e, rows, row_stride, scores, first, last);
         return;
     }
-    float *out = (float *)scores + first * e->targets;
+    double *out = scores + first * e->targets;
     mbr_tree_start(e, out, last - first);
     size_t places = e->features * e->copies, fit = TREE_BUFFER / (places + 1);
     size_t blocks = TREE_BUFFER / (places ? places * TREE_WIDTH : 1), wanted = TREE_SUMS / (e->targets * TREE_WIDTH);
@@ -289,11 +274,16 @@ void MBR_TREE_NAME(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_s
         blocks = TREE_BLOCKS;
     for (size_t r = first; r < last;) {
         const float *from = (const float *)rows + (ptrdiff_t)r * row_stride;
-        float *to = (float *)scores + r * e->targets;
+        double *to = scores + r * e->targets;
         size_t n = last - r;
         if (masks && n >= MBR_VL) {
             n = n < TREE_WIDTH ? n : n < blocks * TREE_WIDTH ? n / TREE_WIDTH * TREE_WIDTH : blocks * TREE_WIDTH;
             tree_mask_rows(e, from, row_stride, to, n);
+#if TREE_JUMPS
+        } else if (e->jumps) {
+            n = 1;
+            tree_jump_row(e, from, to);
+#endif
         } else {
             n = n < TREE_ROWS ? n : TREE_ROWS;
             n = n < fit ? n : fit;

@@ -115,17 +115,22 @@ static mbr_status build(mbr_pack *p, mbr_tree_attrs *t, bool classifier)
         sometimes |= t->votes[k] == MBR_TREE_VOTES_SOMETIMES;
     if (sometimes)
         MBR_TRY(count_votes(t, &voted, p->err));
-    void *work = mbr_arena_alloc(&t->arena, MBR_TREE_WORK * s->nodes);
+    size_t work_bytes = mbr_tree_work(s), node = 0, total;
+    if (work_bytes == 0)
+        return tree_fault(n, MBR_TREE_TOO_LARGE, 0, p->err);
+    void *work = mbr_arena_alloc(&t->arena, work_bytes);
     if (!work)
-        return mbr_no_memory(p->err, MBR_TREE_WORK * s->nodes);
-    size_t bytes, voted_bytes = 0, node, total;
-    mbr_tree_fault fault = mbr_tree_measure(s, work, &bytes, &node);
-    if (fault == MBR_TREE_OK && sometimes)
-        fault = mbr_tree_measure(&voted, work, &voted_bytes, &node);
+        return mbr_no_memory(p->err, work_bytes);
+    mbr_tree_shape shape, voted_shape = { 0 };
+    mbr_tree_fault fault = MBR_TREE_OK;
+    if (sometimes) /* first, for prepare wants the work of its own measure */
+        fault = mbr_tree_measure(&voted, work, &voted_shape, &node);
+    if (fault == MBR_TREE_OK)
+        fault = mbr_tree_measure(s, work, &shape, &node);
     if (fault != MBR_TREE_OK)
         return tree_fault(n, fault, node, p->err);
     /* forest | trees | voted | votes | base, each aligned */
-    const size_t sizes[] = { sizeof(forest), bytes, voted_bytes, classifier ? s->targets : 0,
+    const size_t sizes[] = { sizeof(forest), shape.bytes, voted_shape.bytes, classifier ? s->targets : 0,
                              classifier ? t->n_base * sizeof(double) : 0 };
     size_t at[MBR_COUNT_OF(sizes)];
     total = 0;
@@ -143,8 +148,10 @@ static mbr_status build(mbr_pack *p, mbr_tree_attrs *t, bool classifier)
     *f = (forest){ .targets = s->targets, .features = s->features, .wide = s->f64, .n_base = classifier ? t->n_base : 0,
                    .one_set = s->targets == 2 && t->used_targets == 1, .positive = !t->negative,
                    .row_ns = 20.0 * (double)s->trees * (sometimes ? 2 : 1) };
-    f->trees = mbr_tree_prepare(s, work, m + at[1]);
-    f->voted = sometimes ? mbr_tree_prepare(&voted, work, m + at[2]) : NULL;
+    f->trees = mbr_tree_prepare(s, &shape, work, m + at[1]);
+    f->voted = NULL;
+    if (sometimes && mbr_tree_measure(&voted, work, &voted_shape, &node) == MBR_TREE_OK)
+        f->voted = mbr_tree_prepare(&voted, &voted_shape, work, m + at[2]);
     if (classifier) {
         f->votes = (uint8_t *)m + at[3];
         memcpy(f->votes, t->votes, s->targets);
@@ -201,30 +208,25 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         s->tiles[0] = (t->rows + LEAST_ROWS - 1) / LEAST_ROWS;
     }
     /* for a block of rows: scores, what voted, features; a row of scores in f32 */
-    size_t real = f->wide ? sizeof(double) : sizeof(float), each;
+    size_t each;
     if (!mbr_mul_size(f->targets, f->voted ? 2 : 1, &each) ||
         !mbr_add_size(each, t->convert ? t->columns : 0, &each) ||
-        !mbr_mul_size(each, LEAST_ROWS * real, &s->scratch) ||
+        !mbr_mul_size(each, LEAST_ROWS * sizeof(double), &s->scratch) ||
         !mbr_add_size(s->scratch, f->targets * sizeof(float), &s->scratch))
         return mbr_step_fail(s, err, MBR_ERR_LIMIT, "rows of %zu features", t->columns);
     return MBR_OK;
 }
 
-static double score_at(const forest *f, const void *scores, size_t i)
+/* The sum of a row's scores and base: rounded once, unless rows are f64. */
+static double settle(const forest *f, double sum)
 {
-    return f->wide ? ((const double *)scores)[i] : (double)((const float *)scores)[i];
+    return f->wide ? sum : (double)(float)sum;
 }
 
-/* The sum in the type that the trees add in. */
-static double add(const forest *f, double a, double b)
-{
-    return f->wide ? a + b : (double)((float)a + (float)b);
-}
-
-static bool has_vote(const forest *f, const void *voted, size_t row, size_t k)
+static bool has_vote(const forest *f, const double *voted, size_t row, size_t k)
 {
     return f->votes[k] == MBR_TREE_VOTES_ALWAYS ||
-           (f->votes[k] == MBR_TREE_VOTES_SOMETIMES && score_at(f, voted, row * f->targets + k) != 0);
+           (f->votes[k] == MBR_TREE_VOTES_SOMETIMES && voted[row * f->targets + k] != 0);
 }
 
 /* ONNX Runtime leaves a single score as it is, but for PROBIT. */
@@ -235,15 +237,13 @@ static void transform(const forest *f, float *z)
 }
 
 /* More than two classes, or one: the best that got a vote. */
-static size_t classify_many(const forest *f, const void *scores, const void *voted, size_t row, float *z)
+static size_t classify_many(const forest *f, const double *scores, const double *voted, size_t row, float *z)
 {
     size_t best = SIZE_MAX;
     double most = 0;
     for (size_t k = 0; k < f->targets; k++) {
-        double v = score_at(f, scores, row * f->targets + k);
+        double v = settle(f, scores[row * f->targets + k] + (k < f->n_base ? f->base[k] : 0));
         bool has = has_vote(f, voted, row, k) || k < f->n_base;
-        if (k < f->n_base)
-            v = add(f, v, f->base[k]);
         if (has && (best == SIZE_MAX || v > most)) {
             best = k;
             most = v;
@@ -255,24 +255,26 @@ static size_t classify_many(const forest *f, const void *scores, const void *vot
 }
 
 /* Two classes. Votes may be for both, or for one whose score stands for the second class. */
-static size_t classify_two(const forest *f, const void *scores, const void *voted, size_t row, float *z)
+static size_t classify_two(const forest *f, const double *scores, const double *voted, size_t row, float *z)
 {
-    double a = score_at(f, scores, 2 * row), b = score_at(f, scores, 2 * row + 1);
+    double a = scores[2 * row], b = scores[2 * row + 1];
     bool has_a = has_vote(f, voted, row, 0), has_b = has_vote(f, voted, row, 1), two = true;
     if (f->n_base == 2) {
         if (has_b) {
-            b = add(f, f->base[1], a);
+            b = f->base[1] + a;
             a = -b;
         } else {
-            b = add(f, b, f->base[1]);
-            a = add(f, a, f->base[0]);
+            b += f->base[1];
+            a += f->base[0];
             has_a = true;
         }
     } else {
         if (f->n_base == 1)
-            a = add(f, a, f->base[0]);
+            a += f->base[0];
         two = has_b;
     }
+    a = settle(f, a);
+    b = settle(f, b);
     double decides = has_b ? b : has_a ? a : 0;
     bool second = decides > (f->one_set && f->positive ? 0.5 : 0);
     if (two) {
@@ -294,15 +296,15 @@ static size_t classify_two(const forest *f, const void *scores, const void *vote
 }
 
 /* One row of targets, in f32 unless nothing happens to the f64 that the trees gave. */
-static void put_targets(const forest *f, const void *scores, size_t row, float *z, mbr_value *y, size_t at)
+static void put_targets(const forest *f, const double *scores, size_t row, float *z, mbr_value *y, size_t at)
 {
     size_t n = f->targets;
     if (y->dtype == MBR_DTYPE_F64 && f->wide && f->post == MBR_POST_NONE) {
-        memcpy((double *)y->data + at * n, (const double *)scores + row * n, n * sizeof(double));
+        memcpy((double *)y->data + at * n, scores + row * n, n * sizeof(double));
         return;
     }
     for (size_t k = 0; k < n; k++)
-        z[k] = (float)score_at(f, scores, row * n + k);
+        z[k] = (float)scores[row * n + k];
     transform(f, z);
     for (size_t k = 0; k < n; k++)
         if (y->dtype == MBR_DTYPE_F64)
@@ -319,15 +321,15 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     const state *t = s->state;
     const forest *f = s->packed;
     const mbr_value *x = s->in[0];
-    size_t real = f->wide ? sizeof(double) : sizeof(float), scores_bytes = LEAST_ROWS * f->targets * real;
-    char *scores = job->scratch, *voted = f->voted ? scores + scores_bytes : NULL;
-    char *features = scores + (f->voted ? 2 : 1) * scores_bytes;
-    float *z = (float *)(void *)(features + (t->convert ? LEAST_ROWS * t->columns * real : 0));
+    double *scores = job->scratch, *voted = f->voted ? scores + LEAST_ROWS * f->targets : NULL;
+    double *features = (voted ? voted : scores) + LEAST_ROWS * f->targets;
+    float *z = (float *)(features + (t->convert ? LEAST_ROWS * t->columns : 0));
+    size_t real = f->wide ? sizeof(double) : sizeof(float);
     size_t last = job->last * t->per_tile;
     last = last < t->rows ? last : t->rows;
     for (size_t first = job->first * t->per_tile; first < last; first += LEAST_ROWS) {
         size_t n = last - first < LEAST_ROWS ? last - first : LEAST_ROWS;
-        const char *rows = (const char *)x->data + first * t->columns * real;
+        const void *rows = (const char *)x->data + first * t->columns * real;
         if (t->convert) {
             mbr_ml_load(x, first * t->columns, n * t->columns, f->wide, features);
             rows = features;

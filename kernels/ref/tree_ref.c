@@ -24,17 +24,17 @@ static bool holds(const mbr_tree_ensemble *e, const tree_wide *n, double x)
     return false;
 }
 
-static void wide_tree(const mbr_tree_ensemble *e, size_t tree, const void *row, void *scores)
+static void wide_tree(const mbr_tree_ensemble *e, size_t tree, const void *row, double *scores)
 {
     const tree_wide *n = &e->wide_nodes[e->roots[tree].node];
     while (n->feature >= 0) {
         double x = e->f64 ? ((const double *)row)[n->feature] : (double)((const float *)row)[n->feature];
-        n = &e->wide_nodes[n->child + !holds(e, n, x)];
+        n = &e->wide_nodes[n->child + (holds(e, n, x) == n->turned)];
     }
     tree_add_leaf(e, n->child, scores);
 }
 
-static void narrow_tree(const mbr_tree_ensemble *e, size_t tree, const float *row, float *scores)
+static void narrow_tree(const mbr_tree_ensemble *e, size_t tree, const float *row, double *scores)
 {
     const tree_node *n = e->narrow_nodes + e->roots[tree].node;
     while (n->child) {
@@ -45,18 +45,18 @@ static void narrow_tree(const mbr_tree_ensemble *e, size_t tree, const float *ro
         n += n->child + !(x <= n->t);
     }
     if (e->direct)
-        scores[e->roots[tree].target] += n->t;
+        scores[e->roots[tree].target] += (double)n->t;
     else
         tree_add_leaf(e, e->leaf_number[n - e->narrow_nodes], scores);
 }
 
-void mbr_tree_ref(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_stride, void *scores, size_t first,
+void mbr_tree_ref(const mbr_tree_ensemble *e, const void *rows, ptrdiff_t row_stride, double *scores, size_t first,
                   size_t last)
 {
     size_t size = e->f64 ? sizeof(double) : sizeof(float);
     for (size_t r = first; r < last; r++) {
         const void *row = (const char *)rows + (ptrdiff_t)r * row_stride * (ptrdiff_t)size;
-        void *out = (char *)scores + r * e->targets * size;
+        double *out = scores + r * e->targets;
         mbr_tree_start(e, out, 1);
         for (size_t t = 0; t < e->trees; t++) {
             if (e->narrow)

@@ -312,6 +312,13 @@ static inline vf vf_gather(const float *p, vi index)
 {
     return _mm256_i32gather_ps(p, index, 4);
 }
+static inline void vi_gather_add_f64(double *p, const double *from, vi index)
+{
+    __m256d low = _mm256_i32gather_pd(from, _mm256_castsi256_si128(index), 8);
+    __m256d high = _mm256_i32gather_pd(from, _mm256_extracti128_si256(index, 1), 8);
+    _mm256_storeu_pd(p, _mm256_add_pd(_mm256_loadu_pd(p), low));
+    _mm256_storeu_pd(p + 4, _mm256_add_pd(_mm256_loadu_pd(p + 4), high));
+}
 
 static inline float vf_sum(vf a)
 {

@@ -287,6 +287,13 @@ static inline vf vf_gather(const float *p, vi index)
 {
     return _mm512_i32gather_ps(index, p, 4);
 }
+static inline void vi_gather_add_f64(double *p, const double *from, vi index)
+{
+    __m512d low = _mm512_i32gather_pd(_mm512_castsi512_si256(index), from, 8);
+    __m512d high = _mm512_i32gather_pd(_mm512_extracti64x4_epi64(index, 1), from, 8);
+    _mm512_storeu_pd(p, _mm512_add_pd(_mm512_loadu_pd(p), low));
+    _mm512_storeu_pd(p + 8, _mm512_add_pd(_mm512_loadu_pd(p + 8), high));
+}
 
 static inline float vf_sum(vf a)
 {

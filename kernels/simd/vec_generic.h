@@ -15,7 +15,7 @@
  *   vi_shl, shr, sar    by a constant: left, right with zeros, right with the sign
  *   vi_load_u8 ...      widening loads of MBR_VL elements, and saturating stores; vi_store_low16: values of 0 to 65535
  *   vf_load_f16 ...     half and bfloat16 to float and back, to nearest even
- *   vf_gather(p, i)     p[i] lane by lane
+ *   vf_gather(p, i)     p[i] lane by lane;  vi_gather_add_f64(p, q, i): p[lane] += q[i] in f64
  *   vf_sum, vf_hmax, vf_hmin, vi_sum: over the lanes
  *   and those of vec_common.h
  */
@@ -397,6 +397,11 @@ static inline vf vf_gather(const float *p, vi index)
     for (int i = 0; i < MBR_VL; i++)
         r[i] = p[index[i]];
     return r;
+}
+static inline void vi_gather_add_f64(double *p, const double *from, vi index)
+{
+    for (int i = 0; i < MBR_VL; i++)
+        p[i] += from[index[i]];
 }
 
 static inline float vf_sum(vf a)

@@ -315,6 +315,13 @@ static inline vf vf_gather(const float *p, vi index)
     float t[4] = {p[i[0]], p[i[1]], p[i[2]], p[i[3]]};
     return vld1q_f32(t);
 }
+static inline void vi_gather_add_f64(double *p, const double *from, vi index)
+{
+    int32_t i[4];
+    vst1q_s32(i, index);
+    for (int k = 0; k < 4; k++)
+        p[k] += from[i[k]];
+}
 
 static inline float vf_sum(vf a)
 {

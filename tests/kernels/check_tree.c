@@ -154,14 +154,15 @@ static void evaluate(const mbr_tree_source *s, const double *x, double *scores)
 
 static mbr_tree_ensemble *prepare(const mbr_tree_source *s)
 {
-    size_t bytes = 0, node = 0;
-    void *work = check_alloc(s->nodes * MBR_TREE_WORK);
-    mbr_tree_fault fault = mbr_tree_measure(s, work, &bytes, &node);
+    size_t node = 0;
+    mbr_tree_shape shape;
+    void *work = check_alloc(mbr_tree_work(s));
+    mbr_tree_fault fault = mbr_tree_measure(s, work, &shape, &node);
     if (fault != MBR_TREE_OK) {
         check_fail("fault %d at node %zu", (int)fault, node);
         return NULL;
     }
-    mbr_tree_ensemble *e = mbr_tree_prepare(s, work, check_alloc(bytes));
+    mbr_tree_ensemble *e = mbr_tree_prepare(s, &shape, work, check_alloc(shape.bytes));
     if (!e)
         check_fail("not prepared");
     return e;
@@ -190,7 +191,7 @@ static void one_case(mbr_tree_fn *run)
         base[k] = (double)check_rand_f32();
     f.source.base = check_rand_one_in(2) ? base : NULL;
 
-    size_t n = check_rand_one_in(2) ? check_rand_range(1, 3) : check_rand_range(1, 150), real = o.f64 ? 8 : 4;
+    size_t n = check_rand_one_in(2) ? check_rand_range(1, 3) : check_rand_range(1, 150);
     size_t stride = o.features + check_rand_range(0, 2);
     bool nan = check_rand_one_in(2);
     double *x = check_alloc(n * stride * 8), want[8];
@@ -204,19 +205,18 @@ static void one_case(mbr_tree_fn *run)
                o.features, o.targets, o.weights, n, o.f64, nan);
     mbr_tree_ensemble *e = prepare(&f.source);
     if (e) {
-        char *scores = check_alloc(n * o.targets * real), *again = check_alloc(n * o.targets * real);
+        double *scores = check_alloc(n * o.targets * 8), *again = check_alloc(n * o.targets * 8);
         const void *in = o.f64 ? (const void *)x : x32;
         size_t cut = check_rand_range(0, n);
         run(e, in, (ptrdiff_t)stride, scores, 0, n);
         run(e, in, (ptrdiff_t)stride, again, 0, cut);
         run(e, in, (ptrdiff_t)stride, again, cut, n);
-        check_bytes(scores, again, n * o.targets * real);
+        check_bytes(scores, again, n * o.targets * 8);
         for (size_t r = 0; r < n && !check_failed(); r++) {
             evaluate(&f.source, x + r * stride, want);
             for (size_t k = 0; k < o.targets; k++) {
-                double got = o.f64 ? ((double *)(void *)scores)[r * o.targets + k]
-                                   : (double)((float *)(void *)scores)[r * o.targets + k];
-                if (!(fabs(want[k] - got) <= (o.f64 ? 1e-12 : 2e-5)))
+                double got = scores[r * o.targets + k];
+                if (!(fabs(want[k] - got) <= 1e-12))
                     check_fail("row %zu target %zu: want %.9g, got %.9g", r, k, want[k], got);
             }
         }
@@ -228,10 +228,11 @@ static void one_case(mbr_tree_fn *run)
 static void check_faults(void)
 {
     forest_options o = {.trees = 3, .leaves = 9, .features = 4, .targets = 2, .weights = 1, .depth = 3};
-    size_t bytes, node;
+    mbr_tree_shape shape;
+    size_t node;
     for (int k = 0; k < 6; k++) {
         forest f = make_forest(&o);
-        void *work = check_alloc(f.source.nodes * MBR_TREE_WORK);
+        void *work = check_alloc(mbr_tree_work(&f.source));
         static const mbr_tree_fault expected[] = {MBR_TREE_BAD_CHILD,  MBR_TREE_SHARED_NODE, MBR_TREE_SHARED_NODE,
                                                   MBR_TREE_BAD_FEATURE, MBR_TREE_BAD_TARGET,  MBR_TREE_BAD_ROOT};
         check_case("fault %d", (int)expected[k]);
@@ -243,7 +244,7 @@ static void check_faults(void)
         case 4: f.target[3] = 2; break;
         default: f.root[2] = (int32_t)f.source.nodes; break;
         }
-        mbr_tree_fault fault = mbr_tree_measure(&f.source, work, &bytes, &node);
+        mbr_tree_fault fault = mbr_tree_measure(&f.source, work, &shape, &node);
         if (fault != expected[k])
             check_fail("got fault %d", (int)fault);
         check_case_end();
@@ -266,7 +267,7 @@ typedef struct bench_case {
     mbr_tree_fn *run;
     mbr_tree_ensemble *ensemble;
     const float *x;
-    float *scores;
+    double *scores;
     size_t rows, features;
 } bench_case;
 
@@ -291,7 +292,7 @@ void bench_tree(const bench_shape *shape)
         bench_case b = {.run = rows[r].run, .ensemble = prepare(&f.source), .features = o.features,
                         .rows = (size_t)bench_get(shape, "rows", 1)};
         b.x = check_alloc_f32_filled(b.rows * o.features, CHECK_UNIFORM);
-        b.scores = check_alloc_f32(b.rows);
+        b.scores = check_alloc(b.rows * sizeof *b.scores);
         bench_run(bench_call, &b);
         bench_report(shape, (double)(b.rows * o.trees), "row trees/ns");
     }
