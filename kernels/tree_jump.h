@@ -9,7 +9,9 @@
 #if defined(__AVX2__) || defined(__ARM_NEON)
 #define TREE_JUMPS 1
 
-#if !defined(__AVX2__)
+#if defined(__AVX2__)
+#include <immintrin.h>
+#else
 #include <arm_neon.h>
 #endif
 
@@ -22,7 +24,8 @@ MBR_INLINE uint32_t tree_above(const uint8_t *place, const int8_t *cut, const in
 {
     __m256i p = _mm256_loadu_si256((const __m256i *)(const void *)place), rank = _mm256_setzero_si256();
     for (size_t k = 0; k < tables; k++) {
-        const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(ranks + 16 * k)));
+        const __m128i *at = (const __m128i *)(const void *)(ranks + 16 * k);
+        const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128(at));
         /* places of other tables get their highest bit set: the shuffle makes them 0 */
         const __m256i index = _mm256_adds_epu8(p, _mm256_set1_epi8(0x70));
         rank = _mm256_or_si256(rank, _mm256_shuffle_epi8(table, index));

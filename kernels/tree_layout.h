@@ -104,7 +104,7 @@ struct mbr_tree_ensemble {
     size_t places, room;  /* jumps: features in use, rounded up to 32; ranks, rounded up to a power of two */
     uint16_t *place_feature; /* (places) */
     float *place_cuts;    /* (places, room) thresholds, ascending, then infinity */
-    size_t small;         /* trees of at most 32 leaves, which come first and have one vector of 32 branches; the others two */
+    size_t small;         /* trees of at most 32 leaves, the first ones: one vector of 32 branches each, the others two */
     uint8_t *jump_place;  /* (vectors, 32) of the branch with that bit */
     int8_t *jump_cut;     /* (vectors, 32) the highest rank with x <= t, less 128 */
     tree_jump *jump;

@@ -86,7 +86,7 @@ static float narrow_threshold(uint8_t mode, double v)
 {
     bool strict = mode == MBR_TREE_LT || mode == MBR_TREE_GTE; /* x < v */
     float t = (float)v;
-    if (strict && v == -INFINITY)
+    if (strict && v == -(double)INFINITY)
         return NAN;
     if ((double)t > v || (strict && (double)t == v))
         t = next_below(t);
@@ -573,7 +573,8 @@ mbr_tree_ensemble *mbr_tree_prepare(const mbr_tree_source *s, const mbr_tree_sha
     carve room = {.base = memory};
     *e = (mbr_tree_ensemble){.trees = s->trees, .features = s->features, .targets = s->targets, .nodes = z->nodes,
                              .aggregate = s->aggregate, .f64 = s->f64, .narrow = z->narrow, .direct = z->direct,
-                             .one = z->direct, .masked = z->masked, .jumps = z->jumps, .copies = z->passes && z->fails ? 2 : 1};
+                             .one = z->direct, .masked = z->masked, .jumps = z->jumps,
+                             .copies = z->passes && z->fails ? 2 : 1};
     e->nan_as[0] = z->passes ? -INFINITY : INFINITY;
     e->nan_as[1] = INFINITY;
     carve_all(&room, s, z, e);

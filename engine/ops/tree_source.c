@@ -60,14 +60,15 @@ static mbr_status size_fault(const mbr_ir_node *n, const char *what, size_t is, 
 static bool mode_of(const mbr_string *s, uint8_t *mode)
 {
     static const struct {
-        const char *name;
-        mbr_tree_mode mode;
-    } modes[] = { { "BRANCH_LEQ", MBR_TREE_LEQ }, { "BRANCH_LT", MBR_TREE_LT },   { "BRANCH_GTE", MBR_TREE_GTE },
-                  { "BRANCH_GT", MBR_TREE_GT },   { "BRANCH_EQ", MBR_TREE_EQ },   { "BRANCH_NEQ", MBR_TREE_NEQ },
-                  { "LEAF", MBR_TREE_LEAF } };
+        size_t size;
+        char name[12];
+    } modes[] = { [MBR_TREE_LEQ] = { 10, "BRANCH_LEQ" }, [MBR_TREE_LT] = { 9, "BRANCH_LT" },
+                  [MBR_TREE_GTE] = { 10, "BRANCH_GTE" }, [MBR_TREE_GT] = { 9, "BRANCH_GT" },
+                  [MBR_TREE_EQ] = { 9, "BRANCH_EQ" },    [MBR_TREE_NEQ] = { 10, "BRANCH_NEQ" },
+                  [MBR_TREE_LEAF] = { 4, "LEAF" } };
     for (size_t i = 0; i < MBR_COUNT_OF(modes); i++)
-        if (s->size == strlen(modes[i].name) && memcmp(s->data, modes[i].name, s->size) == 0) {
-            *mode = (uint8_t)modes[i].mode;
+        if (s->size == modes[i].size && s->size && memcmp(s->data, modes[i].name, s->size) == 0) {
+            *mode = (uint8_t)i;
             return true;
         }
     return false;
@@ -75,16 +76,20 @@ static bool mode_of(const mbr_string *s, uint8_t *mode)
 
 /* --- node ids --- */
 
+/*
+ * Nodes by (tree, id): the file's own arrays where they are in order, as all converters write them; else `order` says
+ * which entry is the i-th. And the place where the search last ended: neighbours mostly follow one another.
+ */
+typedef struct node_index {
+    const int64_t *tree, *id;
+    uint32_t *order; /* or NULL */
+    size_t n, hint;
+} node_index;
+
 typedef struct key {
     int64_t tree, id;
     uint32_t node;
 } key;
-
-/* Nodes by (tree, id), and the place where the search last ended: neighbours mostly follow one another. */
-typedef struct node_index {
-    key *keys;
-    size_t n, hint;
-} node_index;
 
 static int compare_keys(const void *a, const void *b)
 {
@@ -94,26 +99,38 @@ static int compare_keys(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
+static inline size_t index_node(const node_index *x, size_t i)
+{
+    return x->order ? x->order[i] : i;
+}
+
+static inline int compare_at(const node_index *x, size_t i, int64_t tree, int64_t id)
+{
+    size_t n = index_node(x, i);
+    if (x->tree[n] != tree)
+        return x->tree[n] < tree ? -1 : 1;
+    return (x->id[n] > id) - (x->id[n] < id);
+}
+
 /* SIZE_MAX: no such node. */
 static size_t find(node_index *x, int64_t tree, int64_t id)
 {
-    const key want = { .tree = tree, .id = id };
-    const key *near = &x->keys[x->hint];
-    if (near->tree == tree) { /* consecutive ids: a step away by the difference */
+    size_t near = index_node(x, x->hint);
+    if (x->tree[near] == tree) { /* consecutive ids: a step away by the difference */
         int64_t guess = (int64_t)x->hint;
-        if (!__builtin_add_overflow(guess, id, &guess) && !__builtin_sub_overflow(guess, near->id, &guess) &&
-            guess >= 0 && (size_t)guess < x->n && compare_keys(&x->keys[guess], &want) == 0) {
+        if (!__builtin_add_overflow(guess, id, &guess) && !__builtin_sub_overflow(guess, x->id[near], &guess) &&
+            guess >= 0 && (size_t)guess < x->n && compare_at(x, (size_t)guess, tree, id) == 0) {
             x->hint = (size_t)guess;
-            return x->keys[guess].node;
+            return index_node(x, x->hint);
         }
     }
     size_t low = 0, high = x->n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = compare_keys(&x->keys[middle], &want);
+        int order = compare_at(x, middle, tree, id);
         if (order == 0) {
             x->hint = middle;
-            return x->keys[middle].node;
+            return index_node(x, middle);
         }
         if (order < 0)
             low = middle + 1;
@@ -123,25 +140,39 @@ static size_t find(node_index *x, int64_t tree, int64_t id)
     return SIZE_MAX;
 }
 
-static mbr_status make_index(const mbr_ir_node *n, const int64_t *trees, const int64_t *ids, size_t nodes,
-                             mbr_arena *a, node_index *x, mbr_error *err)
+static mbr_status sort_index(node_index *x, mbr_arena *a, mbr_memory *memory, mbr_error *err)
 {
-    bool sorted = true;
-    x->keys = mbr_arena_alloc(a, nodes * sizeof *x->keys);
-    x->n = nodes;
-    x->hint = 0;
-    if (!x->keys)
-        return mbr_no_memory(err, nodes * sizeof *x->keys);
-    for (size_t i = 0; i < nodes; i++) {
-        x->keys[i] = (key){ trees[i], ids[i], (uint32_t)i };
-        sorted &= i == 0 || compare_keys(&x->keys[i - 1], &x->keys[i]) < 0;
+    x->order = mbr_arena_alloc(a, x->n * sizeof *x->order);
+    key *keys = mbr_alloc(memory, x->n * sizeof *keys);
+    if (!x->order || !keys) {
+        mbr_free(memory, keys);
+        return mbr_no_memory(err, x->n * sizeof *keys);
     }
-    if (!sorted)
-        qsort(x->keys, nodes, sizeof *x->keys, compare_keys);
-    for (size_t i = 1; i < nodes; i++)
-        if (compare_keys(&x->keys[i - 1], &x->keys[i]) == 0)
-            return mbr_ir_fail(n, err, MBR_ERR_MODEL, "tree %lld has two nodes %lld", (long long)x->keys[i].tree,
-                               (long long)x->keys[i].id);
+    for (size_t i = 0; i < x->n; i++)
+        keys[i] = (key){ x->tree[i], x->id[i], (uint32_t)i };
+    qsort(keys, x->n, sizeof *keys, compare_keys);
+    for (size_t i = 0; i < x->n; i++)
+        x->order[i] = keys[i].node;
+    mbr_free(memory, keys);
+    return MBR_OK;
+}
+
+static mbr_status make_index(const mbr_ir_node *n, const int64_t *trees, const int64_t *ids, size_t nodes,
+                             mbr_arena *a, mbr_memory *memory, node_index *x, mbr_error *err)
+{
+    *x = (node_index){ .tree = trees, .id = ids, .n = nodes };
+    bool sorted = true;
+    for (size_t i = 1; i < nodes && sorted; i++)
+        sorted = compare_at(x, i - 1, trees[i], ids[i]) < 0;
+    if (sorted)
+        return MBR_OK;
+    MBR_TRY(sort_index(x, a, memory, err));
+    for (size_t i = 1; i < nodes; i++) {
+        size_t k = x->order[i];
+        if (compare_at(x, i - 1, trees[k], ids[k]) == 0)
+            return mbr_ir_fail(n, err, MBR_ERR_MODEL, "tree %lld has two nodes %lld", (long long)trees[k],
+                               (long long)ids[k]);
+    }
     return MBR_OK;
 }
 
@@ -218,7 +249,8 @@ static mbr_status find_votes(mbr_tree_attrs *t, const uint32_t *trees, mbr_error
 
 /* --- versions 1 and 3 --- */
 
-static mbr_status read_nodes(const mbr_ir_node *n, mbr_tree_attrs *t, node_index *x, uint32_t **trees, mbr_error *err)
+static mbr_status read_nodes(const mbr_ir_node *n, mbr_memory *memory, mbr_tree_attrs *t, node_index *x,
+                             uint32_t **trees, mbr_error *err)
 {
     mbr_tree_source *s = &t->source;
     size_t n_trees, n_ids, n_features, n_modes, n_true, n_false, n_missing;
@@ -248,21 +280,25 @@ static mbr_status read_nodes(const mbr_ir_node *n, mbr_tree_attrs *t, node_index
     if (n_missing != nodes && n_missing != 0)
         return size_fault(n, "nodes_missing_value_tracks_true", n_missing, nodes, err);
     mbr_arena *a = &t->arena;
-    uint8_t *mode = mbr_arena_alloc(a, nodes), *missing_true = mbr_arena_calloc(a, nodes, 1);
+    uint8_t *mode = mbr_arena_alloc(a, nodes), *missing_true = n_missing ? mbr_arena_alloc(a, nodes) : NULL;
     uint8_t *child = mbr_arena_calloc(a, nodes, 1);
     int32_t *features = mbr_arena_calloc(a, nodes, sizeof *features);
-    int32_t *children = mbr_arena_calloc(a, 2 * nodes, sizeof *children), *roots;
+    int32_t *children[2] = { mbr_arena_alloc(a, nodes * sizeof(int32_t)), mbr_arena_alloc(a, nodes * sizeof(int32_t)) };
+    int32_t *roots;
     double *values = mbr_arena_alloc(a, nodes * sizeof *values);
     *trees = mbr_arena_alloc(a, nodes * sizeof **trees);
-    if (!mode || !missing_true || !child || !features || !children || !values || !*trees)
+    if (!mode || (n_missing && !missing_true) || !child || !features || !children[0] || !children[1] || !values ||
+        !*trees)
         return mbr_no_memory(err, nodes * sizeof *values);
-    MBR_TRY(make_index(n, tree, id, nodes, a, x, err));
+    MBR_TRY(make_index(n, tree, id, nodes, a, memory, x, err));
     for (size_t i = 0; i < nodes; i++) {
         if (!mode_of(&modes[i], &mode[i]))
             return mbr_ir_fail(n, err, MBR_ERR_MODEL, "nodes_modes: '%.*s' is no mode", (int)mbr_min_size(modes[i].size, 40),
                                modes[i].data);
         values[i] = real_at(&value, i);
-        missing_true[i] = n_missing && missing[i];
+        if (missing_true)
+            missing_true[i] = missing[i] != 0;
+        children[0][i] = children[1][i] = 0;
         if (mode[i] == MBR_TREE_LEAF)
             continue;
         if (feature[i] < 0 || feature[i] >= INT32_MAX)
@@ -274,36 +310,31 @@ static mbr_status read_nodes(const mbr_ir_node *n, mbr_tree_attrs *t, node_index
             if (to == SIZE_MAX)
                 return mbr_ir_fail(n, err, MBR_ERR_MODEL, "node %lld of tree %lld leads to node %lld, which is not there",
                                    (long long)id[i], (long long)tree[i], (long long)(k ? no[i] : yes[i]));
-            children[2 * i + (size_t)k] = (int32_t)to;
+            children[k][i] = (int32_t)to;
             child[to] = 1;
         }
     }
     /* a root is the first node of its tree that nothing leads to */
     for (size_t i = 0; i < nodes; i++) {
-        bool fresh = i == 0 || x->keys[i].tree != x->keys[i - 1].tree;
-        s->trees += fresh;
-        (*trees)[x->keys[i].node] = (uint32_t)(s->trees - 1);
+        size_t at = index_node(x, i);
+        s->trees += i == 0 || tree[at] != tree[index_node(x, i - 1)];
+        (*trees)[at] = (uint32_t)(s->trees - 1);
     }
     roots = mbr_arena_alloc(a, s->trees * sizeof *roots);
-    int32_t *yes_child = mbr_arena_alloc(a, nodes * sizeof *yes_child);
-    int32_t *no_child = mbr_arena_alloc(a, nodes * sizeof *no_child);
-    if (!roots || !yes_child || !no_child)
-        return mbr_no_memory(err, nodes * sizeof *roots);
+    if (!roots)
+        return mbr_no_memory(err, s->trees * sizeof *roots);
     for (size_t i = 0; i < s->trees; i++)
         roots[i] = -1;
-    for (size_t i = 0; i < nodes; i++) {
-        yes_child[i] = children[2 * i];
-        no_child[i] = children[2 * i + 1];
+    for (size_t i = 0; i < nodes; i++)
         if (!child[i] && roots[(*trees)[i]] < 0)
             roots[(*trees)[i]] = (int32_t)i;
-    }
     s->nodes = nodes;
     s->mode = mode;
     s->feature = features;
     s->value = values;
-    s->true_child = yes_child;
-    s->false_child = no_child;
-    s->missing_true = n_missing ? missing_true : NULL;
+    s->true_child = children[0];
+    s->false_child = children[1];
+    s->missing_true = missing_true;
     s->root = roots;
     return MBR_OK;
 }
@@ -367,7 +398,7 @@ mbr_status mbr_tree_attrs_read(const mbr_ir_node *n, const char *prefix, size_t 
     *t = (mbr_tree_attrs){ .source = { .targets = targets } };
     mbr_arena_init(&t->arena, memory, 0);
     MBR_TRY(read_aggregate(n, &t->source, err));
-    MBR_TRY(read_nodes(n, t, &x, &trees, err));
+    MBR_TRY(read_nodes(n, memory, t, &x, &trees, err));
     MBR_TRY(read_votes(n, prefix, t, &x, err));
     MBR_TRY(find_votes(t, trees, err));
     return read_base(n, t, err);

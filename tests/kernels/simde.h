@@ -90,6 +90,15 @@ EMU(__m512, gather, __m512i index, const float *p)
     EMU_EACH r.f32[i] = p[r.s32[i]];
     return r.f;
 }
+EMU(__m512d, gather_f64, __m256i index, const double *p)
+{
+    int32_t at[8];
+    double v[8];
+    memcpy(at, &index, sizeof at);
+    for (int i = 0; i < 8; i++)
+        v[i] = p[at[i]];
+    return _mm512_loadu_pd(v);
+}
 #define EMU_WIDEN(name, vec, type)                                                                                     \
     EMU(__m512i, name, vec a)                                                                                          \
     {                                                                                                                  \
@@ -155,6 +164,7 @@ EMU(__m256, upper, __m512 a)
 #define _mm512_cvttps_epi32(a) emu_trunc(a)
 #define _mm512_srai_epi32(a, n) emu_sar(a, n)
 #define _mm512_i32gather_ps(i, p, s) emu_gather(i, p)
+#define _mm512_i32gather_pd(i, p, s) emu_gather_f64(i, p)
 #define _mm512_cvtepi8_epi32(a) emu_s8(a)
 #define _mm512_cvtepu8_epi32(a) emu_u8(a)
 #define _mm512_cvtepu16_epi32(a) emu_u16(a)
