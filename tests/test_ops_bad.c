@@ -175,6 +175,24 @@ static const struct {
       "nodes_featureids = [0], nodes_values = f[0], nodes_modes = [\"LEAF\"], nodes_truenodeids = [0], "
       "nodes_falsenodeids = [0], target_treeids = [0], target_nodeids = [0], target_ids = [-2], target_weights = f[1]}",
       "" },
+    { F32_22 "%r, %q = ai.onnx.ml.TreeEnsembleClassifier@3(%a) {nodes_treeids = [0], nodes_nodeids = [0], "
+      "nodes_featureids = [0], nodes_values = f[0], nodes_modes = [\"LEAF\"], nodes_truenodeids = [0], "
+      "nodes_falsenodeids = [0], class_treeids = [0], class_nodeids = [0], class_ids = [7], class_weights = f[1], "
+      "classlabels_int64s = [0, 1]}", "" },
+    { F32_22 "%r, %q = ai.onnx.ml.SVMClassifier@1(%a) {classlabels_ints = [0, 1], vectors_per_class = [5, 5], "
+      "coefficients = f[1], support_vectors = f[1, 2], rho = f[0]}", "" },
+    { F32_22 "%r, %q = ai.onnx.ml.SVMClassifier@1(%a) {classlabels_ints = [0, 1], vectors_per_class = [-1, 2], "
+      "coefficients = f[1], support_vectors = f[1, 2], rho = f[0]}", "" },
+    { IMAGE "const %s = f32[4] {1, 1, 1e30, 1}\n%r = ai.onnx.Upsample@9(%a, %s)", "" },
+    { IMAGE "const %s = f32[4] {1, 1, 0, 1}\n%r = ai.onnx.Upsample@9(%a, %s)", "" },
+    { IMAGE "const %o = f32[1, 5] {9, 0, 0, 1, 1}\n%r = ai.onnx.MaxRoiPool@1(%a, %o) {pooled_shape = [1, 1]}", "9" },
+    { IMAGE "const %o = f32[1, 5] {0, 0, 0, 1, 1}\n%r = ai.onnx.MaxRoiPool@1(%a, %o) {pooled_shape = [" BIG ", 4]}", "" },
+    { "const %a = f32[1, 2, 4] {1, 2, 3, 4, 5, 6, 7, 8}\n"
+      "%r = ai.onnx.Attention@23(%a, %a, %a) {q_num_heads = 0, kv_num_heads = 0}", "" },
+    { "const %a = f32[1, 2, 4] {1, 2, 3, 4, 5, 6, 7, 8}\n"
+      "%r = ai.onnx.Attention@23(%a, %a, %a) {q_num_heads = 3, kv_num_heads = 2}", "" },
+    { F32_22 "const %s = f32[2, 1] {1, 1}\n%r = ai.onnx.QuantizeLinear@21(%a, %s) {axis = 1, block_size = -2}", "" },
+    { F32_22 "const %s = f32[2, 1] {1, 1}\n%r = ai.onnx.QuantizeLinear@21(%a, %s) {axis = 9, block_size = 2}", "9" },
     { "const %a = string[1] {\"x\"}\n%r = ai.onnx.ml.LabelEncoder@2(%a) {keys_strings = [\"x\"], values_int64s = [1, 2]}",
       "" },
 };

@@ -116,6 +116,8 @@ static const struct {
       "\"round_prefer_ceil\"}", "i32[1, 1, 2, 1] {0, 4}" },
     { "const %a = i32[2] {-2147483648, 7}\nconst %b = i32[2] {-1, -1}\n%r = ai.onnx.Div@14(%a, %b)",
       "i32[2] {-2147483648, -7}" },
+    { "const %a = i64[1] {-9223372036854775808}\nconst %b = i64[1] {-1}\n%r = ai.onnx.Mod@13(%a, %b)", "i64[1] {0}" },
+    { "const %a = i8[1] {-128}\nconst %b = i8[1] {-1}\n%r = ai.onnx.Mod@13(%a, %b) {fmod = 1}", "i8[1] {0}" },
     { "const %a = i64[1] {-9223372036854775808}\nconst %b = i64[1] {-1}\n%r = ai.onnx.Div@14(%a, %b)",
       "i64[1] {-9223372036854775808}" },
     { "const %a = i64[1] {-9223372036854775808}\nconst %b = i64[1] {-1}\n%r = ai.onnx.Mod@13(%a, %b)", "i64[1] {0}" },

@@ -13,6 +13,7 @@
 typedef struct tally {
     int passed, failed;
     bool json;
+    double open_ms, run_ms; /* of the case at hand; a run includes its session */
     bool resources; /* something failed for want of memory */
 } tally;
 
@@ -25,7 +26,8 @@ static void verdict(tally *t, const char *folder, int set, const char *reason)
     if (t->json) {
         printf("{\"case\": ");
         print_json_string(stdout, folder);
-        printf(", \"data_set\": %d, \"passed\": %s", set, reason ? "false" : "true");
+        printf(", \"data_set\": %d, \"passed\": %s, \"open_ms\": %.3f, \"run_ms\": %.3f", set,
+               reason ? "false" : "true", t->open_ms, t->run_ms);
         if (reason) {
             printf(", \"reason\": ");
             print_json_string(stdout, reason);
@@ -104,11 +106,15 @@ static const char *run_set(mbr_env *env, mbr_model *model, const char *folder, d
     mbr_session *session = NULL;
     value_set set = { 0 };
     const char *reason = "the inputs cannot be read";
+    double start = now_ms();
     if (mbr_session_new(model, NULL, &session, &err) != MBR_OK)
         return err.text;
+    t->run_ms = now_ms() - start;
     if (value_set_new(&set, mbr_model_input_count(model)) &&
         load_folder(env, model, folder, &set) == EXIT_DONE && bind_set(session, &set) == EXIT_DONE) {
+        start = now_ms();
         mbr_status st = mbr_session_run(session, &err);
+        t->run_ms += now_ms() - start;
         t->resources |= st == MBR_ERR_NO_MEMORY || st == MBR_ERR_LIMIT;
         reason = st == MBR_OK ? check_outputs(env, model, session, folder, rtol, atol) : err.text;
     }
@@ -128,7 +134,10 @@ static int test_folder(const command_options *o, mbr_env *env, const char *folde
         return fail_input("out of memory");
     int sets = 0;
     read_tolerance(folder, &rtol, &atol);
+    t->open_ms = now_ms();
     mbr_status st = mbr_model_open(env, path, &options, &model, &err);
+    t->open_ms = now_ms() - t->open_ms;
+    t->run_ms = 0;
     free(path);
     for (int k = 0; k < 1000; k++) {
         char name[48];

@@ -73,7 +73,7 @@ static void pool_one(const mbr_pool_args *a, size_t n, size_t c, const size_t *o
                 if (a->op == MBR_POOL_AVERAGE) {
                     r += v;
                 } else if (a->op == MBR_POOL_LP) {
-                    r += pow(fabs(v), a->p);
+                    r += a->p == 1 ? fabs(v) : a->p == 2 ? v * v : pow(fabs(v), a->p);
                 } else if (!found || v > r || (a->pass_nan && isnan(r))) {
                     r = v;
                     found = true;
@@ -84,7 +84,7 @@ static void pool_one(const mbr_pool_args *a, size_t n, size_t c, const size_t *o
         size_t count = a->count_include_pad ? padded : inside;
         r = count ? r / (double)count : 0.0;
     } else if (a->op == MBR_POOL_LP) {
-        r = pow(r, 1.0 / a->p);
+        r = a->p == 1 ? r : a->p == 2 ? sqrt(r) : pow(r, 1.0 / a->p);
     }
     put(a, out_index, r);
     if (a->indices)

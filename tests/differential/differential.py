@@ -278,8 +278,8 @@ class Runner:
         if not cases:
             return
         r = random.Random(o.seed + first)
-        some = ",".join(name for name in self.passes if r.random() < 0.5)
-        passes = [o.passes] if o.passes else ["all", "none", some or "fold"]
+        some = ",".join("+" + name for name in self.passes if r.random() < 0.5)
+        passes = [o.passes] if o.passes else ["all", "none", "none," + some]
         for setting in passes:
             env = dict(os.environ, MBR_PASSES=setting)
             if r.random() < 0.2:

@@ -217,7 +217,7 @@ class Draw:
         if dtype in SMALL.values():
             return self.small(shape, dtype, kind)
         if dtype in COMPLEX.values():
-            return (self.tensor(shape, np.float32, low, high) + 1j * self.tensor(shape, np.float32, low, high)).astype(dtype)
+            return (self.plain(shape, np.float32, low, high) + 1j * self.plain(shape, np.float32, low, high)).astype(dtype)
         if is_float(dtype):
             if kind == "ties":
                 x = self.n.integers(int(low), int(high) + 1, shape).astype(np.float64) / self.r.choice((1, 2))
