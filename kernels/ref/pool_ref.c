@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernels/pool.h"
 
+#include "kernels/real.h"
 #include "kernels/ref/element.h"
 #include "kernels/ref/scalar.h"
 
@@ -9,14 +10,6 @@
 size_t mbr_pool_tiles(const mbr_pool_args *args)
 {
     return args->n * (args->channels_last ? args->out_dims[0] * args->out_dims[1] : args->channels);
-}
-
-static double get(const mbr_pool_args *a, size_t index)
-{
-    mbr_element_block b;
-    mbr_element_load(a->dtype, (const char *)a->in + index * mbr_dtype_size(a->dtype), 1, 1, &b);
-    mbr_element_to_f64(mbr_element_class_of(a->dtype), &b, 1);
-    return b.f[0];
 }
 
 static void put(const mbr_pool_args *a, size_t index, double x)
@@ -67,7 +60,7 @@ static void pool_one(const mbr_pool_args *a, size_t n, size_t c, const size_t *o
                 size_t y = o[1] * a->stride[1] + j * a->dilation[1] - a->pad_begin[1];
                 size_t x = o[2] * a->stride[2] + k * a->dilation[2] - a->pad_begin[2];
                 size_t point = (z * in[1] + y) * in[2] + x, size = in[0] * in[1] * in[2];
-                double v = get(a, a->channels_last ? (n * size + point) * a->channels + c
+                double v = mbr_real_get(a->dtype, a->in, a->channels_last ? (n * size + point) * a->channels + c
                                                    : (n * a->channels + c) * size + point);
                 inside++;
                 if (a->op == MBR_POOL_AVERAGE) {
