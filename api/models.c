@@ -91,6 +91,7 @@ static mbr_status open_source(mbr_env *env, const mbr_model_source *source, cons
                       "mbr_model_options.size is not set; set it to sizeof(mbr_model_options)");
     MBR_TRY_GOTO(st, error);
     MBR_TRY_GOTO(mbr_pass_set_parse(o.passes ? o.passes : getenv("MBR_PASSES"), &m->passes, err), error);
+    m->passes.exact = o.exact != 0;
     MBR_TRY_GOTO(import(m, &m->module, err), error);
     m->module->team = env->team;
     MBR_TRY_GOTO(mbr_each_graph(m->module->main, count_graph_ops, m, err), error);

@@ -113,6 +113,8 @@ mbr_status mbr_origins_find(mbr_arena *arena, const mbr_ir_module *m, const mbr_
     qsort(places, n, sizeof *places, by_node);
     search s = { places, n };
     size_t k = 0;
+    for (size_t e = 0; !m->originals && e < n; e++) /* nobody noted them: what the program has */
+        rows[k++] = (mbr_profile_origin){ .node = entries[e].node, .entry = e, .how = entries[e].in_place ? "view" : "" };
     for (const mbr_ir_node *o = m->originals; o; o = o->next_original) {
         mbr_profile_origin *r = &rows[k++];
         *r = (mbr_profile_origin){ .node = o, .entry = entry_of(&s, mbr_ir_heir(o)) };

@@ -47,6 +47,7 @@ struct mbr_team {
     mbr_team_fn fn;
     void *user;
     const atomic_bool *cancel;
+    uint64_t float_mode;       /* of the caller: every thread computes as it does */
 #endif
 };
 
@@ -127,6 +128,43 @@ static void relax(void)
 #endif
 }
 
+/* Rounding, denormals, traps: all of the control register but the flags of what happened. */
+#if defined(__x86_64__)
+#define FLOAT_FLAGS 0x3fu
+
+static uint64_t float_mode(void)
+{
+    return __builtin_ia32_stmxcsr() & ~FLOAT_FLAGS;
+}
+
+static void set_float_mode(uint64_t mode)
+{
+    __builtin_ia32_ldmxcsr((unsigned)mode);
+}
+#elif defined(__aarch64__)
+static uint64_t float_mode(void)
+{
+    uint64_t mode;
+    __asm__ __volatile__("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+}
+
+static void set_float_mode(uint64_t mode)
+{
+    __asm__ __volatile__("msr fpcr, %0" ::"r"(mode));
+}
+#else
+static uint64_t float_mode(void)
+{
+    return 0;
+}
+
+static void set_float_mode(uint64_t mode)
+{
+    (void)mode;
+}
+#endif
+
 static int64_t now_ns(void)
 {
     struct timespec t;
@@ -190,8 +228,11 @@ static void *helper(void *arg)
         atomic_fetch_add(&t->active, 1);
         if (atomic_load(&t->open)) {
             int id = atomic_fetch_add(&t->joined, 1) + 1;
-            if (id < t->workers)
+            if (id < t->workers) {
+                if (float_mode() != t->float_mode)
+                    set_float_mode(t->float_mode);
                 work(t, id);
+            }
         }
         atomic_fetch_sub(&t->active, 1);
     }
@@ -305,6 +346,7 @@ bool mbr_team_run(mbr_team *t, int workers, size_t tiles, size_t grain, mbr_team
     t->fn = fn;
     t->user = user;
     t->cancel = cancel;
+    t->float_mode = float_mode();
     atomic_store_explicit(&t->joined, 0, memory_order_relaxed);
     atomic_store_explicit(&t->next, 0, memory_order_relaxed);
     atomic_store_explicit(&t->stopped, false, memory_order_relaxed);

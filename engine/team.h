@@ -4,6 +4,7 @@
  * (longer within a run), then park, so that an idle process uses no CPU.
  *
  * Several sessions may ask at once: whoever finds the helpers busy runs its tiles alone, which is always correct.
+ * Helpers compute in the caller's floating-point mode (rounding, denormals), which no thread of ours changes otherwise.
  * After a fork the child's team restarts its helpers at the first use.
  */
 #ifndef MBR_ENGINE_TEAM_H

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
 #include "tools/profile.h"
 
 #include <inttypes.h>
@@ -249,6 +252,7 @@ static int run(const command_options *o)
 {
     static profile p;
     p.o = o;
+    setenv("MBR_CACHE", "off", 1); /* what became of each node is known only where the passes ran */
     int st = load_all(o, &p.l);
     if (st == EXIT_DONE)
         st = measure(&p);

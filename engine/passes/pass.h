@@ -20,6 +20,7 @@ extern const mbr_pass mbr_pass_table[];
 /* Which passes are on: bit i is row i of the table. */
 typedef struct mbr_pass_set {
     uint64_t on;
+    bool exact; /* convolutions keep off kernels that spread a non-finite value (Winograd); off after parsing */
 } mbr_pass_set;
 
 /* Parses "none", "all", "+name", "-name", "name", separated by commas, applied in turn to all; NULL: all. Fails with

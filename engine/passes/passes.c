@@ -29,7 +29,7 @@ static mbr_status unknown_pass(const char *name, size_t n, mbr_error *err)
 
 mbr_status mbr_pass_set_parse(const char *text, mbr_pass_set *set, mbr_error *err)
 {
-    set->on = ~(uint64_t)0;
+    *set = (mbr_pass_set){ .on = ~(uint64_t)0 };
     for (const char *at = text; at && *at;) {
         size_t n = strcspn(at, ",");
         const char *name = at;
@@ -120,6 +120,15 @@ static mbr_status note_originals(mbr_ir_graph *g, void *user, mbr_error *err)
     return MBR_OK;
 }
 
+static mbr_status make_exact(mbr_ir_graph *g, void *user, mbr_error *err)
+{
+    (void)user;
+    for (mbr_ir_node *n = g->first; n; n = n->next)
+        if (strstr(n->op->name, "Conv"))
+            MBR_TRY(mbr_ir_attr_int(n, "exact", 1, err));
+    return MBR_OK;
+}
+
 typedef struct expansion_run {
     bool changed;
 } expansion_run;
@@ -143,6 +152,8 @@ mbr_status mbr_passes_run(mbr_ir_module *m, const mbr_pass_set *set, const char 
     MBR_TRY(mbr_infer_graph(m->main, err));
     mbr_ir_node **originals = &m->originals;
     MBR_TRY(mbr_each_graph(m->main, note_originals, &originals, err));
+    if (set->exact)
+        MBR_TRY(mbr_each_graph(m->main, make_exact, NULL, err));
     m->stage = "expand";
     expansion_run x = { false };
     MBR_TRY(mbr_each_graph(m->main, expand_nodes, &x, err));
