@@ -69,6 +69,7 @@ tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
+    tests/test_drift \
     tests/test_drift_power \
     tests/test_drift_sketch \
     tests/test_pipeline \
@@ -76,6 +77,7 @@ MBR_UNIT_TESTS += \
     tests/test_pipeline_steps \
     tests/test_pipeline_text
 endif
+tests_test_drift_SOURCES = tests/test_drift.c tests/random.h
 tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h
 tests_test_drift_sketch_SOURCES = tests/test_drift_sketch.c tests/random.h
 tests_test_pipeline_expr_SOURCES = tests/test_pipeline_expr.c tests/pipeline_rows.h
@@ -95,11 +97,18 @@ tests_fuzz_check_fuzz_run_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_run.c te
 tests_fuzz_check_fuzz_run_LDADD = libmbr_all.la
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
 
+if MBR_RUNTIME
+MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-drift
+endif
+tests_fuzz_check_fuzz_drift_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_drift.c tests/fuzz/fuzz.h
+tests_fuzz_check_fuzz_drift_LDADD = libmbr_all.la
+
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS = \
     tests/test_bad_input.sh \
     tests/test_determinism.sh \
     tests/test_differential.sh \
+    tests/test_drift.sh \
     tests/test_fusions.sh \
     tests/test_plugin.sh \
     tests/test_tools.sh
@@ -126,6 +135,7 @@ EXTRA_DIST += tests/differential/differential.py tests/differential/draw.py test
     tests/differential/hostile.py tests/differential/nodes.py tests/differential/nodes_elementwise.py \
     tests/differential/nodes_movement.py tests/differential/nodes_others.py tests/differential/nodes_sums.py \
     tests/differential/nodes_windows.py tests/differential/operators.py tests/differential/oracle.py
+EXTRA_DIST += tests/drift_compare.py
 EXTRA_DIST += $(MBR_SCRIPT_TESTS) tests/no-check.sh tests/conformance-floor.txt
 
 .PHONY: check-threads check-kernels
