@@ -28,6 +28,7 @@ MBR_UNIT_TESTS = \
     tests/test_ops_contrib \
     tests/test_ops_image \
     tests/test_ops_shapes \
+    tests/test_forests \
     tests/test_ops_trees \
     tests/test_ops_values \
     tests/test_passes \
@@ -61,6 +62,7 @@ tests_test_onnx_prescan_SOURCES = tests/test_onnx_prescan.c tests/onnx_writer.h
 tests_test_onnx_value_SOURCES = tests/test_onnx_value.c tests/onnx_writer.h
 tests_test_ops_contrib_SOURCES = tests/test_ops_contrib.c tests/ir_text.h tests/random.h
 tests_test_ops_image_SOURCES = tests/test_ops_image.c tests/ir_text.h tests/random.h
+tests_test_forests_SOURCES = tests/test_forests.c tests/onnx_writer.h tests/random.h
 tests_test_ops_trees_SOURCES = tests/test_ops_trees.c tests/onnx_writer.h
 tests_test_ops_values_SOURCES = tests/test_ops_values.c tests/ir_text.h tests/random.h
 tests_test_ops_bad_SOURCES = tests/test_ops_bad.c tests/ir_text.h tests/random.h
