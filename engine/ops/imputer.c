@@ -42,11 +42,13 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     const float missing = mbr_attr_float(s->node, "replaced_value_float", 0);
     const int64_t missing_int = mbr_attr_int(s->node, "replaced_value_int64", 0);
     bool nan = missing != missing;
+    size_t row = columns ? columns : 1;
 #define IMPUTE(type, with, n_with, is_missing)                                                                         \
-    for (size_t i = 0; i < count; i++) {                                                                               \
-        type v = ((const type *)x->data)[i];                                                                           \
-        ((type *)s->out[0]->data)[i] = (is_missing) ? (type)with[n_with > 1 ? i % columns : 0] : v;                    \
-    }
+    for (size_t r = 0; r < count; r += row)                                                                            \
+        for (size_t c = 0, step = n_with > 1; c < row; c++) {                                                          \
+            type v = ((const type *)x->data)[r + c];                                                                   \
+            ((type *)s->out[0]->data)[r + c] = (is_missing) ? (type)with[c * step] : v;                                \
+        }
     switch (x->dtype) {
     case MBR_DTYPE_F32: IMPUTE(float, floats, n_floats, v == missing || (nan && v != v)) break;
     case MBR_DTYPE_F64: IMPUTE(double, floats, n_floats, v == (double)missing || (nan && v != v)) break;

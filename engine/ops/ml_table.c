@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define PROBES 64 /* slots behind its own where a key may stand: a file cannot make a search long */
+
 int64_t mbr_ml_number(double v)
 {
     int64_t bits;
@@ -62,12 +64,64 @@ static void sort(const mbr_ml_table *t)
     }
 }
 
+/* --- by hash --- */
+
+static size_t hash_number(int64_t key)
+{
+    uint64_t h = (uint64_t)key * 0x9E3779B97F4A7C15u;
+    return (size_t)(h ^ h >> 32);
+}
+
+static size_t hash_text(mbr_string s)
+{
+    uint64_t h = s.size;
+    for (size_t i = 0; i < s.size; i++)
+        h = (h ^ (uint8_t)s.data[i]) * 0x100000001B3u;
+    return hash_number((int64_t)h);
+}
+
+/* Enters all keys, of equal ones the last. Returns false when they crowd. */
+static bool fill_slots(mbr_ml_table *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        size_t at = t->text ? hash_text(text_at(&t->keys, i)) : hash_number(t->numbers[i]), k = 0;
+        for (; k < PROBES; k++) {
+            uint32_t *slot = &t->slots[(at + k) & t->mask];
+            bool equal = *slot && (t->text ? compare_text(text_at(&t->keys, *slot - 1), text_at(&t->keys, i)) == 0
+                                           : t->numbers[*slot - 1] == t->numbers[i]);
+            if (*slot && !equal)
+                continue;
+            *slot = (uint32_t)i + 1;
+            break;
+        }
+        if (k == PROBES)
+            return false;
+    }
+    return true;
+}
+
+static mbr_status make_slots(mbr_ml_table *t, mbr_error *err)
+{
+    size_t size = 4;
+    while (size < 2 * t->n)
+        size *= 2;
+    t->mask = size - 1;
+    t->slots = mbr_calloc(t->memory, size, sizeof *t->slots);
+    if (!t->slots)
+        return mbr_no_memory(err, size * sizeof *t->slots);
+    if (!fill_slots(t)) {
+        mbr_free(t->memory, t->slots);
+        t->slots = NULL;
+    }
+    return MBR_OK;
+}
+
 mbr_status mbr_ml_table_build(mbr_ml_table *t, const mbr_ml_keys *keys, mbr_memory *memory, mbr_error *err)
 {
     *t = (mbr_ml_table){ .memory = memory, .keys = *keys, .n = keys->n };
     t->text = keys->strings || (keys->tensor && keys->tensor->dtype == MBR_DTYPE_STRING);
-    if (t->n > UINT32_MAX)
-        return mbr_fail(err, MBR_ERR_LIMIT, "a table of more than 2^32 keys");
+    if (t->n > UINT32_MAX / 4)
+        return mbr_fail(err, MBR_ERR_LIMIT, "a table of more than 2^30 keys");
     t->order = mbr_calloc(memory, t->n + 1, sizeof *t->order);
     t->numbers = t->text ? NULL : mbr_calloc(memory, t->n + 1, sizeof *t->numbers);
     if (!t->order || (!t->text && !t->numbers))
@@ -79,7 +133,9 @@ mbr_status mbr_ml_table_build(mbr_ml_table *t, const mbr_ml_keys *keys, mbr_memo
                             : keys->floats ? mbr_ml_number((double)keys->floats[i])
                                            : mbr_ml_key_of(keys->tensor, i);
     }
-    sort(t);
+    MBR_TRY(make_slots(t, err));
+    if (!t->slots)
+        sort(t);
     return MBR_OK;
 }
 
@@ -89,10 +145,17 @@ void mbr_ml_table_free(mbr_ml_table *t)
         return;
     mbr_free(t->memory, t->order);
     mbr_free(t->memory, t->numbers);
+    mbr_free(t->memory, t->slots);
 }
 
 size_t mbr_ml_table_find_number(const mbr_ml_table *t, int64_t key)
 {
+    size_t hash = t->slots ? hash_number(key) : 0;
+    for (size_t k = 0; t->slots && k < PROBES; k++) {
+        uint32_t place = t->slots[(hash + k) & t->mask];
+        if (!place || t->numbers[place - 1] == key)
+            return place ? place - 1 : SIZE_MAX;
+    }
     size_t low = 0, high = t->n; /* the first that is greater */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -106,6 +169,12 @@ size_t mbr_ml_table_find_number(const mbr_ml_table *t, int64_t key)
 
 size_t mbr_ml_table_find_text(const mbr_ml_table *t, mbr_string key)
 {
+    size_t hash = t->slots ? hash_text(key) : 0;
+    for (size_t k = 0; t->slots && k < PROBES; k++) {
+        uint32_t place = t->slots[(hash + k) & t->mask];
+        if (!place || compare_text(text_at(&t->keys, place - 1), key) == 0)
+            return place ? place - 1 : SIZE_MAX;
+    }
     size_t low = 0, high = t->n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;

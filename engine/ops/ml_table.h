@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A sorted table of keys, numbers or text, for the operators that look categories up. */
+/* A table of keys, numbers or text, for the operators that look categories up. */
 #ifndef MBR_ENGINE_OPS_ML_TABLE_H
 #define MBR_ENGINE_OPS_ML_TABLE_H
 
@@ -17,7 +17,9 @@ typedef struct mbr_ml_table {
     mbr_memory *memory;
     mbr_ml_keys keys;
     int64_t *numbers; /* (n) keys as mbr_ml_number has them, unless they are text */
-    uint32_t *order;  /* (n) ascending; equal keys in the order of their places */
+    uint32_t *slots;  /* (mask + 1) places from 1 on, by hash; 0: free. NULL: the keys crowd, and are searched in order */
+    uint32_t *order;  /* (n) ascending, without slots; equal keys in the order of their places */
+    size_t mask;
     size_t n;
     bool text;
 } mbr_ml_table;

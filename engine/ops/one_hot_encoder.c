@@ -70,10 +70,12 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     const mbr_value *x = s->in[0];
     size_t n = mbr_value_count(x), last = job->last * t->per_tile;
     last = last < n ? last : n;
-    for (size_t i = job->first * t->per_tile; i < last; i++) {
+    size_t first = job->first * t->per_tile;
+    if (first < last)
+        memset((float *)s->out[0]->data + first * t->n, 0, (last - first) * t->n * sizeof(float));
+    for (size_t i = first; i < last; i++) {
         float *y = (float *)s->out[0]->data + i * t->n;
         size_t at = SIZE_MAX;
-        memset(y, 0, t->n * sizeof *y);
         if (mbr_dtype_is_float(x->dtype)) { /* as an integer, toward zero */
             double v = mbr_value_real(x, i);
             if (v > -9.2e18 && v < 9.2e18)

@@ -4,32 +4,40 @@
 
 #include <math.h>
 
+/* Eight sums side by side, added in pairs at the end. */
+static inline float add_parts(const float *part)
+{
+    return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+}
+
 float mbr_dot_ref(const float *a, const float *b, size_t n)
 {
-    float part[8] = { 0 }, sum = 0;
+    float part[8] = { 0 };
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
         for (size_t k = 0; k < 8; k++)
             part[k] += a[i + k] * b[i + k];
-    for (; i < n; i++)
-        sum += a[i] * b[i];
-    for (size_t k = 0; k < 8; k++)
-        sum += part[k];
-    return sum;
+    for (size_t k = 0; i + k < n; k++)
+        part[k] += a[i + k] * b[i + k];
+    return add_parts(part);
 }
 
 static float distance(const float *a, const float *b, size_t n)
 {
-    float part[8] = { 0 }, sum = 0;
+    float part[8] = { 0 };
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
         for (size_t k = 0; k < 8; k++)
             part[k] += (a[i + k] - b[i + k]) * (a[i + k] - b[i + k]);
-    for (; i < n; i++)
-        sum += (a[i] - b[i]) * (a[i] - b[i]);
-    for (size_t k = 0; k < 8; k++)
-        sum += part[k];
-    return sum;
+    for (size_t k = 0; i + k < n; k++)
+        part[k] += (a[i + k] - b[i + k]) * (a[i + k] - b[i + k]);
+    return add_parts(part);
+}
+
+/* x^degree; small whole degrees, which are the usual ones, without powf. */
+static float power(float x, float degree)
+{
+    return degree == 3 ? x * x * x : degree == 2 ? x * x : powf(x, degree);
 }
 
 void mbr_svm_kernel_ref(const mbr_svm_args *args, const float *x, const float *vectors, size_t n, size_t features,
@@ -42,7 +50,7 @@ void mbr_svm_kernel_ref(const mbr_svm_args *args, const float *x, const float *v
             k[i] = mbr_dot_ref(x, v, features);
             break;
         case MBR_SVM_POLY:
-            k[i] = powf(args->gamma * mbr_dot_ref(x, v, features) + args->coef0, args->degree);
+            k[i] = power(args->gamma * mbr_dot_ref(x, v, features) + args->coef0, args->degree);
             break;
         case MBR_SVM_RBF:
             k[i] = expf(-args->gamma * distance(x, v, features));
