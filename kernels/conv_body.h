@@ -51,9 +51,8 @@ static conv_plan conv_plan_of(const mbr_conv_args *a)
     size_t steps = k ? k : 1, most = gemm_kc_most();
     p.k_blocks = (steps + most - 1) / most;
     p.kc = gemm_up((steps + p.k_blocks - 1) / p.k_blocks, 16);
-    double all = (double)p.rows * (double)p.lines * (double)(p.panels * GEMM_NR * a->groups) * (double)steps / 16;
-    double macs = all < GEMM_TILE_MACS / 24.0 ? GEMM_TILE_MACS / 24.0 : all > GEMM_TILE_MACS ? GEMM_TILE_MACS : all;
-    size_t cells = (size_t)(macs / (double)steps);
+    double all = (double)p.rows * (double)p.lines * (double)(p.panels * GEMM_NR * a->groups) * (double)steps;
+    size_t cells = (size_t)(gemm_tile_macs(all) / (double)steps);
     /* Gathering a row costs about three times as much as reading a column of B. */
     gemm_cut(p.rows, p.panels, steps, cells, point_kernel ? 3 : SIZE_MAX, point_kernel ? 0.5 : 0.3, &p.tm, &p.tn);
     p.m_tiles = (p.rows + p.tm - 1) / p.tm;

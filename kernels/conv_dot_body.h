@@ -37,8 +37,7 @@ static dot_plan dot_plan_of(const mbr_conv_args *a)
     p.k_row = gemm_up(p.k, 16);
     p.lines = a->n * a->out[0] * a->out[1];
     double line_macs = (double)p.k * (double)a->filters * (double)a->out[2] * 8; /* a fraction of a product's speed */
-    double tile = line_macs * (double)p.lines / GEMM_MIN_TILES;
-    tile = tile > GEMM_TILE_MACS ? GEMM_TILE_MACS : tile < GEMM_TILE_MACS / 24 ? GEMM_TILE_MACS / 24 : tile;
+    double tile = gemm_tile_macs(line_macs * (double)p.lines);
     p.tile_lines = line_macs > 0 ? gemm_clamp((size_t)(tile / line_macs), 1, p.lines ? p.lines : 1) : 1;
     p.segment_bytes = gemm_up(p.k * sizeof(conv_segment), 64);
     p.line_bytes = gemm_up(p.k * sizeof(dot_line), 64);

@@ -56,9 +56,8 @@ static wg_plan wg_plan_of(const mbr_conv_args *a)
     if (!p.pieces || !panels)
         return p;
     double each = (double)WG_PLACES * (double)a->channels;
-    double all = each * (double)p.pieces * (double)(panels * GEMM_NR) / GEMM_MIN_TILES;
-    double macs = all < GEMM_TILE_MACS / 24.0 ? GEMM_TILE_MACS / 24.0 : all > GEMM_TILE_MACS ? GEMM_TILE_MACS : all;
-    size_t cells = (size_t)(macs / each);
+    double all = each * (double)p.pieces * (double)(panels * GEMM_NR);
+    size_t cells = (size_t)(gemm_tile_macs(all) / each);
     p.tp = mbr_min_size(4 * GEMM_MR, gemm_up(p.pieces, GEMM_MR));
     p.tn = gemm_clamp(cells / (p.tp * GEMM_NR), 1, panels);
     p.n_tiles = (panels + p.tn - 1) / p.tn;

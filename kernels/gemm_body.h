@@ -60,9 +60,8 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
         size_t most = gemm_kc_most();
         p.k_blocks = (k + most - 1) / most;
         p.kc = gemm_up((k + p.k_blocks - 1) / p.k_blocks, 16);
-        double all = (double)g->m * (double)(panels * GEMM_NR) * (double)k * (double)matrices / GEMM_MIN_TILES;
-        double macs = all < GEMM_TILE_MACS / 24.0 ? GEMM_TILE_MACS / 24.0 : all > GEMM_TILE_MACS ? GEMM_TILE_MACS : all;
-        size_t cells = (size_t)(macs / (double)k);
+        double all = (double)g->m * (double)(panels * GEMM_NR) * (double)k * (double)matrices;
+        size_t cells = (size_t)(gemm_tile_macs(all) / (double)k);
         /* An unpacked B is packed once for each row of tiles: then rows are cheap. */
         bool packed = g->b_form == MBR_GEMM_B_PACKED;
         gemm_cut(g->m, panels, k, cells, packed ? 3 : SIZE_MAX, packed ? 0.5 : 4, &p.tm, &p.tn);

@@ -57,6 +57,13 @@ static void gemm_cut(size_t m, size_t panels, size_t k, size_t cells, size_t kee
     *tn = gemm_clamp(cells / (*tm * GEMM_NR), 1, keeps ? kept : panels);
 }
 
+/* Products in a tile, of `all`. */
+static inline double gemm_tile_macs(double all)
+{
+    double macs = all / GEMM_MIN_TILES;
+    return macs < GEMM_TILE_MACS / 24 ? GEMM_TILE_MACS / 24 : macs > GEMM_TILE_MACS ? GEMM_TILE_MACS : macs;
+}
+
 #define GEMM_STRING_(x) #x
 #define GEMM_STRING(x) GEMM_STRING_(x)
 #define GEMM_ROW_(name) mbr_##name

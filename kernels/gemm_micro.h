@@ -71,10 +71,9 @@ MBR_INLINE void gemm_step(const float *const *row, ptrdiff_t lda, const float *b
     }
 }
 
-MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
+/* The sums as they begin. What the end will touch is on its way from now on. */
+MBR_INLINE void gemm_begin(const gemm_tile *t, vf (*sum)[GEMM_NP_MAX * GEMM_NV], const int mr, const int nv)
 {
-    const int nv = np * GEMM_NV;
-    vf sum[GEMM_MR][GEMM_NP_MAX * GEMM_NV];
     if (t->first) {
         MBR_UNROLL(16)
         for (int r = 0; r < mr; r++) {
@@ -90,33 +89,22 @@ MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
                 sum[r][v] = vf_load(t->acc + (r * nv + v) * MBR_VL);
         }
     }
-    const float *row[(GEMM_MR + 2) / 3];
+    if (!t->to_c)
+        return;
     MBR_UNROLL(16)
-    for (int g = 0; g < (mr + 2) / 3; g++)
-        row[g] = t->a + 3 * g * t->lda;
-    if (t->to_c) { /* what the end will touch is on its way while the sums are made */
-        MBR_UNROLL(16)
-        for (int r = 0; r < mr; r++) {
-            MBR_UNROLL(4)
-            for (int line = 0; line < (GEMM_NR + 15) / 16; line++) {
-                __builtin_prefetch(t->c + r * t->ldc + 16 * line, 1);
-                if (t->other)
-                    __builtin_prefetch(t->other + r * t->ld_other + 16 * line);
-            }
+    for (int r = 0; r < mr; r++) {
+        MBR_UNROLL(4)
+        for (int line = 0; line < (GEMM_NR + 15) / 16; line++) {
+            __builtin_prefetch(t->c + r * t->ldc + 16 * line, 1);
+            if (t->other)
+                __builtin_prefetch(t->other + r * t->ld_other + 16 * line);
         }
     }
-    const ptrdiff_t lda = t->lda;
-    const float *b = t->b;
-    const size_t b_panel = t->b_panel, kc = t->kc, ahead_step = t->ahead_step, ahead_steps = ahead_step ? kc : 0;
-    const char *ahead = t->ahead;
-    size_t p = 0;
-    for (; np == 1 && p < ahead_steps; p++) {
-        __builtin_prefetch(ahead, 0, 2);
-        ahead += ahead_step;
-        gemm_step(row, lda, b, b_panel, p, sum, mr, np);
-    }
-    for (; p < kc; p++)
-        gemm_step(row, lda, b, b_panel, p, sum, mr, np);
+}
+
+/* The sums into C or, partial, into acc. */
+MBR_INLINE void gemm_end(const gemm_tile *t, vf (*sum)[GEMM_NP_MAX * GEMM_NV], const int mr, const int nv)
+{
     if (!t->to_c) {
         MBR_UNROLL(16)
         for (int r = 0; r < mr; r++) {
@@ -138,6 +126,29 @@ MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
             vf_store(t->c + r * t->ldc + v * MBR_VL, vf_clip(x, low, high));
         }
     }
+}
+
+MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
+{
+    vf sum[GEMM_MR][GEMM_NP_MAX * GEMM_NV];
+    gemm_begin(t, sum, mr, np * GEMM_NV);
+    const float *row[(GEMM_MR + 2) / 3];
+    MBR_UNROLL(16)
+    for (int g = 0; g < (mr + 2) / 3; g++)
+        row[g] = t->a + 3 * g * t->lda;
+    const ptrdiff_t lda = t->lda;
+    const float *b = t->b;
+    const size_t b_panel = t->b_panel, kc = t->kc, ahead_step = t->ahead_step, ahead_steps = ahead_step ? kc : 0;
+    const char *ahead = t->ahead;
+    size_t p = 0;
+    for (; np == 1 && p < ahead_steps; p++) {
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += ahead_step;
+        gemm_step(row, lda, b, b_panel, p, sum, mr, np);
+    }
+    for (; p < kc; p++)
+        gemm_step(row, lda, b, b_panel, p, sum, mr, np);
+    gemm_end(t, sum, mr, np * GEMM_NV);
 }
 
 #define GEMM_MICRO(mr)                                                                                                 \

@@ -23,6 +23,7 @@ MBR_KERNELS_BASE = \
     kernels/conv_depthwise_body.h \
     kernels/conv_depthwise_loop.h \
     kernels/conv_dot_body.h \
+    kernels/conv_first_body.h \
     kernels/conv_walk.h \
     kernels/conv_winograd_body.h \
     kernels/convert.def \

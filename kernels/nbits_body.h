@@ -84,9 +84,8 @@ static nb_plan nb_plan_of(const mbr_nbits_args *g)
     } else {
         p.k_blocks = (k + 255) / 256;
         p.kc = 256;
-        double all = (double)g->m * (double)(panels * GEMM_NR) * (double)k / GEMM_MIN_TILES;
-        double macs = all < GEMM_TILE_MACS / 24.0 ? GEMM_TILE_MACS / 24.0 : all > GEMM_TILE_MACS ? GEMM_TILE_MACS : all;
-        gemm_cut(g->m, panels, k, (size_t)(macs / (double)k), SIZE_MAX, 4, &p.tm, &p.tn);
+        double all = (double)g->m * (double)(panels * GEMM_NR) * (double)k;
+        gemm_cut(g->m, panels, k, (size_t)(gemm_tile_macs(all) / (double)k), SIZE_MAX, 4, &p.tm, &p.tn);
         p.acc_floats = p.k_blocks > 1 ? gemm_up(p.tm, GEMM_MR) * p.tn * GEMM_NR : 0;
         p.b_floats = p.kc * GEMM_NR;
     }

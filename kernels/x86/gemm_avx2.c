@@ -5,6 +5,7 @@
 #define GEMM_NAME gemm_f32_avx2_6x16
 #define CONV_NAME conv_f32_avx2_gemm
 #define CONV_DOT_NAME conv_f32_avx2_dot
+#define CONV_FIRST_NAME conv_f32_avx2_first
 #define DEPTHWISE_NAME conv_f32_avx2_depthwise
 #define NBITS_NAME nbits_avx2
 #define WINOGRAD_NAME conv_f32_avx2_winograd
@@ -16,6 +17,7 @@
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"
 #include "kernels/conv_dot_body.h"
+#include "kernels/conv_first_body.h"
 #include "kernels/conv_depthwise_body.h"
 #include "kernels/nbits_body.h"
 #include "kernels/conv_winograd_body.h"

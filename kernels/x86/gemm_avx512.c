@@ -5,6 +5,7 @@
 #define GEMM_NAME gemm_f32_avx512_14x32
 #define CONV_NAME conv_f32_avx512_gemm
 #define CONV_DOT_NAME conv_f32_avx512_dot
+#define CONV_FIRST_NAME conv_f32_avx512_first
 #define DEPTHWISE_NAME conv_f32_avx512_depthwise
 #define NBITS_NAME nbits_avx512
 #define WINOGRAD_NAME conv_f32_avx512_winograd
@@ -16,6 +17,7 @@
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"
 #include "kernels/conv_dot_body.h"
+#include "kernels/conv_first_body.h"
 #include "kernels/conv_depthwise_body.h"
 #include "kernels/nbits_body.h"
 #include "kernels/conv_winograd_body.h"

@@ -43,7 +43,7 @@ static void random_epilogue(mbr_conv_args *a, size_t y_floats)
     }
 }
 
-/* Random sizes; kind picks: 0 anything, 1 pointwise, 2 depthwise, 3 a 3x3 of stride 1, 4 few filters. */
+/* Random sizes; kind picks: 0 anything, 1 pointwise, 2 depthwise, 3 a 3x3 of stride 1, 4 few filters, 5 few planes. */
 static mbr_conv_args make_args(int kind)
 {
     mbr_conv_args a = {.n = check_rand_range(1, 2), .groups = 1};
@@ -60,6 +60,11 @@ static mbr_conv_args make_args(int kind)
     }
     a.transposed = kind == 0 && check_rand_one_in(3);
     a.x_planes = (kind == 0 || kind == 4) && !a.transposed && check_rand_one_in(3);
+    if (kind == 5) { /* what the first layer of a network has */
+        a.channels = check_rand_range(1, 4);
+        a.filters = check_rand_range(9, 70);
+        a.x_planes = true;
+    }
     if (kind == 3) { /* what Winograd's method wants */
         a.channels = check_rand_range(16, 50);
         a.filters = check_rand_range(16, 90);
@@ -75,6 +80,8 @@ static mbr_conv_args make_args(int kind)
         if (d < 3 - rank)
             continue;
         a.in[d] = kind == 3 ? check_rand_range(6, 30) : check_rand_range(1, rank == 3 ? 6 : 17);
+        if (kind == 5 && d == 2 && check_rand_one_in(3))
+            a.in[d] = check_rand_range(100, 2500); /* more than is copied at once */
         a.kernel[d] = kind == 1 ? 1 : kind == 3 ? 3 : check_rand_range(1, 5);
         a.stride[d] = kind == 3 ? 1 : check_rand_one_in(2) ? 1 : check_rand_range(1, 3);
         a.dilation[d] = kind == 3 || check_rand_one_in(2) ? 1 : check_rand_range(1, 3);
@@ -153,7 +160,7 @@ void check_conv(void)
         if (!check_begin(kernel->name, kernel->tier))
             continue;
         for (int n = 0; n < 500 && !check_failed(); n++)
-            check_one(kernel, rows[i].tol, n % 5, kernel->exact && n % 7 == 4 ? CHECK_SPECIAL : CHECK_UNIFORM);
+            check_one(kernel, rows[i].tol, n % 6, kernel->exact && n % 7 == 4 ? CHECK_SPECIAL : CHECK_UNIFORM);
         check_end();
     }
 }
