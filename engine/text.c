@@ -218,6 +218,7 @@ static void put_attr(printer *p, const mbr_ir_attr *a, int depth)
         put_type(p, a->type, 0);
         break;
     case MBR_ATTR_INTS:
+    case MBR_ATTR_INTS32:
     case MBR_ATTR_FLOATS:
     case MBR_ATTR_STRINGS:
         puts_(p, a->kind == MBR_ATTR_FLOATS ? "f[" : "[");
@@ -232,6 +233,8 @@ static void put_attr(printer *p, const mbr_ir_attr *a, int depth)
                 put(p, ", ", 2);
             if (a->kind == MBR_ATTR_INTS)
                 putf(p, "%lld", (long long)a->ints[i]);
+            else if (a->kind == MBR_ATTR_INTS32)
+                putf(p, "%lld", (long long)a->ints32[i]);
             else if (a->kind == MBR_ATTR_FLOATS)
                 put_float(p, a->floats[i], true);
             else

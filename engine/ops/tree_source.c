@@ -45,11 +45,27 @@ static mbr_status read_reals(const mbr_ir_node *n, const char *prefix, const cha
     return MBR_OK;
 }
 
-static const int64_t *read_ints(const mbr_ir_node *n, const char *prefix, const char *name, size_t *count)
+/* Whole numbers, of large forests in 32 bits. */
+typedef struct whole {
+    const int64_t *wide;
+    const int32_t *small; /* or NULL */
+    size_t n;
+} whole;
+
+static inline int64_t whole_at(const whole *w, size_t i)
+{
+    return w->small ? w->small[i] : w->wide[i];
+}
+
+static whole read_ints(const mbr_ir_node *n, const char *prefix, const char *name)
 {
     char attr[64];
+    whole w = { 0 };
     snprintf(attr, sizeof attr, "%s%s", prefix, name);
-    return mbr_attr_ints(n, attr, count);
+    w.small = mbr_attr_ints32(n, attr, &w.n);
+    if (!w.small)
+        w.wide = mbr_attr_ints(n, attr, &w.n);
+    return w;
 }
 
 static mbr_status size_fault(const mbr_ir_node *n, const char *what, size_t is, size_t due, mbr_error *err)
@@ -81,7 +97,7 @@ static bool mode_of(const mbr_string *s, uint8_t *mode)
  * which entry is the i-th. And the place where the search last ended: neighbours mostly follow one another.
  */
 typedef struct node_index {
-    const int64_t *tree, *id;
+    whole tree, id;
     uint32_t *order; /* or NULL */
     size_t n, hint;
 } node_index;
@@ -107,18 +123,19 @@ static inline size_t index_node(const node_index *x, size_t i)
 static inline int compare_at(const node_index *x, size_t i, int64_t tree, int64_t id)
 {
     size_t n = index_node(x, i);
-    if (x->tree[n] != tree)
-        return x->tree[n] < tree ? -1 : 1;
-    return (x->id[n] > id) - (x->id[n] < id);
+    int64_t this_tree = whole_at(&x->tree, n), this_id = whole_at(&x->id, n);
+    if (this_tree != tree)
+        return this_tree < tree ? -1 : 1;
+    return (this_id > id) - (this_id < id);
 }
 
 /* SIZE_MAX: no such node. */
 static size_t find(node_index *x, int64_t tree, int64_t id)
 {
     size_t near = index_node(x, x->hint);
-    if (x->tree[near] == tree) { /* consecutive ids: a step away by the difference */
+    if (whole_at(&x->tree, near) == tree) { /* consecutive ids: a step away by the difference */
         int64_t guess = (int64_t)x->hint;
-        if (!__builtin_add_overflow(guess, id, &guess) && !__builtin_sub_overflow(guess, x->id[near], &guess) &&
+        if (!__builtin_add_overflow(guess, id, &guess) && !__builtin_sub_overflow(guess, whole_at(&x->id, near), &guess) &&
             guess >= 0 && (size_t)guess < x->n && compare_at(x, (size_t)guess, tree, id) == 0) {
             x->hint = (size_t)guess;
             return index_node(x, x->hint);
@@ -149,7 +166,7 @@ static mbr_status sort_index(node_index *x, mbr_arena *a, mbr_memory *memory, mb
         return mbr_no_memory(err, x->n * sizeof *keys);
     }
     for (size_t i = 0; i < x->n; i++)
-        keys[i] = (key){ x->tree[i], x->id[i], (uint32_t)i };
+        keys[i] = (key){ whole_at(&x->tree, i), whole_at(&x->id, i), (uint32_t)i };
     qsort(keys, x->n, sizeof *keys, compare_keys);
     for (size_t i = 0; i < x->n; i++)
         x->order[i] = keys[i].node;
@@ -157,21 +174,20 @@ static mbr_status sort_index(node_index *x, mbr_arena *a, mbr_memory *memory, mb
     return MBR_OK;
 }
 
-static mbr_status make_index(const mbr_ir_node *n, const int64_t *trees, const int64_t *ids, size_t nodes,
-                             mbr_arena *a, mbr_memory *memory, node_index *x, mbr_error *err)
+static mbr_status make_index(const mbr_ir_node *n, const whole *trees, const whole *ids, size_t nodes, mbr_arena *a,
+                             mbr_memory *memory, node_index *x, mbr_error *err)
 {
-    *x = (node_index){ .tree = trees, .id = ids, .n = nodes };
+    *x = (node_index){ .tree = *trees, .id = *ids, .n = nodes };
     bool sorted = true;
     for (size_t i = 1; i < nodes && sorted; i++)
-        sorted = compare_at(x, i - 1, trees[i], ids[i]) < 0;
+        sorted = compare_at(x, i - 1, whole_at(trees, i), whole_at(ids, i)) < 0;
     if (sorted)
         return MBR_OK;
     MBR_TRY(sort_index(x, a, memory, err));
     for (size_t i = 1; i < nodes; i++) {
-        size_t k = x->order[i];
-        if (compare_at(x, i - 1, trees[k], ids[k]) == 0)
-            return mbr_ir_fail(n, err, MBR_ERR_MODEL, "tree %lld has two nodes %lld", (long long)trees[k],
-                               (long long)ids[k]);
+        int64_t tree = whole_at(trees, x->order[i]), id = whole_at(ids, x->order[i]);
+        if (compare_at(x, i - 1, tree, id) == 0)
+            return mbr_ir_fail(n, err, MBR_ERR_MODEL, "tree %lld has two nodes %lld", (long long)tree, (long long)id);
     }
     return MBR_OK;
 }
@@ -179,7 +195,7 @@ static mbr_status make_index(const mbr_ir_node *n, const int64_t *trees, const i
 /* --- votes --- */
 
 typedef struct vote {
-    const int64_t *target;
+    whole target;
     reals weight;
     uint32_t *node; /* (n) */
     size_t n;
@@ -201,7 +217,7 @@ static mbr_status sort_votes(mbr_tree_attrs *t, const vote *v, mbr_error *err)
         first[i] += first[i - 1];
     for (size_t i = 0; i < v->n; i++) {
         size_t at = first[v->node[i] + 1]++;
-        int64_t k = v->target[i];
+        int64_t k = whole_at(&v->target, i);
         target[at] = k < 0 || (uint64_t)k >= s->targets ? -1 : (int32_t)k;
         weight[at] = real_at(&v->weight, i);
         t->negative |= weight[at] < 0;
@@ -253,63 +269,64 @@ static mbr_status read_nodes(const mbr_ir_node *n, mbr_memory *memory, mbr_tree_
                              uint32_t **trees, mbr_error *err)
 {
     mbr_tree_source *s = &t->source;
-    size_t n_trees, n_ids, n_features, n_modes, n_true, n_false, n_missing;
-    const int64_t *tree = mbr_attr_ints(n, "nodes_treeids", &n_trees), *id = mbr_attr_ints(n, "nodes_nodeids", &n_ids);
-    const int64_t *feature = mbr_attr_ints(n, "nodes_featureids", &n_features);
-    const int64_t *yes = mbr_attr_ints(n, "nodes_truenodeids", &n_true);
-    const int64_t *no = mbr_attr_ints(n, "nodes_falsenodeids", &n_false);
-    const int64_t *missing = mbr_attr_ints(n, "nodes_missing_value_tracks_true", &n_missing);
+    const whole tree = read_ints(n, "nodes_", "treeids"), id = read_ints(n, "nodes_", "nodeids");
+    const whole feature = read_ints(n, "nodes_", "featureids"), yes = read_ints(n, "nodes_", "truenodeids");
+    const whole no = read_ints(n, "nodes_", "falsenodeids");
+    const whole missing = read_ints(n, "nodes_", "missing_value_tracks_true");
+    size_t n_modes;
     const mbr_string *modes = mbr_attr_strings(n, "nodes_modes", &n_modes);
     reals value;
     MBR_TRY(read_reals(n, "nodes_", "values", &value, err));
-    size_t nodes = n_ids;
+    size_t nodes = id.n;
     if (nodes == 0)
         return mbr_ir_fail(n, err, MBR_ERR_MODEL, "there are no nodes");
     if (nodes > INT32_MAX)
         return mbr_ir_fail(n, err, MBR_ERR_LIMIT, "%zu nodes; at most %d are possible", nodes, INT32_MAX);
-    if (n_trees != nodes)
-        return size_fault(n, "nodes_treeids", n_trees, nodes, err);
-    if (n_features != nodes)
-        return size_fault(n, "nodes_featureids", n_features, nodes, err);
+    if (tree.n != nodes)
+        return size_fault(n, "nodes_treeids", tree.n, nodes, err);
+    if (feature.n != nodes)
+        return size_fault(n, "nodes_featureids", feature.n, nodes, err);
     if (value.n != nodes)
         return size_fault(n, "nodes_values", value.n, nodes, err);
     if (n_modes != nodes)
         return size_fault(n, "nodes_modes", n_modes, nodes, err);
-    if (n_true != nodes || n_false != nodes)
-        return size_fault(n, "nodes_truenodeids or nodes_falsenodeids", n_true != nodes ? n_true : n_false, nodes, err);
-    if (n_missing != nodes && n_missing != 0)
-        return size_fault(n, "nodes_missing_value_tracks_true", n_missing, nodes, err);
+    if (yes.n != nodes || no.n != nodes)
+        return size_fault(n, "nodes_truenodeids or nodes_falsenodeids", yes.n != nodes ? yes.n : no.n, nodes, err);
+    if (missing.n != nodes && missing.n != 0)
+        return size_fault(n, "nodes_missing_value_tracks_true", missing.n, nodes, err);
     mbr_arena *a = &t->arena;
-    uint8_t *mode = mbr_arena_alloc(a, nodes), *missing_true = n_missing ? mbr_arena_alloc(a, nodes) : NULL;
+    uint8_t *mode = mbr_arena_alloc(a, nodes), *missing_true = missing.n ? mbr_arena_alloc(a, nodes) : NULL;
     uint8_t *child = mbr_arena_calloc(a, nodes, 1);
     int32_t *features = mbr_arena_calloc(a, nodes, sizeof *features);
     int32_t *children[2] = { mbr_arena_alloc(a, nodes * sizeof(int32_t)), mbr_arena_alloc(a, nodes * sizeof(int32_t)) };
     int32_t *roots;
     double *values = mbr_arena_alloc(a, nodes * sizeof *values);
     *trees = mbr_arena_alloc(a, nodes * sizeof **trees);
-    if (!mode || (n_missing && !missing_true) || !child || !features || !children[0] || !children[1] || !values ||
+    if (!mode || (missing.n && !missing_true) || !child || !features || !children[0] || !children[1] || !values ||
         !*trees)
         return mbr_no_memory(err, nodes * sizeof *values);
-    MBR_TRY(make_index(n, tree, id, nodes, a, memory, x, err));
+    MBR_TRY(make_index(n, &tree, &id, nodes, a, memory, x, err));
     for (size_t i = 0; i < nodes; i++) {
         if (!mode_of(&modes[i], &mode[i]))
             return mbr_ir_fail(n, err, MBR_ERR_MODEL, "nodes_modes: '%.*s' is no mode", (int)mbr_min_size(modes[i].size, 40),
                                modes[i].data);
         values[i] = real_at(&value, i);
         if (missing_true)
-            missing_true[i] = missing[i] != 0;
+            missing_true[i] = whole_at(&missing, i) != 0;
         children[0][i] = children[1][i] = 0;
         if (mode[i] == MBR_TREE_LEAF)
             continue;
-        if (feature[i] < 0 || feature[i] >= INT32_MAX)
-            return mbr_ir_fail(n, err, MBR_ERR_MODEL, "nodes_featureids: %lld", (long long)feature[i]);
-        features[i] = (int32_t)feature[i];
-        s->features = mbr_max_size(s->features, (size_t)feature[i] + 1);
+        int64_t column = whole_at(&feature, i), of = whole_at(&tree, i);
+        if (column < 0 || column >= INT32_MAX)
+            return mbr_ir_fail(n, err, MBR_ERR_MODEL, "nodes_featureids: %lld", (long long)column);
+        features[i] = (int32_t)column;
+        s->features = mbr_max_size(s->features, (size_t)column + 1);
         for (int k = 0; k < 2; k++) {
-            size_t to = find(x, tree[i], k ? no[i] : yes[i]);
+            int64_t child_id = whole_at(k ? &no : &yes, i);
+            size_t to = find(x, of, child_id);
             if (to == SIZE_MAX)
                 return mbr_ir_fail(n, err, MBR_ERR_MODEL, "node %lld of tree %lld leads to node %lld, which is not there",
-                                   (long long)id[i], (long long)tree[i], (long long)(k ? no[i] : yes[i]));
+                                   (long long)whole_at(&id, i), (long long)of, (long long)child_id);
             children[k][i] = (int32_t)to;
             child[to] = 1;
         }
@@ -317,7 +334,7 @@ static mbr_status read_nodes(const mbr_ir_node *n, mbr_memory *memory, mbr_tree_
     /* a root is the first node of its tree that nothing leads to */
     for (size_t i = 0; i < nodes; i++) {
         size_t at = index_node(x, i);
-        s->trees += i == 0 || tree[at] != tree[index_node(x, i - 1)];
+        s->trees += i == 0 || whole_at(&tree, at) != whole_at(&tree, index_node(x, i - 1));
         (*trees)[at] = (uint32_t)(s->trees - 1);
     }
     roots = mbr_arena_alloc(a, s->trees * sizeof *roots);
@@ -343,21 +360,21 @@ static mbr_status read_votes(const mbr_ir_node *n, const char *prefix, mbr_tree_
 {
     char lead[16];
     vote v;
-    size_t n_trees, n_ids;
     snprintf(lead, sizeof lead, "%s_", prefix);
-    const int64_t *tree = read_ints(n, lead, "treeids", &n_trees), *id = read_ints(n, lead, "nodeids", &n_ids);
-    v.target = read_ints(n, lead, "ids", &v.n);
+    const whole tree = read_ints(n, lead, "treeids"), id = read_ints(n, lead, "nodeids");
+    v.target = read_ints(n, lead, "ids");
+    v.n = v.target.n;
     MBR_TRY(read_reals(n, lead, "weights", &v.weight, err));
-    if (n_trees != v.n || n_ids != v.n || v.weight.n != v.n)
+    if (tree.n != v.n || id.n != v.n || v.weight.n != v.n)
         return mbr_ir_fail(n, err, MBR_ERR_MODEL, "%s_ids, _treeids, _nodeids and _weights differ in length", prefix);
     v.node = mbr_arena_alloc(&t->arena, (v.n + 1) * sizeof *v.node);
     if (!v.node)
         return mbr_no_memory(err, v.n * sizeof *v.node);
     for (size_t i = 0; i < v.n; i++) {
-        size_t node = find(x, tree[i], id[i]);
+        size_t node = find(x, whole_at(&tree, i), whole_at(&id, i));
         if (node == SIZE_MAX)
             return mbr_ir_fail(n, err, MBR_ERR_MODEL, "a weight is for node %lld of tree %lld, which is not there",
-                               (long long)id[i], (long long)tree[i]);
+                               (long long)whole_at(&id, i), (long long)whole_at(&tree, i));
         v.node[i] = (uint32_t)node;
     }
     return sort_votes(t, &v, err);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/ops/op.h"
 #include "importers/onnx/onnx_import.h"
 
 #include <string.h>
@@ -9,6 +10,9 @@ enum {
     TYPE_GRAPHS, TYPE_SPARSE_TENSOR, TYPE_SPARSE_TENSORS, TYPE_TYPE, TYPE_TYPES
 };
 enum { FIELD_S = 4, FIELD_FLOATS = 7, FIELD_INTS = 8, FIELD_STRINGS = 9 };
+
+/* Elements from which a forest's arrays are kept in 32 bits. */
+#define FOREST_NUMBERS 4096
 
 /* Arrays from this size on give their pages of the file back once they are decoded. */
 #define GIVE_BACK_BYTES ((size_t)1 << 16)
@@ -74,10 +78,30 @@ static void give_back(const mbr_onnx_importer *m, const mbr_onnx_spans *spans, u
         mbr_onnx_source_give_back(m->reader.source, from, bytes);
 }
 
-static mbr_status ints(mbr_onnx_importer *m, const mbr_onnx_spans *spans, mbr_ir_attr *out, mbr_error *err)
+/* Forests have tens of millions of small numbers, and their operators take them as such. */
+static bool is_forest_array(const mbr_ir_attr *a, const mbr_ir_node *node)
+{
+    return a->n >= FOREST_NUMBERS && strncmp(node->op->name, "TreeEnsemble", 12) == 0 && node->op->name[12] &&
+           (strncmp(a->name, "nodes_", 6) == 0 || strncmp(a->name, "target_", 7) == 0 ||
+            strncmp(a->name, "class_", 6) == 0);
+}
+
+static mbr_status ints(mbr_onnx_importer *m, const mbr_onnx_spans *spans, const mbr_ir_node *node, mbr_ir_attr *out,
+                       mbr_error *err)
 {
     out->kind = MBR_ATTR_INTS;
     out->n = mbr_onnx_spans_count(spans, FIELD_INTS);
+    if (is_forest_array(out, node)) {
+        int32_t *small = mbr_arena_alloc(&m->module->arena, out->n * sizeof *small);
+        if (!small)
+            return mbr_no_memory(err, out->n * sizeof *small);
+        if (mbr_onnx_spans_fit32(spans, FIELD_INTS, small)) {
+            give_back(m, spans, FIELD_INTS);
+            out->kind = MBR_ATTR_INTS32;
+            out->ints32 = small;
+            return MBR_OK;
+        }
+    }
     int64_t *v = mbr_arena_alloc(&m->module->arena, (out->n + 1) * sizeof *v);
     if (!v)
         return mbr_no_memory(err, out->n * sizeof *v);
@@ -189,7 +213,7 @@ static mbr_status add(mbr_onnx_importer *m, const char *name, const attribute *a
         MBR_TRY(graphs(m, a->graphs, a->n_graphs, scope, level, &attr, err));
         break;
     case TYPE_INTS:
-        MBR_TRY(ints(m, &spans, &attr, err));
+        MBR_TRY(ints(m, &spans, node, &attr, err));
         break;
     case TYPE_FLOATS:
         MBR_TRY(floats(m, &spans, &attr, err));

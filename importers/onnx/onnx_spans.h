@@ -19,6 +19,8 @@ bool mbr_onnx_spans_has(const mbr_onnx_spans *s, unsigned field);
 
 /* Decodes all of a field: `to` has room for the count above. False: a varint of more than ten bytes. */
 bool mbr_onnx_spans_i64(const mbr_onnx_spans *s, unsigned field, int64_t *to);
+/* Also false where a number does not fit. */
+bool mbr_onnx_spans_fit32(const mbr_onnx_spans *s, unsigned field, int32_t *to);
 bool mbr_onnx_spans_i32(const mbr_onnx_spans *s, unsigned field, int32_t *to); /* the low 32 bits of each */
 bool mbr_onnx_spans_i16(const mbr_onnx_spans *s, unsigned field, int16_t *to); /* the low 16 bits of each */
 bool mbr_onnx_spans_i8(const mbr_onnx_spans *s, unsigned field, int8_t *to);   /* the low 8 bits of each */
