@@ -57,6 +57,9 @@ struct mbr_model {
     size_t n_uses;
 };
 
+/* Whether states[i] holds what the last run left, and whether the output's memory went along, so that it is the output. */
+typedef enum mbr_carried { MBR_CARRIED_NOT, MBR_CARRIED_COPY, MBR_CARRIED_MOVED } mbr_carried;
+
 struct mbr_session {
     mbr_model *model;
     mbr_run run;
@@ -65,7 +68,7 @@ struct mbr_session {
     mbr_value **states;  /* (n_inputs) the carried value of an input with a state edge; else NULL */
     int *state_outputs;  /* (n_inputs) output that feeds it, -1: none */
     const mbr_value **bound; /* (n_inputs) */
-    bool *carried;       /* (n_inputs) states[i] holds what the last run left */
+    mbr_carried *carried; /* (n_inputs) */
     bool ran;
 };
 

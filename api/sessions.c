@@ -132,7 +132,7 @@ mbr_status mbr_session_bind_input(mbr_session *s, int index, const mbr_value *va
     if (value)
         MBR_TRY(check_fit(s, input_of(s, index), value, err));
     s->bound[index] = value;
-    s->carried[index] = false;
+    s->carried[index] = MBR_CARRIED_NOT;
     return MBR_OK;
 }
 
@@ -159,7 +159,7 @@ mbr_status mbr_session_bind_state(mbr_session *s, int output, int input, mbr_err
             MBR_TRY(mbr_value_create(&s->model->env->memory, to->type.kind, to->type.dtype, &s->states[input], err));
     }
     s->state_outputs[input] = output < 0 ? -1 : output;
-    s->carried[input] = false;
+    s->carried[input] = MBR_CARRIED_NOT;
     return MBR_OK;
 }
 
@@ -182,7 +182,7 @@ mbr_status mbr_session_restore_state(mbr_session *s, int input, const mbr_value 
                         s->model->module->file, input_of(s, input)->name);
     MBR_TRY(check_fit(s, input_of(s, input), value, err));
     MBR_TRY(mbr_value_assign(s->states[input], value, err));
-    s->carried[input] = true;
+    s->carried[input] = MBR_CARRIED_COPY;
     return MBR_OK;
 }
 
@@ -202,6 +202,23 @@ static mbr_status bind_all(mbr_session *s, mbr_error *err)
     return MBR_OK;
 }
 
+/* The output becomes the state: its memory where that is the frame's, which gets the state's for the next run. */
+static mbr_status carry(mbr_session *s, int input, mbr_error *err)
+{
+    int output = s->state_outputs[input];
+    mbr_value *to = s->states[input];
+    for (int i = 0; i < input; i++)
+        if (s->state_outputs[i] == output) { /* it went there */
+            MBR_TRY(mbr_value_assign(to, s->states[i], err));
+            s->carried[input] = MBR_CARRIED_COPY;
+            return MBR_OK;
+        }
+    const void *data = mbr_frame_output(s->frame, (size_t)output)->data;
+    MBR_TRY(mbr_frame_swap_output(s->frame, (size_t)output, to, err));
+    s->carried[input] = to->data == data ? MBR_CARRIED_MOVED : MBR_CARRIED_COPY;
+    return MBR_OK;
+}
+
 mbr_status mbr_session_run(mbr_session *s, mbr_error *err)
 {
     atomic_store_explicit(&s->run.cancelled, false, memory_order_relaxed);
@@ -216,12 +233,9 @@ mbr_status mbr_session_run(mbr_session *s, mbr_error *err)
         mbr_team_end(s->run.team);
     if (st != MBR_OK)
         return st;
-    for (int i = 0; i < s->model->n_inputs; i++) {
-        if (s->state_outputs[i] < 0)
-            continue;
-        MBR_TRY(mbr_value_assign(s->states[i], mbr_frame_output(s->frame, (size_t)s->state_outputs[i]), err));
-        s->carried[i] = true;
-    }
+    for (int i = 0; i < s->model->n_inputs; i++)
+        if (s->state_outputs[i] >= 0)
+            MBR_TRY(carry(s, i, err));
     s->ran = true;
     return MBR_OK;
 }
@@ -230,6 +244,9 @@ const mbr_value *mbr_session_output(const mbr_session *s, int index)
 {
     if (!s->ran || index < 0 || index >= mbr_model_output_count(s->model))
         return NULL;
+    for (int i = 0; i < s->model->n_inputs; i++)
+        if (s->state_outputs[i] == index && s->carried[i] == MBR_CARRIED_MOVED)
+            return s->states[i];
     return mbr_frame_output(s->frame, (size_t)index);
 }
 

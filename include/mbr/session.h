@@ -68,7 +68,7 @@ MBR_API mbr_status mbr_session_restore_state(mbr_session *session, int input, co
  */
 MBR_API mbr_status mbr_session_run(mbr_session *session, mbr_error *err);
 
-/* What the last successful run left; the session's, valid until its next run, bind or release. */
+/* What the last successful run left; the session's, valid until its next run, bind, restore or release. */
 MBR_API const mbr_value *mbr_session_output(const mbr_session *session, int index);
 
 /* Makes the run in progress return MBR_ERR_CANCELLED at the next tile. Any thread, also a signal handler. */
