@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The kernel microbenchmark; links the files that check the kernels. Built by make check or by name.
-EXTRA_PROGRAMS = bench/bench-kernels
+EXTRA_PROGRAMS = bench/bench-kernels bench/bench-gemm bench/bench-decode
 bench_bench_kernels_SOURCES = bench/bench_kernels.c bench/peak.c bench/peak.h $(MBR_CHECK_KERNELS)
 bench_bench_kernels_LDADD = libmbr_all.la
-EXTRA_DIST += bench/shapes bench/make_forest.py bench/overhead.py bench/peers.py bench/tree_trainers.py
+# Products beside other libraries, opened at run time.
+bench_bench_gemm_SOURCES = bench/bench_gemm.c
+bench_bench_gemm_LDADD = libmbr_all.la -ldl
+# A program like any other: it decodes with the public interface alone.
+bench_bench_decode_SOURCES = bench/bench_decode.c
+bench_bench_decode_LDADD = libmbr_all.la
+EXTRA_DIST += bench/shapes bench/make_forest.py bench/denormals.py bench/inner_loops.py bench/overhead.py bench/peers.py bench/tree_trainers.py
