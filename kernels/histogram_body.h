@@ -35,7 +35,11 @@ void MBR_HISTOGRAM_NAME(mbr_histogram_args *args)
         size_t n = a.n - i < HISTOGRAM_BLOCK ? a.n - i : HISTOGRAM_BLOCK;
         for (size_t k = 0; k < n; k += 4) {
             histogram_f x = zero + (double)NAN;
-            memcpy(&x, a.x + i + k, n - k < 4 ? (n - k) * sizeof *a.x : sizeof x);
+            if (n - k >= 4)
+                memcpy(&x, a.x + i + k, sizeof x);
+            else
+                for (size_t t = 0; t < n - k; t++)
+                    x[t] = a.x[i + k + t];
             histogram_l missing = x != x;
             histogram_f size = (histogram_f)((histogram_l)x & INT64_MAX);
             histogram_l huge = size > DBL_MAX, finite = ~(missing | huge);

@@ -6,6 +6,7 @@
 #include "runtime/decider.h"
 
 #include "base/checked.h"
+#include "runtime/drift/drift_pipeline.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -102,6 +103,8 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
     if (st == MBR_OK)
         st = make_session(d, &o, err);
     if (st == MBR_OK)
+        st = mbr_decider_begin_drift(d, err);
+    if (st == MBR_OK)
         *out = d;
     else
         mbr_decider_release(&d);
@@ -114,6 +117,7 @@ void mbr_decider_release(mbr_decider **decider)
         return;
     mbr_decider *d = *decider;
     *decider = NULL;
+    mbr_decider_end_drift(d);
     mbr_session_release(&d->session);
     for (int i = 0; d->tensors && i < d->pipeline->feed_count; i++)
         mbr_value_release(&d->tensors[i]);
@@ -296,6 +300,8 @@ static mbr_status run_model(mbr_decider *d, mbr_error *err)
 static int find_rule(mbr_decider *d, int row)
 {
     const mbr_pipeline *p = d->pipeline;
+    if (!d->rows.fault[row] && mbr_decider_falls_back(d))
+        mbr_rows_fail(&d->rows, row, "drift has put the fallback in force");
     if (d->rows.fault[row])
         return -1;
     for (int i = 0; i < p->rule_count; i++) {
@@ -372,6 +378,7 @@ mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
     MBR_TRY(run_model(d, err));
     for (int i = 0; i < p->post_count; i++)
         p->posts[i].kind->run(&p->posts[i], &d->rows);
+    mbr_decider_watch(d);
     return MBR_OK;
 }
 

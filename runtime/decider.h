@@ -23,6 +23,7 @@ struct mbr_decider {
     int batch;
     uint64_t row_number;
     const char *source_name;
+    struct mbr_decider_drift *drift; /* NULL: none */
 };
 
 /* An empty batch; what an earlier one left is gone. */

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/env.h"
+#include "runtime/drift/drift_pipeline.h"
 
 #include <errno.h>
 #include <math.h>
@@ -17,7 +18,7 @@
 
 typedef struct top {
     const mbr_node *version, *name, *description, *model, *csv, *inputs, *features, *tensors, *outputs, *post, *scores,
-        *rules, *fallback;
+        *rules, *fallback, *drift;
     int extra_columns;
 } top;
 
@@ -27,14 +28,14 @@ static const mbr_param top_params[] = {
     TOP_NODE(version, true),   TOP_NODE(name, true),    TOP_NODE(description, false), TOP_NODE(model, true),
     TOP_NODE(csv, false),      TOP_NODE(inputs, true),  TOP_NODE(features, false),    TOP_NODE(tensors, true),
     TOP_NODE(outputs, true),   TOP_NODE(post, false),   TOP_NODE(scores, false),      TOP_NODE(rules, true),
-    TOP_NODE(fallback, false),
+    TOP_NODE(fallback, false), TOP_NODE(drift, false),
     { .name = "extra_columns", .type = MBR_PARAM_CHOICE, .words = "ignore|error",
       .offset = offsetof(top, extra_columns) },
     { .name = NULL }
 };
 
 /* Sections that a later version of the format will have: named, so that nobody believes they are in force. */
-static const char *const reserved[] = { "latency", "deadline", "drift", "state", "log", "streams", "resources" };
+static const char *const reserved[] = { "latency", "deadline", "state", "log", "streams", "resources" };
 
 static mbr_status check_reserved(const mbr_reading *r, const mbr_node *root)
 {
@@ -313,7 +314,7 @@ static mbr_status read_rules(mbr_pipeline *p, const mbr_reading *r, const mbr_no
 /* ---- the model ---- */
 
 /* A path as the pipeline file means it: relative to the folder of the file. */
-static const char *beside(mbr_arena *arena, const char *file, const char *path)
+const char *mbr_pipeline_beside(mbr_arena *arena, const char *file, const char *path)
 {
     const char *slash = strrchr(file, '/');
     size_t folder = slash ? (size_t)(slash - file) + 1 : 0, n = strlen(path);
@@ -337,7 +338,7 @@ static mbr_status open_model(mbr_pipeline *p, const mbr_reading *r, const mbr_no
         { .name = "path", .type = MBR_PARAM_STRING, .required = true, .offset = 0 }, { .name = NULL }
     };
     MBR_TRY(mbr_node_read(r, n, "'model'", params, NULL, &model));
-    const char *path = o->model_path ? o->model_path : beside(r->arena, r->file, model.path.data);
+    const char *path = o->model_path ? o->model_path : mbr_pipeline_beside(r->arena, r->file, model.path.data);
     if (!path)
         return mbr_no_memory(r->err, model.path.size);
     mbr_status st = mbr_model_open(p->env, path, o->model_options, &p->model, r->err);
@@ -370,7 +371,8 @@ static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const
     MBR_TRY(mbr_pipeline_read_fetches(p, &c, keys.outputs));
     MBR_TRY(read_steps(&c, keys.post, "'post'", &p->posts, &p->post_count));
     MBR_TRY(read_scores(p, r, keys.scores, first));
-    return read_rules(p, r, keys.rules, keys.fallback);
+    MBR_TRY(read_rules(p, r, keys.rules, keys.fallback));
+    return mbr_pipeline_read_drift(p, r, keys.drift);
 }
 
 mbr_status mbr_pipeline_open_memory(mbr_env *env, const void *text, size_t bytes, const char *name,
@@ -456,6 +458,7 @@ void mbr_pipeline_release(mbr_pipeline **pipeline)
     *pipeline = NULL;
     if (atomic_fetch_sub(&p->references, 1) > 1)
         return;
+    mbr_pipeline_drop_drift(p);
     mbr_model_release(&p->model);
     mbr_arena_destroy(&p->arena);
     mbr_free(p->memory, p);

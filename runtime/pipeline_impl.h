@@ -90,8 +90,12 @@ struct mbr_pipeline {
     int action_count;
     int fallback;         /* of actions, or -1 */
     bool single;          /* the model takes one row at a time */
+    struct mbr_pipeline_drift *drift; /* NULL: none */
     mbr_scope scope;
 };
+
+/* A path of the pipeline file, relative to its folder; NULL without memory. */
+const char *mbr_pipeline_beside(mbr_arena *arena, const char *file, const char *path);
 
 /* pipeline_model.c: the two ends where a pipeline meets its model. */
 mbr_status mbr_pipeline_read_feeds(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *tensors);

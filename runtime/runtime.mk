@@ -16,6 +16,8 @@ MBR_RUNTIME_SOURCES = \
     runtime/drift/drift_impl.h \
     runtime/drift/drift_judge.c \
     runtime/drift/drift_monitor.c \
+    runtime/drift/drift_pipeline.c \
+    runtime/drift/drift_pipeline.h \
     runtime/drift/drift_report.c \
     runtime/drift/drift_report_json.c \
     runtime/drift/drift_rows.c \

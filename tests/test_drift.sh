@@ -85,6 +85,21 @@ cp state before
 (trap '' XFSZ; ulimit -f 1; mbr drift watch base same.csv --state state) >out 2>err
 check "a state on a full disk" sh -c 'grep -q "cannot be written" err && cmp -s state before && [ ! -e state.new ]'
 
+# A pipeline that watches itself: here its own rows in the order of time, and amounts from another world.
+if mbr decide "$srcdir/examples/fraud/pipeline.yaml" "$srcdir/examples/fraud/sample.csv" >out 2>err; then
+    cp -r "$srcdir/examples/fraud" fraud
+    chmod -R u+w fraud
+    expect 0 '582 rows, 16 columns' mbr drift fit fraud/sample.csv --pipeline fraud/pipeline.yaml -o fraud/base
+    printf '\ndrift:\n  baseline: base\n  window: 250\n  state: live\n  fallback: true\n' >>fraud/pipeline.yaml
+    awk -F, -v OFS=, 'NR > 1 { $3 = $3 * 8 + 300 } { print }' fraud/sample.csv >fraud/shifted.csv
+    expect 3 'fraud' mbr decide fraud/pipeline.yaml fraud/nothing.csv
+    mbr decide fraud/pipeline.yaml fraud/shifted.csv >out 2>err
+    check "the alarm puts the fallback in force" grep -q 'drift has put the fallback in force' out
+    expect 0 '"level": "alarm"|amount' mbr drift report fraud/base fraud/live --json
+else
+    skip "pipelines need libyaml"
+fi
+
 # Killed at any moment, the state is there and sound.
 (head -n 1 same.csv; while :; do tail -n +2 same.csv; done) 2>/dev/null >stream &
 writer=$!

@@ -10,7 +10,7 @@
 typedef struct args {
     const char *positional[64];
     int count;
-    const char *output, *state, *label, *scores, *categories, *ignore, *time, *format, *page;
+    const char *output, *state, *label, *scores, *categories, *ignore, *time, *format, *page, *pipeline;
     double window, seconds, warn, alarm, threshold;
     long bins, names, whole, clear;
     bool json, verbose, bonferroni, judge_rest;
@@ -30,6 +30,7 @@ static const char help[] =
     "  --categories NAME,...  columns of codes                       --ignore NAME,...  columns that are left out\n"
     "  --time NAME          column with the time of a row            --format csv|jsonl\n"
     "fit:\n"
+    "  --pipeline FILE      columns are the pipeline's inputs and scores, as its section `drift` wants them\n"
     "  --bins N             of a histogram; default 64               --names N      categories kept by name; default 64\n"
     "  --whole N            values of a column kept as they are; default 2048\n"
     "  --threshold X        of the score; default 0.5\n"
@@ -73,7 +74,8 @@ static int set_value(args *a, const char *name, const char *value)
                   { "--label", offsetof(args, label) }, { "--score", offsetof(args, scores) },
                   { "--categories", offsetof(args, categories) }, { "--ignore", offsetof(args, ignore) },
                   { "--time", offsetof(args, time) }, { "--format", offsetof(args, format) },
-                  { "--report", offsetof(args, page) } };
+                  { "--report", offsetof(args, page) },
+                  { "--pipeline", offsetof(args, pipeline) } };
     static const struct {
         const char *name;
         size_t offset;
@@ -218,6 +220,35 @@ static int write_report(const args *a, const char *path, const mbr_drift_baselin
 
 /* ---- verbs ---- */
 
+static void print_fit(const args *a, const mbr_drift_baseline *baseline, uint64_t faulty)
+{
+    if (!a->json)
+        printf("%s: %llu rows, %d columns; %llu faulty rows\n", a->output,
+               (unsigned long long)mbr_drift_baseline_rows(baseline), mbr_drift_baseline_column_count(baseline),
+               (unsigned long long)faulty);
+}
+
+static int fit_pipeline(const args *a, mbr_env *env, const mbr_drift_fit_options *how)
+{
+    mbr_error err;
+    mbr_pipeline *pipeline = NULL;
+    mbr_drift_baseline *baseline = NULL;
+    uint64_t faulty = 0;
+    if (a->label || a->scores || a->categories || a->ignore || a->time)
+        return fail_usage("with --pipeline the columns are the pipeline's; leave --label, --score and the like out");
+    mbr_rows_format format = !a->format ? MBR_ROWS_AUTO : a->format[0] == 'c' ? MBR_ROWS_CSV : MBR_ROWS_JSONL;
+    mbr_status st = mbr_pipeline_open(env, a->pipeline, NULL, &pipeline, &err);
+    if (st == MBR_OK)
+        st = mbr_drift_fit_pipeline(pipeline, a->positional[1], format, how, &baseline, &faulty, &err);
+    if (st == MBR_OK)
+        st = mbr_drift_baseline_save(baseline, a->output, &err);
+    if (st == MBR_OK)
+        print_fit(a, baseline, faulty);
+    mbr_drift_baseline_release(&baseline);
+    mbr_pipeline_release(&pipeline);
+    return st == MBR_OK ? EXIT_DONE : fail_with(&err);
+}
+
 static int fit(const args *a, mbr_env *env)
 {
     mbr_error err;
@@ -231,15 +262,14 @@ static int fit(const args *a, mbr_env *env)
         return st;
     mbr_drift_fit_options how = { .size = sizeof how, .bins = (int)a->bins, .categories = (int)a->names,
                                   .whole = (size_t)a->whole, .threshold = a->threshold };
+    if (a->pipeline)
+        return fit_pipeline(a, env, &how);
     if (mbr_drift_fit_file(env, a->positional[1], &how, &file, &baseline, &faulty, &err) != MBR_OK ||
         mbr_drift_baseline_save(baseline, a->output, &err) != MBR_OK) {
         mbr_drift_baseline_release(&baseline);
         return fail_with(&err);
     }
-    if (!a->json)
-        printf("%s: %llu rows, %d columns; %llu faulty rows\n", a->output,
-               (unsigned long long)mbr_drift_baseline_rows(baseline), mbr_drift_baseline_column_count(baseline),
-               (unsigned long long)faulty);
+    print_fit(a, baseline, faulty);
     mbr_drift_baseline_release(&baseline);
     return EXIT_DONE;
 }

@@ -32,6 +32,7 @@
 #include "mbr/dtype.h"
 #include "mbr/env.h"
 #include "mbr/model.h"
+#include "mbr/pipeline.h"
 
 #include <stdint.h>
 
@@ -295,6 +296,19 @@ MBR_API mbr_status mbr_drift_fit_file(mbr_env *env, const char *path, const mbr_
  */
 MBR_API mbr_status mbr_drift_monitor_file(mbr_drift_monitor *monitor, const char *path,
                                           const mbr_drift_file_options *file, uint64_t *faulty, mbr_error *err);
+
+/* ---- pipelines: the section `drift` of a pipeline file (docs/pipeline.md) ---- */
+
+/*
+ * Fits a baseline on what a pipeline makes of a file: its inputs but the id and times, as columns, and its scores as
+ * outputs. Rows that are faulty are left out. Nothing else may use the pipeline meanwhile.
+ */
+MBR_API mbr_status mbr_drift_fit_pipeline(mbr_pipeline *pipeline, const char *path, mbr_rows_format format,
+                                          const mbr_drift_fit_options *how, mbr_drift_baseline **out,
+                                          uint64_t *faulty, mbr_error *err);
+
+/* A decider's monitor, for labels, reports and its level; NULL where the pipeline has no drift. It stays the decider's. */
+MBR_API mbr_drift_monitor *mbr_decider_monitor(mbr_decider *decider);
 
 #ifdef __cplusplus
 }

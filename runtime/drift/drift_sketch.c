@@ -10,9 +10,9 @@
 /* ---- sorting ---- */
 
 #define SMALL_SORT 48
-#define RADIX_BITS 11
-#define RADIX (1u << RADIX_BITS)
-#define RADIX_ROUNDS 6
+#define LEAST_ROOM 32 /* of a level */
+#define RADIX 256
+#define RADIX_ROUNDS 8
 
 static void sort_few(double *x, size_t n)
 {
@@ -60,50 +60,74 @@ static void sort_some(double *x, double *spare, size_t n)
         memcpy(x, from, n * sizeof *x);
 }
 
+/* Sorts keys by their bytes from the `first` on, lowest first. */
+static uint64_t *sort_bytes(uint64_t *a, uint64_t *b, size_t n, int first)
+{
+    uint32_t counts[RADIX_ROUNDS][RADIX];
+    memset(counts, 0, sizeof counts);
+    for (size_t i = 0; i < n; i++)
+        for (int r = first; r < RADIX_ROUNDS; r++)
+            counts[r][a[i] >> 8 * r & (RADIX - 1)]++;
+    for (int r = first; r < RADIX_ROUNDS; r++) {
+        uint32_t *c = counts[r], at = 0;
+        if (c[a[0] >> 8 * r & (RADIX - 1)] == n)
+            continue; /* the same byte everywhere */
+        for (size_t d = 0; d < RADIX; d++) {
+            uint32_t next = at + c[d];
+            c[d] = at;
+            at = next;
+        }
+        for (size_t i = 0; i < n; i++)
+            b[c[a[i] >> 8 * r & (RADIX - 1)]++] = a[i];
+        uint64_t *swap = a;
+        a = b;
+        b = swap;
+    }
+    return a;
+}
+
+/* Puts right what is nearly sorted; false where that is too much work. */
+static bool sort_nearly(uint64_t *a, size_t n)
+{
+    size_t moves = 0;
+    for (size_t i = 1; i < n; i++) {
+        uint64_t v = a[i];
+        size_t k = i;
+        for (; k > 0 && a[k - 1] > v; k--)
+            a[k] = a[k - 1];
+        a[k] = v;
+        moves += i - k;
+        if (moves > 4 * n)
+            return false;
+    }
+    return true;
+}
+
 void mbr_sort_doubles(double *x, double *spare, size_t n)
 {
-    static const int shift[RADIX_ROUNDS] = { 0, 11, 22, 33, 44, 55 };
     if (n <= SMALL_SORT) {
         sort_few(x, n);
         return;
     }
-    if (n < 1024) {
+    if (n < 256) {
         sort_some(x, spare, n);
         return;
     }
-    uint32_t counts[RADIX_ROUNDS][RADIX];
-    uint64_t *a = (uint64_t *)(void *)x, *b = (uint64_t *)(void *)spare, bits;
-    memset(counts, 0, sizeof counts);
+    /* Doubles as integers that rise with them. Both arrays are ours, and memcpy is how their type changes. */
+    uint64_t bits;
     for (size_t i = 0; i < n; i++) {
         memcpy(&bits, x + i, sizeof bits);
         bits = to_rising(bits);
         memcpy(x + i, &bits, sizeof bits);
-        for (int r = 0; r < RADIX_ROUNDS; r++)
-            counts[r][bits >> shift[r] & (RADIX - 1)]++;
     }
-    char *from = (char *)a, *to = (char *)b;
-    for (int r = 0; r < RADIX_ROUNDS; r++) {
-        memcpy(&bits, from, sizeof bits);
-        if (counts[r][bits >> shift[r] & (RADIX - 1)] == n)
-            continue; /* the same digit everywhere */
-        uint32_t at = 0;
-        for (size_t d = 0; d < RADIX; d++) {
-            uint32_t next = at + counts[r][d];
-            counts[r][d] = at;
-            at = next;
-        }
-        for (size_t i = 0; i < n; i++) {
-            memcpy(&bits, from + i * sizeof bits, sizeof bits);
-            memcpy(to + counts[r][bits >> shift[r] & (RADIX - 1)]++ * sizeof bits, &bits, sizeof bits);
-        }
-        char *swap = from;
-        from = to;
-        to = swap;
-    }
+    uint64_t *a = (uint64_t *)(void *)x, *b = (uint64_t *)(void *)spare;
+    /* The upper half (sign, exponent, 20 bits) nearly always decides. */
+    uint64_t *sorted = sort_bytes(a, b, n, 4);
+    if (!sort_nearly(sorted, n))
+        sorted = sort_bytes(sorted, sorted == a ? b : a, n, 0);
     for (size_t i = 0; i < n; i++) {
-        memcpy(&bits, from + i * sizeof bits, sizeof bits);
-        bits = from_rising(bits);
-        memcpy((char *)x + i * sizeof bits, &bits, sizeof bits);
+        bits = from_rising(sorted[i]);
+        memcpy(x + i, &bits, sizeof bits);
     }
 }
 
@@ -133,13 +157,15 @@ void mbr_sketch_clear(mbr_sketch *s)
     s->levels = 0;
 }
 
-/* Room of a level: k at the top, two thirds of the one above further down. */
-static size_t level_room(const mbr_sketch *s, int h)
+/* Room of levels: k at the top, two thirds of the one above further down. */
+void mbr_sketch_set_levels(mbr_sketch *s, int levels)
 {
     double room = MBR_SKETCH_K;
-    for (int i = s->levels - 1; i > h && room > 16; i--)
+    s->levels = levels;
+    for (int h = levels - 1; h >= 0; h--) {
+        s->room[h] = room > LEAST_ROOM ? (uint32_t)room : LEAST_ROOM;
         room *= 2.0 / 3.0;
-    return room > 16 ? (size_t)room : 16;
+    }
 }
 
 static mbr_status reserve(mbr_sketch *s, mbr_sketch_level *l, size_t count, mbr_error *err)
@@ -207,8 +233,8 @@ static mbr_status compact(mbr_sketch *s, int h, mbr_error *err)
     if (l->count)
         l->items[0] = stays;
     if (h + 2 > s->levels)
-        s->levels = h + 2;
-    size_t room = level_room(s, h);
+        mbr_sketch_set_levels(s, h + 2);
+    size_t room = s->room[h];
     if (l->capacity > 4 * room) { /* shrinking may fail: then it stays large */
         double *items = mbr_alloc(s->memory, 2 * room * sizeof *items);
         if (items) {
@@ -221,11 +247,18 @@ static mbr_status compact(mbr_sketch *s, int h, mbr_error *err)
     return MBR_OK;
 }
 
-static mbr_status compact_full(mbr_sketch *s, int first, mbr_error *err)
+/* Halves full levels from the first on; cascade: only as far as one gives to the next. */
+static mbr_status compact_full(mbr_sketch *s, bool cascade, mbr_error *err)
 {
-    for (int h = first; h < s->levels; h++)
-        while (s->level[h].count >= level_room(s, h))
+    for (int h = 0; h < s->levels; h++) {
+        bool full = false;
+        while (s->level[h].count >= s->room[h]) {
             MBR_TRY(compact(s, h, err));
+            full = true;
+        }
+        if (cascade && !full)
+            break;
+    }
     return MBR_OK;
 }
 
@@ -234,10 +267,10 @@ mbr_status mbr_sketch_add(mbr_sketch *s, const double *x, size_t n, mbr_error *e
     while (n > 0) {
         mbr_sketch_level *l = &s->level[0];
         if (s->levels == 0 && l->count == s->whole)
-            s->levels = 1;
+            mbr_sketch_set_levels(s, 1);
         if (s->levels > 0)
-            MBR_TRY(compact_full(s, 0, err));
-        size_t room = s->levels == 0 ? s->whole : level_room(s, 0);
+            MBR_TRY(compact_full(s, true, err));
+        size_t room = s->levels == 0 ? s->whole : s->room[0];
         size_t take = mbr_min_size(room - l->count, n), count = l->count;
         MBR_TRY(reserve(s, l, mbr_max_size(count + take, mbr_min_size(room, 64)), err));
         for (size_t i = 0; i < take; i++) {
@@ -257,7 +290,7 @@ mbr_status mbr_sketch_merge(mbr_sketch *s, const mbr_sketch *from, mbr_error *er
     if (from->levels == 0)
         return mbr_sketch_add(s, from->level[0].items, from->level[0].count, err);
     if (s->levels == 0)
-        s->levels = 1;
+        mbr_sketch_set_levels(s, 1);
     for (int h = 0; h < from->levels; h++) {
         const mbr_sketch_level *f = &from->level[h];
         mbr_sketch_level *l = &s->level[h];
@@ -270,9 +303,9 @@ mbr_status mbr_sketch_merge(mbr_sketch *s, const mbr_sketch *from, mbr_error *er
         l->count += h == 0 ? f->count : 0;
         s->count += (uint64_t)f->count << h;
         if (h + 1 > s->levels)
-            s->levels = h + 1;
+            mbr_sketch_set_levels(s, h + 1);
     }
-    return compact_full(s, 0, err);
+    return compact_full(s, false, err);
 }
 
 size_t mbr_sketch_size(const mbr_sketch *s)

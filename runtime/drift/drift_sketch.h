@@ -28,6 +28,7 @@ typedef struct mbr_sketch {
     uint64_t count;    /* values taken */
     uint64_t random;   /* state of the coin */
     int levels;        /* 0: the values are whole, in level[0] */
+    uint32_t room[MBR_SKETCH_LEVELS]; /* of each level, before it is halved */
     double *spare;     /* of sorting, (spare_count) */
     size_t spare_count;
     mbr_sketch_level level[MBR_SKETCH_LEVELS];
@@ -36,6 +37,8 @@ typedef struct mbr_sketch {
 void mbr_sketch_init(mbr_sketch *s, mbr_memory *memory, size_t whole, uint64_t seed);
 void mbr_sketch_destroy(mbr_sketch *s);
 void mbr_sketch_clear(mbr_sketch *s); /* keeps the memory */
+/* For who reads a sketch from a file. */
+void mbr_sketch_set_levels(mbr_sketch *s, int levels);
 /* Takes finite values; others are passed over. */
 mbr_status mbr_sketch_add(mbr_sketch *s, const double *x, size_t n, mbr_error *err);
 mbr_status mbr_sketch_merge(mbr_sketch *s, const mbr_sketch *from, mbr_error *err);

@@ -171,7 +171,7 @@ static mbr_status read_sketch(mbr_sketch *s, mbr_in *in, mbr_error *err)
     int levels = (int)mbr_in_range(in, 0, MBR_SKETCH_LEVELS);
     uint64_t count = mbr_in_u64(in), found = 0;
     s->random = mbr_in_u64(in) | 1;
-    s->levels = levels;
+    mbr_sketch_set_levels(s, levels);
     for (int h = 0; h < (levels ? levels : 1) && !in->bad; h++) {
         size_t n = mbr_in_count(in, SIZE_MAX / 16, 8);
         double *items = mbr_alloc(s->memory, (n + 1) * sizeof *items);
@@ -189,7 +189,7 @@ static mbr_status read_sketch(mbr_sketch *s, mbr_in *in, mbr_error *err)
     s->count = in->bad ? 0 : count;
     /* More than this monitor keeps whole. */
     if (!in->bad && levels == 0 && s->level[0].count > s->whole)
-        s->levels = 1;
+        mbr_sketch_set_levels(s, 1);
     return MBR_OK;
 }
 
