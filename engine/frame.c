@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
 #include "engine/frame.h"
 #include "base/checked.h"
 #include "engine/spans.h"
 
 #include <string.h>
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MBR_ASAN 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define MBR_ASAN 1
-#endif
-#ifdef MBR_ASAN
-#include <sanitizer/asan_interface.h>
-#define SLAB_GAP 64 /* poisoned bytes between neighbours, so that an overrun is seen */
-#else
-#define SLAB_GAP 0
-#endif
 
 /* Steps shorter than this are not worth waking the team. */
 #define TEAM_WORTH_NS 15000.0
@@ -39,8 +28,10 @@ struct mbr_frame {
     uint32_t *started;      /* steps whose init ran: for fini */
     uint32_t n_started;
     char *states;
-    char *slab;
-    size_t slab_bytes, slab_used;
+    mbr_slab own_slab;
+    mbr_slab *slab;         /* its own, or the one that it shares */
+    unsigned slab_moves;    /* of the slab, when sizes and offsets were worked out */
+    size_t slab_used;
     size_t *ends;           /* (p->n_values) of slab values */
     mbr_value **outputs;    /* (n_outputs) where output i is written: own_outputs[i] or the caller's */
     mbr_value *own_outputs; /* (n_outputs) */
@@ -60,6 +51,15 @@ struct mbr_frame {
 
 /* --- the run --- */
 
+static void drop_slab(mbr_run *run, mbr_slab *slab)
+{
+    run->slab_bytes -= slab->bytes;
+    mbr_free(run->memory, slab->data);
+    slab->data = NULL;
+    slab->bytes = 0;
+    slab->moves++;
+}
+
 mbr_status mbr_run_init(mbr_run *run, mbr_memory *memory, mbr_team *team, int workers, const mbr_ir_module *m,
                         mbr_error *err)
 {
@@ -77,6 +77,7 @@ void mbr_run_destroy(mbr_run *run)
 {
     mbr_free(run->memory, run->dims);
     mbr_free(run->memory, run->scratch);
+    drop_slab(run, &run->body_slab);
     mbr_arena_destroy(&run->arena);
     run->dims = NULL;
     run->scratch = NULL;
@@ -171,8 +172,11 @@ static mbr_status start_step(mbr_frame *f, uint32_t k, mbr_error *err)
         f->bodies[k] = mbr_arena_calloc(&f->arena, ps->n_bodies, sizeof **f->bodies);
         if (!f->bodies[k])
             return mbr_no_memory(err, sizeof **f->bodies);
-        for (uint32_t b = 0; b < ps->n_bodies; b++)
+        for (uint32_t b = 0; b < ps->n_bodies; b++) {
             MBR_TRY(mbr_frame_new(ps->bodies[b].program, f->run, &f->bodies[k][b], err));
+            if (ps->op->flags & MBR_OP_BODY_FORGETS)
+                f->bodies[k][b]->slab = &f->run->body_slab;
+        }
     }
     f->started[f->n_started++] = k;
     return ps->op->init ? ps->op->init(s, err) : MBR_OK;
@@ -186,6 +190,7 @@ mbr_status mbr_frame_new(const mbr_program *p, mbr_run *run, mbr_frame **out, mb
         return mbr_no_memory(err, sizeof *f);
     f->p = p;
     f->run = run;
+    f->slab = &f->own_slab;
     mbr_arena_init(&f->arena, run->memory, 64 * 1024);
     mbr_status st = alloc_arrays(f, err);
     for (uint32_t v = 0; v < p->n_values && st == MBR_OK; v++) {
@@ -235,12 +240,7 @@ void mbr_frame_free(mbr_frame *f)
     }
     for (size_t i = 0; f->own_outputs && i < p->graph->n_outputs; i++)
         mbr_value_clear(&f->own_outputs[i]);
-#ifdef MBR_ASAN
-    if (f->slab)
-        ASAN_UNPOISON_MEMORY_REGION(f->slab, f->slab_bytes);
-#endif
-    f->run->slab_bytes -= f->slab_bytes;
-    mbr_free(f->run->memory, f->slab);
+    drop_slab(f->run, &f->own_slab);
     mbr_arena_destroy(&f->arena);
     mbr_free(f->run->memory, f);
 }
@@ -458,31 +458,26 @@ static void write_content(mbr_frame *f, uint32_t v)
 static mbr_status grow_slab(mbr_frame *f, size_t bytes, mbr_error *err)
 {
     mbr_run *run = f->run;
-    if (bytes <= f->slab_bytes)
+    mbr_slab *slab = f->slab;
+    if (bytes <= slab->bytes)
         return MBR_OK;
-    size_t want = mbr_max_size(bytes, f->slab_bytes ? f->slab_bytes + f->slab_bytes / 2 : 0);
+    size_t want = mbr_max_size(bytes, slab->bytes + slab->bytes / 2);
     if (run->slab_limit) {
-        size_t others = run->slab_bytes - f->slab_bytes;
+        size_t others = run->slab_bytes - slab->bytes;
         if (bytes > run->slab_limit || others > run->slab_limit - bytes)
             return mbr_fail(err, MBR_ERR_LIMIT, "%s: the run needs %zu bytes of activations; the session's limit is %zu",
                             f->p->module->file, others + bytes, run->slab_limit);
         want = mbr_min_size(want, run->slab_limit - others);
     }
-#ifdef MBR_ASAN
-    if (f->slab)
-        ASAN_UNPOISON_MEMORY_REGION(f->slab, f->slab_bytes);
-#endif
-    run->slab_bytes -= f->slab_bytes;
-    mbr_free(run->memory, f->slab);
-    f->slab_bytes = 0;
-    f->slab = mbr_alloc(run->memory, want);
-    if (!f->slab) {
+    drop_slab(run, slab);
+    slab->data = mbr_alloc(run->memory, want);
+    if (!slab->data) {
         want = bytes;
-        f->slab = mbr_alloc(run->memory, want);
+        slab->data = mbr_alloc(run->memory, want);
     }
-    if (!f->slab)
+    if (!slab->data)
         return mbr_no_memory(err, want);
-    f->slab_bytes = want;
+    slab->bytes = want;
     run->slab_bytes += want;
     return MBR_OK;
 }
@@ -497,7 +492,7 @@ static mbr_status lay_out_slab(mbr_frame *f, mbr_error *err)
         for (uint32_t i = 0; i < p->values[v].n_below; i++)
             at = mbr_max_size(at, f->ends[p->values[v].below[i]]);
         bytes = mbr_value_bytes(&f->values[v]);
-        if (!mbr_add_size(at, bytes + SLAB_GAP, &end) || !mbr_round_up(end, MBR_ALIGN, &end))
+        if (!mbr_add_size(at, bytes, &end) || !mbr_round_up(end, MBR_ALIGN, &end))
             return mbr_fail(err, MBR_ERR_LIMIT, "%s: the activations' size overflows", p->module->file);
         f->ends[v] = end;
         f->values[v].capacity = at; /* the offset, until the slab is there */
@@ -505,13 +500,10 @@ static mbr_status lay_out_slab(mbr_frame *f, mbr_error *err)
     }
     f->slab_used = top;
     MBR_TRY(grow_slab(f, top, err));
-#ifdef MBR_ASAN
-    if (f->slab)
-        ASAN_UNPOISON_MEMORY_REGION(f->slab, f->slab_bytes);
-#endif
+    f->slab_moves = f->slab->moves;
     for (uint32_t k = 0; k < p->n_slab; k++) {
         mbr_value *v = &f->values[p->slab_order[k]];
-        v->data = f->slab + v->capacity;
+        v->data = f->slab->data + v->capacity;
         v->capacity = mbr_value_bytes(v);
     }
     return MBR_OK;
@@ -586,9 +578,15 @@ static mbr_status lay_out(mbr_frame *f, mbr_error *err)
     return MBR_OK;
 }
 
+/* Sizes and offsets hold, and the slab is where it was when they were worked out. */
+static bool laid_out(const mbr_frame *f)
+{
+    return f->ready && f->slab_moves == f->slab->moves;
+}
+
 mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err)
 {
-    return f->ready ? MBR_OK : lay_out(f, err);
+    return laid_out(f) ? MBR_OK : lay_out(f, err);
 }
 
 size_t mbr_frame_slab_bytes(const mbr_frame *f)
@@ -878,8 +876,7 @@ static mbr_status close_outputs(mbr_frame *f, mbr_error *err)
 mbr_status mbr_frame_run(mbr_frame *f, mbr_error *err)
 {
     const mbr_program *p = f->p;
-    if (!f->ready)
-        MBR_TRY(lay_out(f, err));
+    MBR_TRY(mbr_frame_prepare(f, err));
     MBR_TRY(open_outputs(f, err));
     for (uint32_t k = 0; k < p->n_steps; k++) {
         const mbr_program_step *ps = &p->steps[k];
@@ -948,7 +945,7 @@ static mbr_status make_links(mbr_frame *f, mbr_error *err)
 mbr_status mbr_frame_settle(mbr_frame *f, bool *settled, mbr_error *err)
 {
     const mbr_program *p = f->p;
-    *settled = f->ready && !f->hook;
+    *settled = laid_out(f) && !f->hook;
     for (uint32_t k = 0; k < p->n_steps && *settled; k++)
         *settled = !p->steps[k].dynamic;
     for (size_t i = 0; i < p->graph->n_outputs && *settled; i++) {

@@ -13,6 +13,13 @@
 
 typedef struct mbr_frame mbr_frame;
 
+/* Memory of activations. */
+typedef struct mbr_slab {
+    char *data;
+    size_t bytes;
+    unsigned moves; /* how often it was put elsewhere: what was laid out before that is void */
+} mbr_slab;
+
 /* What the frames of a session share. */
 typedef struct mbr_run {
     mbr_memory *memory;
@@ -23,6 +30,7 @@ typedef struct mbr_run {
     mbr_arena arena;       /* memory of host operators until the end of the run */
     char *scratch;         /* workers * scratch_each bytes */
     size_t scratch_each;
+    mbr_slab body_slab;    /* of all bodies that keep nothing from one run to the next (MBR_OP_BODY_FORGETS) */
     size_t slab_bytes;     /* of all frames */
     size_t slab_limit;     /* 0: none */
     struct mbr_spans *spans; /* where pieces of steps are noted while a profile records; else NULL */

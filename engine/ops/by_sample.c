@@ -113,6 +113,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 
 const mbr_op mbr_ops_by_sample[] = {
     { .domain = "mbr", .name = "BySample", .since = 1, .min_in = 1, .max_in = MBR_OP_MANY, .min_out = 1,
-      .max_out = MBR_OP_MANY, .flags = MBR_OP_CONTROL | MBR_OP_HOST, .infer = infer, .prepare = prepare, .run = run },
+      .max_out = MBR_OP_MANY, .flags = MBR_OP_CONTROL | MBR_OP_HOST | MBR_OP_BODY_FORGETS, .infer = infer,
+      .prepare = prepare, .run = run },
     { 0 },
 };

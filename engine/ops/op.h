@@ -34,7 +34,9 @@ enum {
     MBR_OP_HOST = 1u << 5,      /* runs as one tile on the calling thread, may take memory from the run's arena */
     MBR_OP_CONTROL = 1u << 6,   /* holds subgraphs */
     MBR_OP_CHAIN = 1u << 7,     /* f32 elementwise: the chain pass may take it */
-    MBR_OP_ANY_KIND = 1u << 8   /* takes or gives values that are no tensors */
+    MBR_OP_ANY_KIND = 1u << 8,  /* takes or gives values that are no tensors */
+    MBR_OP_BODY_FORGETS = 1u << 9 /* nothing of its body's values is read after the step, and the body holds no other:
+                                     such bodies share their memory */
 };
 
 #define MBR_OP_MANY 255 /* max_in, max_out: any number */

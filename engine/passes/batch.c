@@ -134,7 +134,7 @@ static bool worth_it(const stretch *s, const mbr_cpu_caches *caches)
 {
     double l2 = l2_of(caches), l3 = caches->l3 ? caches->l3 : 4 * l2;
     double batch = mbr_dim_is_const(s->samples) ? (double)s->samples : LIKELY_BATCH;
-    return s->nodes > 1 && batch > 1 && s->weights < l3 / 4 && batch * widest_inside(s) > 2 * l2;
+    return s->nodes > 1 && batch > 1 && s->weights < l3 / 4 && batch * widest_inside(s) > l3 / 2;
 }
 
 /* The longest stretch from n on. spare: bytes of weights that a sample may read again for nothing. */

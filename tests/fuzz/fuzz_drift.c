@@ -43,7 +43,7 @@ static mbr_drift_baseline *make_baseline(mbr_env *env)
     mbr_drift_fit_options how = { .size = sizeof how, .columns = columns, .column_count = 4, .bins = 4, .categories = 2,
                                   .whole = 16 };
     mbr_drift_fit *fit;
-    mbr_drift_baseline *b;
+    mbr_drift_baseline *b = NULL;
     must(mbr_drift_fit_new(env, &how, &fit, NULL) == MBR_OK && mbr_drift_fit_rows(fit, cells, ROWS, NULL) == MBR_OK &&
          mbr_drift_fit_finish(fit, &b, NULL) == MBR_OK);
     mbr_drift_fit_release(&fit);
