@@ -3,6 +3,7 @@
  * Order: the k first of a line, indices of what is not zero, the distinct items of a list. Plain C only.
  *
  * NaN counts as larger than every number, and all NaN are equal. Strings compare by bytes. Both zeros are equal.
+ * Complex numbers go by their real parts first.
  */
 #ifndef MBR_KERNELS_ORDER_H
 #define MBR_KERNELS_ORDER_H

@@ -17,6 +17,7 @@ typedef enum mbr_grid_padding { MBR_GRID_ZEROS, MBR_GRID_BORDER, MBR_GRID_REFLEC
 /* grid (n, points, rank): coordinates from -1 to 1, the last axis first. No spatial dimension is 0. */
 typedef struct mbr_grid_sample_args {
     mbr_dtype dtype, grid_dtype;
+    size_t parts; /* 2: pairs of dtype, complex numbers; else 1 */
     mbr_grid_mode mode;
     mbr_grid_padding padding;
     bool align_corners;

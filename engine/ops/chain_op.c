@@ -20,6 +20,7 @@ typedef struct chain_state {
     mbr_chain_space space;
     mbr_chain_fn *fn;
     size_t each;
+    uint32_t slots[MBR_CHAIN_OUTPUTS]; /* the step's outputs that somebody wants */
 } chain_state;
 
 /* Fills all but the input types; false: the attributes do not describe a chain. */
@@ -85,6 +86,15 @@ static mbr_status init(mbr_step *s, mbr_error *err)
     chain_state *st = s->state;
     if (!read_chain(s->node, &st->chain))
         return mbr_step_fail(s, err, MBR_ERR_MODEL, "its attributes do not describe a chain");
+    mbr_chain *c = &st->chain;
+    int wanted = 0;
+    for (uint32_t i = 0; i < s->n_out; i++) /* a pass may have taken an output's readers away */
+        if (s->out[i]) {
+            c->output_reg[wanted] = c->output_reg[i];
+            c->output_type[wanted] = c->output_type[i];
+            st->slots[wanted++] = i;
+        }
+    c->outputs = wanted;
     st->fn = mbr_chain_select(mbr_cpu_tiers());
     return MBR_OK;
 }
@@ -129,7 +139,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     for (int i = 0; i < st->chain.inputs; i++)
         in[i] = s->in[i]->data;
     for (int i = 0; i < st->chain.outputs; i++)
-        out[i] = s->out[i]->data;
+        out[i] = s->out[st->slots[i]]->data;
     st->fn(&st->chain, &st->space, in, out, first, last);
     return MBR_OK;
 }

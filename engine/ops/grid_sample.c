@@ -12,7 +12,7 @@ typedef struct grid_state {
 static mbr_status infer(mbr_infer *c)
 {
     const mbr_arg *x = &c->in[0], *g = &c->in[1];
-    if (x->dtype == MBR_DTYPE_STRING || x->dtype == MBR_DTYPE_COMPLEX64 || x->dtype == MBR_DTYPE_COMPLEX128)
+    if (x->dtype == MBR_DTYPE_STRING)
         return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s", mbr_dtype_name(x->dtype));
     if (g->dtype != MBR_DTYPE_UNDEFINED && !mbr_dtype_is_float(g->dtype))
         return mbr_infer_fail(c, MBR_ERR_MODEL, "a grid of type %s; floats are needed", mbr_dtype_name(g->dtype));
@@ -54,7 +54,8 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     else if (strcmp(padding, "zeros") != 0)
         return mbr_step_fail(s, err, MBR_ERR_MODEL, "padding_mode '%s'", padding);
     a->align_corners = mbr_attr_int(s->node, "align_corners", 0) != 0;
-    a->dtype = x->dtype;
+    a->dtype = x->dtype == MBR_DTYPE_COMPLEX64 ? MBR_DTYPE_F32 : x->dtype == MBR_DTYPE_COMPLEX128 ? MBR_DTYPE_F64 : x->dtype;
+    a->parts = a->dtype == x->dtype ? 1 : 2;
     a->grid_dtype = g->dtype;
     a->rank = x->rank - 2;
     a->n = (size_t)x->dims[0];

@@ -101,7 +101,8 @@ static mbr_status infer_unique(mbr_infer *c)
     mbr_dim dims[MBR_MAX_RANK] = { MBR_DIM_UNKNOWN }, some = MBR_DIM_UNKNOWN;
     int axis;
     MBR_TRY(mbr_op_check_tensor(c, 0));
-    if (in->dtype && in->dtype != MBR_DTYPE_STRING && !mbr_order_has(in->dtype))
+    if (in->dtype && in->dtype != MBR_DTYPE_STRING && in->dtype != MBR_DTYPE_COMPLEX64 &&
+        in->dtype != MBR_DTYPE_COMPLEX128 && !mbr_order_has(in->dtype))
         return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "it does not take tensors of %s", mbr_dtype_name(in->dtype));
     if (!mbr_attr(c->node, "axis")) {
         mbr_infer_out(c, 0, in->dtype, 1, dims);

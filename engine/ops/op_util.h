@@ -54,6 +54,8 @@ mbr_status mbr_op_check_tensor(mbr_infer *c, uint32_t i);
 #define MBR_TYPES_SIGNED (MBR_TYPE_BIT(I8) | MBR_TYPE_BIT(I16) | MBR_TYPES_INDEX)
 #define MBR_TYPES_UNSIGNED (MBR_TYPE_BIT(U8) | MBR_TYPE_BIT(U16) | MBR_TYPE_BIT(U32) | MBR_TYPE_BIT(U64))
 #define MBR_TYPES_FLOAT (MBR_TYPE_BIT(F32) | MBR_TYPE_BIT(F64) | MBR_TYPE_BIT(F16) | MBR_TYPE_BIT(BF16))
+#define MBR_TYPES_FLOAT8                                                                                               \
+    (MBR_TYPE_BIT(F8E4M3FN) | MBR_TYPE_BIT(F8E4M3FNUZ) | MBR_TYPE_BIT(F8E5M2) | MBR_TYPE_BIT(F8E5M2FNUZ))
 #define MBR_TYPES_NUMBER (MBR_TYPES_SIGNED | MBR_TYPES_UNSIGNED | MBR_TYPES_FLOAT)
 
 /* --- prepare and run --- */

@@ -159,8 +159,8 @@ static mbr_status run_multinomial(mbr_step *s, const mbr_job *job, mbr_error *er
 
 static mbr_status infer_dropout(mbr_infer *c)
 {
-    MBR_TRY(mbr_op_check_type(c, 0, MBR_TYPES_FLOAT));
-    MBR_TRY(mbr_op_check_type(c, 1, MBR_TYPES_FLOAT));
+    MBR_TRY(mbr_op_check_type(c, 0, MBR_TYPES_FLOAT | MBR_TYPES_FLOAT8));
+    MBR_TRY(mbr_op_check_type(c, 1, MBR_TYPES_FLOAT | MBR_TYPES_FLOAT8));
     MBR_TRY(mbr_op_check_type(c, 2, MBR_TYPE_BIT(BOOL)));
     mbr_infer_same(c, 0, 0);
     mbr_infer_out(c, 1, c->node->op->since >= 10 ? MBR_DTYPE_BOOL : c->in[0].dtype, c->in[0].rank, c->in[0].dims);

@@ -232,8 +232,14 @@ static int compare_elements(mbr_dtype t, const void *p, size_t i, size_t j)
         int c = n ? memcmp(a.data, b.data, n) : 0;
         return c ? c : (a.size > b.size) - (a.size < b.size);
     }
-    uint64_t a = key_of(t, p, i), b = key_of(t, p, j);
-    return (a > b) - (a < b);
+    bool pair = t == MBR_DTYPE_COMPLEX64 || t == MBR_DTYPE_COMPLEX128;
+    for (size_t k = 0; k <= pair; k++) { /* the real parts, then the imaginary ones */
+        mbr_dtype part = !pair ? t : t == MBR_DTYPE_COMPLEX64 ? MBR_DTYPE_F32 : MBR_DTYPE_F64;
+        uint64_t a = key_of(part, p, pair ? 2 * i + k : i), b = key_of(part, p, pair ? 2 * j + k : j);
+        if (a != b)
+            return a > b ? 1 : -1;
+    }
+    return 0;
 }
 
 static int compare(const mbr_unique_args *a, const void *in, size_t i, size_t j)

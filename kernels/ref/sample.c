@@ -96,7 +96,8 @@ void mbr_grid_sample(const mbr_grid_sample_args *a, size_t first, size_t last)
                 at[i][k] = place(a, floor_x + k - (taps == 4), a->dims[i]);
         }
         size_t n = t / a->points, p = t % a->points;
-        for (size_t c = 0; c < a->channels; c++) {
+        for (size_t v = 0; v < a->channels * a->parts; v++) {
+            size_t c = v / a->parts, part = v % a->parts;
             double sum = 0;
             for (int k = 0; k < all; k++) {
                 double w = 1;
@@ -109,9 +110,10 @@ void mbr_grid_sample(const mbr_grid_sample_args *a, size_t first, size_t last)
                     w *= weight[i][rest % taps];
                 }
                 if (inside)
-                    sum += w * mbr_real_get(a->dtype, a->in, (n * a->channels + c) * plane + index);
+                    sum += w * mbr_real_get(a->dtype, a->in,
+                                            ((n * a->channels + c) * plane + index) * a->parts + part);
             }
-            mbr_real_set(a->dtype, a->out, (n * a->channels + c) * a->points + p, sum);
+            mbr_real_set(a->dtype, a->out, ((n * a->channels + c) * a->points + p) * a->parts + part, sum);
         }
     }
 }
