@@ -25,6 +25,8 @@ typedef struct mbr_attention_args {
     size_t batch, heads, kv_heads; /* heads is a multiple of kv_heads: head h uses kv head h / (heads / kv_heads) */
     size_t lq, lk, d, dv;
     const int64_t *lk_of_batch; /* valid keys of each batch entry (the rest are padding), or NULL */
+    float *panels; /* mbr_attention_panels bytes, MBR_ALIGN aligned: packed keys and values; NULL: each tile packs its own */
+    bool pack;     /* the run fills panels: its tiles are mbr_attention_blocks */
     float scale;
     float softcap;            /* 0: none */
     float empty;              /* 0 or NaN */
@@ -36,6 +38,10 @@ typedef struct mbr_attention_args {
 /* Tiles are blocks of query rows of one head; one tile's worker needs `scratch` bytes, aligned to MBR_ALIGN. */
 size_t mbr_attention_tiles(const mbr_attention_args *args);
 size_t mbr_attention_scratch(const mbr_attention_args *args);
+
+/* The bytes of panels, 0 where they do not pay: few queries read the same keys. Packing needs no scratch. */
+size_t mbr_attention_panels(const mbr_attention_args *args);
+size_t mbr_attention_blocks(const mbr_attention_args *args);
 
 typedef void mbr_attention_fn(const mbr_attention_args *args, void *scratch, size_t first, size_t last);
 

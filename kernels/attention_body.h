@@ -2,10 +2,10 @@
 /*
  * Attention on vectors. A file includes a vec_*.h, defines MBR_ATTENTION_NAME and includes this.
  *
- * For a tile of query rows and a block of keys: the keys are turned into panels of AT_COLS columns. Then, for a group of
- * rows at a time, whose scores stay in the first-level cache: scores = scale q k^T by a micro-kernel of
- * AT_ROWS x AT_COLS, each row's maximum, exponentials and sum, and values += p v by the same micro-kernel, v being read
- * where it lies.
+ * For a tile of query rows and a block of keys: the keys are turned into panels of AT_COLS columns, the values are
+ * copied into such panels, for rows of theirs often lie whole pages apart. Then, for a group of rows at a time, whose
+ * scores stay in the first-level cache: scores = scale q k^T by a micro-kernel of AT_ROWS x AT_COLS, each row's maximum,
+ * exponentials and sum, and sums += p v by the same micro-kernel.
  */
 #include "kernels/attention_layout.h"
 #include "kernels/simd/math.h"
@@ -22,29 +22,26 @@
 #define AT_STEP (4 * MBR_VL) /* scores that are softened at a time: rows are filled up to a multiple */
 
 typedef struct attention_work {
-    float *keys;   /* (AT panels, d, AT_COLS) */
+    const float *keys;   /* (panels, d, AT_COLS) */
+    const float *panels; /* of the values: (panels, ATTENTION_KEYS, AT_COLS) */
     float *scores; /* (ATTENTION_GROUP, ATTENTION_KEYS) */
     float *values; /* (rows, dv rounded up) */
     float *max, *sum, *again; /* (rows), (rows), (ATTENTION_GROUP) */
     size_t values_stride;
 } attention_work;
 
-/*
- * c (rows x cols) = scale a b or c + a b, a (rows x k), b (k x cols), one tile; full: cols is AT_COLS. rows and the flags
- * are constants.
- */
-MBR_INLINE void attention_micro(int rows, const float *a, ptrdiff_t a_stride, const float *b, ptrdiff_t b_stride,
-                                float *c, ptrdiff_t c_stride, size_t k, size_t cols, bool full, bool add, float scale)
+/* c (rows x AT_COLS) = scale a b, or c + a b; a (rows x k), b (k x AT_COLS) dense. rows and add are constants. */
+MBR_INLINE void attention_micro(int rows, const float *a, ptrdiff_t a_stride, const float *b, float *c,
+                                ptrdiff_t c_stride, size_t k, bool add, float scale)
 {
     vf acc[AT_ROWS][2];
-    size_t n0 = cols < MBR_VL ? cols : MBR_VL, n1 = cols - n0;
     MBR_UNROLL(12)
     for (int r = 0; r < rows; r++) {
-        acc[r][0] = !add ? vf_zero() : full ? vf_load(c + r * c_stride) : vf_load_n(c + r * c_stride, n0);
-        acc[r][1] = !add ? vf_zero() : full ? vf_load(c + r * c_stride + MBR_VL) : vf_load_n(c + r * c_stride + n0, n1);
+        acc[r][0] = !add ? vf_zero() : vf_load(c + r * c_stride);
+        acc[r][1] = !add ? vf_zero() : vf_load(c + r * c_stride + MBR_VL);
     }
-    for (size_t i = 0; i < k; i++, b += b_stride) {
-        vf b0 = full ? vf_load(b) : vf_load_n(b, n0), b1 = full ? vf_load(b + MBR_VL) : vf_load_n(b + n0, n1);
+    for (size_t i = 0; i < k; i++, b += AT_COLS) {
+        vf b0 = vf_load(b), b1 = vf_load(b + MBR_VL);
         MBR_UNROLL(12)
         for (int r = 0; r < rows; r++) {
             vf x = vf_load1(a + r * a_stride + (ptrdiff_t)i);
@@ -54,29 +51,22 @@ MBR_INLINE void attention_micro(int rows, const float *a, ptrdiff_t a_stride, co
     }
     MBR_UNROLL(12)
     for (int r = 0; r < rows; r++) {
-        vf c0 = add ? acc[r][0] : vf_mul(acc[r][0], vf_set1(scale));
-        vf c1 = add ? acc[r][1] : vf_mul(acc[r][1], vf_set1(scale));
-        if (full) {
-            vf_store(c + r * c_stride, c0);
-            vf_store(c + r * c_stride + MBR_VL, c1);
-        } else {
-            vf_store_n(c + r * c_stride, c0, n0);
-            vf_store_n(c + r * c_stride + n0, c1, n1);
-        }
+        vf_store(c + r * c_stride, add ? acc[r][0] : vf_mul(acc[r][0], vf_set1(scale)));
+        vf_store(c + r * c_stride + MBR_VL, add ? acc[r][1] : vf_mul(acc[r][1], vf_set1(scale)));
     }
 }
 
 /* All rows of a column strip. Rows left over go in fours and ones: each row's arithmetic is the same. */
-MBR_INLINE void attention_strip(size_t rows, const float *a, ptrdiff_t a_stride, const float *b, ptrdiff_t b_stride,
-                                float *c, ptrdiff_t c_stride, size_t k, size_t cols, bool full, bool add, float scale)
+MBR_INLINE void attention_strip(size_t rows, const float *a, ptrdiff_t a_stride, const float *b, float *c,
+                                ptrdiff_t c_stride, size_t k, bool add, float scale)
 {
     size_t r = 0;
     for (; r + AT_ROWS <= rows; r += AT_ROWS, a += AT_ROWS * a_stride, c += AT_ROWS * c_stride)
-        attention_micro(AT_ROWS, a, a_stride, b, b_stride, c, c_stride, k, cols, full, add, scale);
+        attention_micro(AT_ROWS, a, a_stride, b, c, c_stride, k, add, scale);
     for (; r + 4 <= rows; r += 4, a += 4 * a_stride, c += 4 * c_stride)
-        attention_micro(4, a, a_stride, b, b_stride, c, c_stride, k, cols, full, add, scale);
+        attention_micro(4, a, a_stride, b, c, c_stride, k, add, scale);
     for (; r < rows; r++, a += a_stride, c += c_stride)
-        attention_micro(1, a, a_stride, b, b_stride, c, c_stride, k, cols, full, add, scale);
+        attention_micro(1, a, a_stride, b, c, c_stride, k, add, scale);
 }
 
 /* n keys into panels: panel[i][j] = k[j][i] for AT_COLS keys at a time; absent keys are zeros. */
@@ -92,6 +82,20 @@ static void attention_pack_keys(const float *k, ptrdiff_t stride, size_t n, size
         for (; i < d; i++)
             for (size_t c = 0; c < AT_COLS; c++)
                 out[i * AT_COLS + c] = c < cols ? from[(ptrdiff_t)c * stride + (ptrdiff_t)i] : 0.0f;
+    }
+}
+
+/* n rows of values into panels: panel[j][c] = v[j][c] for AT_COLS columns at a time; absent columns are zeros. */
+static void attention_pack_values(const float *v, ptrdiff_t stride, size_t n, size_t dv, float *out)
+{
+    for (size_t j = 0; j < n; j++, v += stride) {
+        float *to = out + j * AT_COLS;
+        for (size_t c = 0; c < dv; c += AT_COLS, to += ATTENTION_KEYS * AT_COLS) {
+            size_t left = dv - c, n0 = left < MBR_VL ? left : MBR_VL;
+            size_t n1 = left - n0 < MBR_VL ? left - n0 : MBR_VL;
+            vf_store(to, n0 == MBR_VL ? vf_load(v + c) : vf_load_n(v + c, n0));
+            vf_store(to + MBR_VL, n1 == MBR_VL ? vf_load(v + c + MBR_VL) : n1 ? vf_load_n(v + c + MBR_VL, n1) : vf_zero());
+        }
     }
 }
 
@@ -232,15 +236,13 @@ static void attention_soften(const mbr_attention_args *a, const attention_tile *
     }
 }
 
-#define AT_FEW 4 /* rows up to which keys are read as they lie */
-
 /* One group of rows meets one block of keys. */
 static void attention_group(const mbr_attention_args *a, const attention_tile *t, const attention_work *w, size_t first,
                             size_t rows, size_t from, size_t n)
 {
     const float *q = t->q + (ptrdiff_t)first * a->q_stride[2], *v = t->v + (ptrdiff_t)from * a->v_stride[2];
     float *values = w->values + first * w->values_stride;
-    if (a->lq <= AT_FEW) {
+    if (a->lq <= ATTENTION_FEW) {
         for (size_t r = 0; r < rows; r++)
             attention_dots(q + (ptrdiff_t)r * a->q_stride[2], t->k + (ptrdiff_t)from * a->k_stride[2], a->k_stride[2], n,
                            a->d, a->scale, w->scores + r * ATTENTION_KEYS);
@@ -251,28 +253,48 @@ static void attention_group(const mbr_attention_args *a, const attention_tile *t
         return;
     }
     for (size_t j = 0; j < n; j += AT_COLS)
-        attention_strip(rows, q, a->q_stride[2], w->keys + j * a->d, AT_COLS, w->scores + j, ATTENTION_KEYS, a->d,
-                        AT_COLS, true, false, a->scale);
+        attention_strip(rows, q, a->q_stride[2], w->keys + j * a->d, w->scores + j, ATTENTION_KEYS, a->d, false,
+                        a->scale);
     attention_soften(a, t, w, first, rows, from, n);
-    size_t c = 0;
-    for (; c + AT_COLS <= a->dv; c += AT_COLS)
-        attention_strip(rows, w->scores, ATTENTION_KEYS, v + c, a->v_stride[2], values + c,
-                        (ptrdiff_t)w->values_stride, n, AT_COLS, true, true, 1.0f);
-    if (c < a->dv)
-        attention_strip(rows, w->scores, ATTENTION_KEYS, v + c, a->v_stride[2], values + c,
-                        (ptrdiff_t)w->values_stride, n, a->dv - c, false, true, 1.0f);
+    for (size_t c = 0; c < a->dv; c += AT_COLS)
+        attention_strip(rows, w->scores, ATTENTION_KEYS, w->panels + c * ATTENTION_KEYS, values + c,
+                        (ptrdiff_t)w->values_stride, n, true, 1.0f);
+}
+
+/* n keys from `from` on, and their values. */
+static void attention_pack_block(const mbr_attention_args *a, const float *k, const float *v, size_t from, size_t n,
+                                 float *out)
+{
+    attention_pack_keys(k + (ptrdiff_t)from * a->k_stride[2], a->k_stride[2], n, a->d, out);
+    attention_pack_values(v + (ptrdiff_t)from * a->v_stride[2], a->v_stride[2], n, a->dv,
+                          out + attention_padded(a->d) * ATTENTION_KEYS);
+}
+
+static void attention_pack_blocks(const mbr_attention_args *a, size_t first, size_t last)
+{
+    size_t blocks = attention_blocks_of_head(a);
+    for (size_t i = first; i < last; i++) {
+        size_t from = i % blocks * ATTENTION_KEYS, n = a->lk - from < ATTENTION_KEYS ? a->lk - from : ATTENTION_KEYS;
+        ptrdiff_t head = (ptrdiff_t)(i / blocks % a->kv_heads), batch = (ptrdiff_t)(i / blocks / a->kv_heads);
+        attention_pack_block(a, a->k + batch * a->k_stride[0] + head * a->k_stride[1],
+                             a->v + batch * a->v_stride[0] + head * a->v_stride[1], from, n,
+                             a->panels + i * attention_block_floats(a));
+    }
 }
 
 void MBR_ATTENTION_NAME(const mbr_attention_args *args, void *scratch, size_t first, size_t last)
 {
-    attention_work w = {.keys = scratch};
-    w.values_stride = (args->dv + 15) / 16 * 16;
-    w.scores = w.keys + (args->d + 15) / 16 * 16 * ATTENTION_KEYS;
+    if (args->pack) {
+        attention_pack_blocks(args, first, last);
+        return;
+    }
+    float *own = scratch;
+    attention_work w = {.values_stride = attention_padded(args->dv), .scores = own + attention_block_floats(args)};
     w.values = w.scores + ATTENTION_GROUP * ATTENTION_KEYS;
     w.max = w.values + ATTENTION_ROWS * w.values_stride;
     w.sum = w.max + ATTENTION_ROWS;
     w.again = w.sum + ATTENTION_ROWS;
-    memset(w.again, 0, ATTENTION_GROUP * sizeof *w.again);
+    memset(w.again, 0, 2 * ATTENTION_GROUP * sizeof *w.again);
     for (size_t index = first; index < last; index++) {
         attention_tile t = attention_tile_at(args, index);
         memset(w.values, 0, t.rows * w.values_stride * sizeof *w.values);
@@ -282,8 +304,10 @@ void MBR_ATTENTION_NAME(const mbr_attention_args *args, void *scratch, size_t fi
         }
         for (size_t from = 0; from < t.keys; from += ATTENTION_KEYS) {
             size_t n = t.keys - from < ATTENTION_KEYS ? t.keys - from : ATTENTION_KEYS;
-            if (args->lq > AT_FEW)
-                attention_pack_keys(t.k + (ptrdiff_t)from * args->k_stride[2], args->k_stride[2], n, args->d, w.keys);
+            w.keys = t.panels ? t.panels + from / ATTENTION_KEYS * attention_block_floats(args) : own;
+            w.panels = w.keys + attention_padded(args->d) * ATTENTION_KEYS;
+            if (!t.panels && args->lq > ATTENTION_FEW)
+                attention_pack_block(args, t.k, t.v, from, n, own);
             for (size_t r = 0; r < t.rows; r += ATTENTION_GROUP)
                 attention_group(args, &t, &w, r, t.rows - r < ATTENTION_GROUP ? t.rows - r : ATTENTION_GROUP, from, n);
         }

@@ -8,9 +8,29 @@
 #define ATTENTION_ROWS 192 /* at most so many query rows in a tile */
 #define ATTENTION_GROUP 24 /* that go through their scores together: a multiple of the rows of every micro-kernel */
 #define ATTENTION_KEYS 256 /* keys that are scored at a time */
+#define ATTENTION_FEW 4    /* query rows up to which keys are read as they lie */
+#define ATTENTION_SHARED 4 /* tiles that read the same keys, from which on panels pay */
+
+/* Columns up to a multiple of every panel's width. */
+static inline size_t attention_padded(size_t cols)
+{
+    return (cols + 31) / 32 * 32;
+}
+
+/* Blocks of keys of one head, and the floats of one: panels of keys, panels of values. */
+static inline size_t attention_blocks_of_head(const mbr_attention_args *a)
+{
+    return (a->lk + ATTENTION_KEYS - 1) / ATTENTION_KEYS;
+}
+
+static inline size_t attention_block_floats(const mbr_attention_args *a)
+{
+    return (attention_padded(a->d) + attention_padded(a->dv)) * ATTENTION_KEYS;
+}
 
 typedef struct attention_tile {
     const float *q, *k, *v, *mask;
+    float *panels; /* of the head, or NULL */
     float *out;
     size_t row, rows; /* query rows */
     size_t keys;      /* that exist and that some row of the tile sees */
@@ -35,6 +55,9 @@ static inline attention_tile attention_tile_at(const mbr_attention_args *a, size
     t.v = a->v + batch * a->v_stride[0] + kv * a->v_stride[1];
     t.out = a->out + batch * a->out_stride[0] + head * a->out_stride[1] + r * a->out_stride[2];
     t.mask = a->mask ? a->mask + batch * a->mask_stride[0] + head * a->mask_stride[1] + r * a->mask_stride[2] : NULL;
+    t.panels = a->panels;
+    if (t.panels)
+        t.panels += (size_t)(batch * (ptrdiff_t)a->kv_heads + kv) * attention_blocks_of_head(a) * attention_block_floats(a);
     if (a->lk_of_batch) {
         int64_t valid = a->lk_of_batch[batch];
         t.keys = valid < 0 ? 0 : (uint64_t)valid < t.keys ? (size_t)valid : t.keys;

@@ -83,6 +83,8 @@ void mbr_attend_run(const mbr_attend *a, const mbr_attention_any_args *now, cons
         f.v = (const float *)now->v + at * f.v_stride[0];
         f.mask = now->mask ? (const float *)now->mask + at * f.mask_stride[0] : NULL;
         f.out = (float *)now->out + at * f.out_stride[0];
+        if (f.panels)
+            f.panels += b * (mbr_attention_panels(&f) / sizeof(float));
         f.lk_of_batch = now->keys_of_batch ? now->keys_of_batch + b : NULL;
         f.causal_offset = (ptrdiff_t)(now->offset_of_batch ? now->offset_of_batch[b] : now->offset);
         fn(&f, job->scratch, begin, end);

@@ -14,9 +14,16 @@
  * weights, become zeros.
  */
 #include "engine/ops/attend.h"
+#include "base/checked.h"
 
 #include <math.h>
 #include <string.h>
+
+typedef struct fused_state {
+    mbr_attend attend;
+    mbr_buffer panels;
+    size_t blocks, per_tile; /* of one sample, 0: no panels; of the first phase */
+} fused_state;
 
 enum { IN_Q, IN_K, IN_V, IN_MASK };
 enum { BATCH, HEADS, ROWS, COLS }; /* of the four: K^T has d in ROWS and lk in COLS */
@@ -121,9 +128,46 @@ static mbr_status plan_mask(mbr_step *s, mbr_attention_any_args *a, int rank, mb
     return MBR_OK;
 }
 
+/* Where keys are packed once for all, a first phase does it. */
+static mbr_status plan_panels(mbr_step *s, fused_state *st, mbr_error *err)
+{
+    mbr_attention_args *one = &st->attend.one;
+    const mbr_attention_any_args *a = &st->attend.any;
+    size_t each = st->attend.fast ? mbr_attention_panels(one) : 0, bytes, tiles = s->tiles[0];
+    double cost = s->cost_ns;
+    st->blocks = 0;
+    if (each == 0 || a->batch == 0)
+        return MBR_OK;
+    if (!mbr_mul_size(each, a->batch, &bytes))
+        return mbr_no_memory(err, SIZE_MAX);
+    MBR_TRY(mbr_buffer_reserve(s, &st->panels, bytes, err));
+    one->panels = st->panels.data;
+    st->blocks = mbr_attention_blocks(one);
+    st->per_tile = mbr_step_split(s, st->blocks * a->batch, (double)bytes / (double)(st->blocks * a->batch) / 10);
+    s->phases = 2;
+    s->tiles[1] = tiles;
+    s->cost_ns += cost;
+    return MBR_OK;
+}
+
+/* Packs blocks of keys and values, counted over all samples. */
+static void pack_blocks(const fused_state *st, const float *k, const float *v, size_t first, size_t last)
+{
+    mbr_attention_args f = st->attend.one;
+    f.pack = true;
+    for (; first < last; first++) {
+        size_t b = first / st->blocks, i = first % st->blocks;
+        f.k = k + (ptrdiff_t)b * f.k_stride[0];
+        f.v = v + (ptrdiff_t)b * f.v_stride[0];
+        f.panels = st->attend.one.panels + b * (mbr_attention_panels(&f) / sizeof(float));
+        mbr_attention_select(mbr_cpu_tiers())(&f, NULL, i, i + 1);
+    }
+}
+
 static mbr_status prepare(mbr_step *s, mbr_error *err)
 {
-    mbr_attend *attend = s->state;
+    fused_state *st = s->state;
+    mbr_attend *attend = &st->attend;
     mbr_attention_any_args *a = &attend->any;
     size_t q[4], k[4], v[4], y[4];
     ptrdiff_t stride[4][4];
@@ -149,25 +193,36 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     mbr_attend_plan(s, attend, false);
     attend->one.clean = mbr_attr_int(s->node, "clean", 0) != 0;
     attend->one.empty = attend->one.clean ? 0.0f : NAN;
-    return MBR_OK;
+    return plan_panels(s, st, err);
 }
 
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
-    const mbr_attend *attend = s->state;
-    mbr_attention_any_args a = attend->any;
+    const fused_state *st = s->state;
+    mbr_attention_any_args a = st->attend.any;
     (void)err;
+    if (s->phases == 2 && job->phase == 0) {
+        size_t all = st->blocks * a.batch, last = job->last * st->per_tile;
+        pack_blocks(st, s->in[IN_K]->data, s->in[IN_V]->data, job->first * st->per_tile, last < all ? last : all);
+        return MBR_OK;
+    }
     a.q = s->in[IN_Q]->data;
     a.k = s->in[IN_K]->data;
     a.v = s->in[IN_V]->data;
     a.mask = mbr_step_has(s, IN_MASK) ? s->in[IN_MASK]->data : NULL;
     a.out = s->out[0]->data;
-    mbr_attend_run(attend, &a, job);
+    mbr_attend_run(&st->attend, &a, job);
     return MBR_OK;
+}
+
+static void fini(mbr_step *s)
+{
+    fused_state *st = s->state;
+    mbr_free(mbr_step_memory(s), st->panels.data);
 }
 
 const mbr_op mbr_ops_fused_attention[] = {
     { .domain = "mbr", .name = "Attention", .since = 1, .min_in = 3, .max_in = 4, .min_out = 1, .max_out = 1,
-      .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(mbr_attend) },
+      .infer = infer, .prepare = prepare, .run = run, .fini = fini, .state_size = sizeof(fused_state) },
     { 0 },
 };

@@ -38,6 +38,8 @@ static void attention_row(const mbr_attention_args *a, const attention_tile *t, 
 
 void mbr_attention_ref(const mbr_attention_args *args, void *scratch, size_t first, size_t last)
 {
+    if (args->pack) /* it reads keys and values as they lie */
+        return;
     for (size_t index = first; index < last; index++) {
         attention_tile t = attention_tile_at(args, index);
         for (size_t r = 0; r < t.rows; r++)

@@ -33,7 +33,7 @@ static size_t lay_out(ptrdiff_t *stride, size_t batch, size_t heads, size_t leng
 static void one_case(mbr_attention_fn *run)
 {
     mbr_attention_args a = {.batch = check_rand_range(1, 2), .kv_heads = check_rand_range(1, 3)};
-    a.heads = a.kv_heads * check_rand_range(1, 2);
+    a.heads = a.kv_heads * check_rand_range(1, check_rand_one_in(3) ? 5 : 2);
     a.lq = check_rand_one_in(3) ? check_rand_range(1, 4) : check_rand_range(1, check_rand_one_in(6) ? 420 : 110);
     a.lk = check_rand_one_in(3) ? check_rand_range(1, 300) : check_rand_range(1, 70);
     a.d = check_rand_range(1, 70);
@@ -74,6 +74,14 @@ static void one_case(mbr_attention_fn *run)
     size_t tiles = mbr_attention_tiles(&a), cut = check_rand_range(0, tiles);
     mbr_attention_ref(&a, scratch, 0, tiles);
     a.out = got;
+    if (mbr_attention_panels(&a) && check_rand_one_in(2)) {
+        size_t blocks = mbr_attention_blocks(&a), some = check_rand_range(0, blocks);
+        a.panels = check_alloc(mbr_attention_panels(&a));
+        a.pack = true;
+        run(&a, NULL, some, blocks);
+        run(&a, NULL, 0, some);
+        a.pack = false;
+    }
     run(&a, scratch, cut, tiles);
     run(&a, scratch, 0, cut);
     check_f32(want, got, 1, n, 0, 3e-6, 3e-6);
@@ -100,6 +108,11 @@ typedef struct bench_case {
 static void bench_call(void *context)
 {
     bench_case *b = context;
+    if (b->args.panels) {
+        mbr_attention_args pack = b->args;
+        pack.pack = true;
+        b->run(&pack, NULL, 0, mbr_attention_blocks(&pack));
+    }
     b->run(&b->args, b->scratch, 0, mbr_attention_tiles(&b->args));
 }
 
@@ -125,6 +138,7 @@ void bench_attention(const bench_shape *shape)
         a->v = check_alloc_f32_filled(lay_out(a->v_stride, 1, a->kv_heads, a->lk, a->dv, true), CHECK_UNIFORM);
         a->out = check_alloc_f32(lay_out(a->out_stride, 1, a->heads, a->lq, a->dv, true));
         b.scratch = check_alloc(mbr_attention_scratch(a));
+        b.args.panels = mbr_attention_panels(a) ? check_alloc(mbr_attention_panels(a)) : NULL;
         bench_run(bench_call, &b);
         bench_report(shape, 4.0 * (double)(a->heads * a->lq * a->lk * a->d), "GFLOP/s");
     }
