@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "engine/cache.h"
 #include "engine/frame.h"
 #include "engine/ir.h"
 #include "engine/ops/custom.h"
@@ -39,11 +40,6 @@ typedef struct mbr_model_source {
     void *kept;          /* bytes that the model owns (from a reader); NULL otherwise */
 } mbr_model_source;
 
-typedef struct mbr_op_use {
-    const mbr_op *op;
-    size_t nodes;
-} mbr_op_use;
-
 struct mbr_model {
     mbr_env *env;
     atomic_int refs;     /* the caller's handle and one for each session */
@@ -55,6 +51,9 @@ struct mbr_model {
     int n_inputs;
     mbr_op_use *uses;    /* (n_uses) operators of the file, before any pass */
     size_t n_uses;
+    char *cache_entry;   /* what was read or written; NULL: none */
+    size_t cache_bytes;
+    bool from_cache;
 };
 
 /* Whether states[i] holds what the last run left, and whether the output's memory went along, so that it is the output. */

@@ -18,6 +18,7 @@ static void model_drop(mbr_model *m)
     mbr_ir_module_free(m->module);
     mbr_free(memory, m->inputs);
     mbr_free(memory, m->uses);
+    mbr_free(memory, m->cache_entry);
     mbr_free(memory, m->source.path);
     mbr_free(memory, m->source.kept);
     mbr_free(memory, m);
@@ -71,6 +72,52 @@ static mbr_status count_graph_ops(mbr_ir_graph *g, void *user, mbr_error *err)
     return MBR_OK;
 }
 
+/* Where the cache is by the options, else the environment; NULL: off. */
+static const char *cache_place(const mbr_model_options *o)
+{
+    const char *place = o->cache_dir ? o->cache_dir : getenv("MBR_CACHE");
+    return place && *place && strcmp(place, "off") != 0 ? place : NULL;
+}
+
+static void take_cached(mbr_model *m, mbr_cached *found)
+{
+    mbr_ir_module_free(m->module);
+    mbr_free(&m->env->memory, m->uses);
+    m->module = found->module;
+    m->uses = found->uses;
+    m->n_uses = found->n_uses;
+    m->module->team = m->env->team;
+}
+
+/* Import, passes and plan, or what the cache has in their place. */
+static mbr_status lower(mbr_model *m, mbr_cache *c, mbr_error *err)
+{
+    mbr_cached cached;
+    const char *path = m->source.path;
+    bool found = c->place && (path ? mbr_cache_find_file(c, path, &cached) :
+                                     mbr_cache_find_bytes(c, m->source.data, m->source.bytes, &cached));
+    if (!found) {
+        MBR_TRY(import(m, &m->module, err));
+        m->module->team = m->env->team;
+        found = c->place && path && mbr_cache_find_imported(c, m->module, path, &cached);
+    }
+    if (found) {
+        take_cached(m, &cached);
+    } else {
+        MBR_TRY(mbr_each_graph(m->module->main, count_graph_ops, m, err));
+        MBR_TRY(mbr_passes_run(m->module, &m->passes, NULL, err));
+    }
+    MBR_TRY(order_inputs(m, err));
+    MBR_TRY(mbr_program_new(m->module->main, &m->program, err));
+    if (c->place && !found)
+        mbr_cache_store(c, m->program, path, m->uses, m->n_uses);
+    m->cache_entry = c->entry;
+    m->cache_bytes = c->entry_bytes;
+    m->from_cache = c->was_read;
+    c->entry = NULL;
+    return MBR_OK;
+}
+
 static mbr_status open_source(mbr_env *env, const mbr_model_source *source, const mbr_model_options *options,
                               mbr_model **out, mbr_error *err)
 {
@@ -92,12 +139,13 @@ static mbr_status open_source(mbr_env *env, const mbr_model_source *source, cons
     MBR_TRY_GOTO(st, error);
     MBR_TRY_GOTO(mbr_pass_set_parse(o.passes ? o.passes : getenv("MBR_PASSES"), &m->passes, err), error);
     m->passes.exact = o.exact != 0;
-    MBR_TRY_GOTO(import(m, &m->module, err), error);
-    m->module->team = env->team;
-    MBR_TRY_GOTO(mbr_each_graph(m->module->main, count_graph_ops, m, err), error);
-    MBR_TRY_GOTO(mbr_passes_run(m->module, &m->passes, NULL, err), error);
-    MBR_TRY_GOTO(order_inputs(m, err), error);
-    MBR_TRY_GOTO(mbr_program_new(m->module->main, &m->program, err), error);
+    mbr_cache cache = { .memory = &env->memory, .log = &env->log, .team = env->team, .place = cache_place(&o),
+                        .settings = { m->passes.on, o.exact != 0 }, .by_content = o.cache_verify != 0 };
+    if (cache.place)
+        mbr_cache_begin(&cache);
+    st = lower(m, &cache, err);
+    mbr_cache_end(&cache);
+    MBR_TRY_GOTO(st, error);
     *out = m;
     return MBR_OK;
 error:
@@ -258,6 +306,9 @@ mbr_status mbr_model_get_facts(const mbr_model *model, mbr_model_facts *facts, m
                           .nodes = model->module->n_nodes_in_file, .steps = mbr_program_step_count(model->program),
                           .weight_bytes = t.weight_bytes, .packed_bytes = model->program->packed_bytes };
     f.activation_bytes = mbr_program_activation_bytes(model->program, 1);
+    f.cache_entry = model->cache_entry;
+    f.cache_bytes = model->cache_bytes;
+    f.from_cache = model->from_cache;
     memcpy(facts, &f, facts->size < sizeof f ? facts->size : sizeof f);
     return MBR_OK;
 }

@@ -9,6 +9,8 @@ MBR_BASE_SOURCES = \
     base/filemap.h \
     base/half.c \
     base/half.h \
+    base/hash.c \
+    base/hash.h \
     base/log.c \
     base/log.h \
     base/memory.c \

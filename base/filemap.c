@@ -49,6 +49,11 @@ static mbr_status read_stream(mbr_filemap *m, int fd, const char *path, mbr_erro
     return MBR_OK;
 }
 
+static int64_t nanoseconds(const struct timespec *t)
+{
+    return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
 /* Maps or reads an open file, and closes fd in any case. `path` is for messages. */
 static mbr_status take(mbr_filemap *m, int fd, const char *path, bool pipes, mbr_error *err)
 {
@@ -67,6 +72,9 @@ static mbr_status take(mbr_filemap *m, int fd, const char *path, bool pipes, mbr
                 m->data = at;
                 m->size = (size_t)s.st_size;
                 m->mapped = true;
+                m->id = (mbr_file_id){ .device = (uint64_t)s.st_dev, .inode = (uint64_t)s.st_ino,
+                                       .size = (uint64_t)s.st_size, .modified_ns = nanoseconds(&s.st_mtim),
+                                       .changed_ns = nanoseconds(&s.st_ctim) };
             } else
                 st = read_stream(m, fd, path, err);
         }

@@ -11,11 +11,18 @@
 
 #include "base/memory.h"
 
+/* Which file, and which state of it: any change of its content changes one of these. */
+typedef struct mbr_file_id {
+    uint64_t device, inode, size;
+    int64_t modified_ns, changed_ns; /* changed: set by the system alone */
+} mbr_file_id;
+
 typedef struct mbr_filemap {
     const uint8_t *data;
     size_t size;
     bool mapped;        /* false: data is a block of memory */
     mbr_memory *memory; /* of the block; NULL: the block is the caller's */
+    mbr_file_id id;     /* of a mapped file, when it was opened */
 } mbr_filemap;
 
 /* A map over bytes that the caller keeps as they are until it is closed. */

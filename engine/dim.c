@@ -100,6 +100,15 @@ static mbr_dim intern(mbr_dim_table *t, const mbr_dim_expr *e)
     return d;
 }
 
+bool mbr_dim_table_restore(mbr_dim_table *t, const mbr_dim_expr *e)
+{
+    mbr_dim d = e->op == MBR_DIM_SYMBOL ? append(t, e) : intern(t, e);
+    if (!mbr_dim_is_known(d))
+        return false;
+    t->exprs[mbr_dim_index(d)] = *e;
+    return true;
+}
+
 mbr_dim mbr_dim_symbol(mbr_dim_table *t, const char *name)
 {
     mbr_dim_expr e = { .op = MBR_DIM_SYMBOL, .name = name };

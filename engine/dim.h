@@ -97,6 +97,9 @@ static inline mbr_dim mbr_dim_div(mbr_dim_table *t, mbr_dim a, mbr_dim b)
 static inline mbr_dim mbr_dim_min(mbr_dim_table *t, mbr_dim a, mbr_dim b) { return mbr_dim_make(t, MBR_DIM_MIN, a, b); }
 static inline mbr_dim mbr_dim_max(mbr_dim_table *t, mbr_dim a, mbr_dim b) { return mbr_dim_make(t, MBR_DIM_MAX, a, b); }
 
+/* Appends an expression as it was in a table before, operands first. False when out of memory. */
+bool mbr_dim_table_restore(mbr_dim_table *t, const mbr_dim_expr *e);
+
 /* The least value that the expression is sure to have, INT64_MIN if nothing is sure. Symbols are at least 0. */
 int64_t mbr_dim_lower_bound(const mbr_dim_table *t, mbr_dim d);
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 include $(top_srcdir)/engine/ops/ops.mk
-MBR_ENGINE_SOURCES = engine/dim.c
+MBR_ENGINE_SOURCES = engine/cache_file.c
+MBR_ENGINE_SOURCES += engine/cache_file.h
+MBR_ENGINE_SOURCES += engine/dim.c
 MBR_ENGINE_SOURCES += engine/dim.h
 MBR_ENGINE_SOURCES += engine/frame.c
 MBR_ENGINE_SOURCES += engine/frame.h
@@ -10,12 +12,15 @@ MBR_ENGINE_SOURCES += engine/ir.c
 MBR_ENGINE_SOURCES += engine/ir.h
 MBR_ENGINE_SOURCES += engine/plan.c
 MBR_ENGINE_SOURCES += engine/program.h
+MBR_ENGINE_SOURCES += engine/snapshot_read.c
 MBR_ENGINE_SOURCES += engine/team.c
 MBR_ENGINE_SOURCES += engine/team.h
 MBR_ENGINE_SOURCES += engine/value.c
 MBR_ENGINE_SOURCES += engine/value.h
 # Once a model or a question: compiled for size, as the operators are.
-MBR_ENGINE_SMALL = engine/passes/batch.c
+MBR_ENGINE_SMALL = engine/cache.c
+MBR_ENGINE_SMALL += engine/cache.h
+MBR_ENGINE_SMALL += engine/passes/batch.c
 MBR_ENGINE_SMALL += engine/passes/batchnorm.c
 MBR_ENGINE_SMALL += engine/passes/chain.c
 MBR_ENGINE_SMALL += engine/passes/cse.c
@@ -37,6 +42,9 @@ MBR_ENGINE_SMALL += engine/passes/rules_parse.c
 MBR_ENGINE_SMALL += engine/passes/rules_text.c
 MBR_ENGINE_SMALL += engine/profile.c
 MBR_ENGINE_SMALL += engine/profile.h
+MBR_ENGINE_SMALL += engine/snapshot.h
+MBR_ENGINE_SMALL += engine/snapshot_format.h
+MBR_ENGINE_SMALL += engine/snapshot_write.c
 MBR_ENGINE_SMALL += engine/spans.h
 MBR_ENGINE_SMALL += engine/text.c
 MBR_ENGINE_SMALL += engine/text.h

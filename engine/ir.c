@@ -122,8 +122,7 @@ void mbr_ir_module_free(mbr_ir_module *m)
     mbr_free(m->memory, m);
 }
 
-/* Takes over a reference, also on failure. */
-static mbr_status own(mbr_ir_module *m, mbr_value *v, mbr_error *err)
+mbr_status mbr_ir_own(mbr_ir_module *m, mbr_value *v, mbr_error *err)
 {
     if (m->n_owned == m->owned_capacity) {
         size_t room = m->owned_capacity ? m->owned_capacity * 2 : 64;
@@ -258,7 +257,7 @@ mbr_status mbr_ir_set_type(mbr_ir_value *v, const mbr_ir_type *type, mbr_error *
 
 mbr_status mbr_ir_set_constant(mbr_ir_value *v, mbr_value *data, mbr_error *err)
 {
-    MBR_TRY(own(v->graph->module, data, err));
+    MBR_TRY(mbr_ir_own(v->graph->module, data, err));
     v->constant = data;
     if (data->kind == MBR_KIND_TENSOR) {
         mbr_dim dims[MBR_MAX_RANK];
@@ -829,7 +828,7 @@ mbr_status mbr_ir_attr_strings(mbr_ir_node *n, const char *name, const mbr_strin
 
 mbr_status mbr_ir_attr_tensor(mbr_ir_node *n, const char *name, mbr_value *v, mbr_error *err)
 {
-    MBR_TRY(own(n->graph->module, v, err));
+    MBR_TRY(mbr_ir_own(n->graph->module, v, err));
     return mbr_ir_attr_add(n, &(mbr_ir_attr){ .name = name, .kind = MBR_ATTR_TENSOR, .n = 1, .tensor = v }, err);
 }
 

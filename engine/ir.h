@@ -133,6 +133,10 @@ struct mbr_ir_node {
     mbr_ir_node *made_for;    /* the node that it was put before when a pass made it */
     const char *taken_by;     /* the pass or rule that set heir, or removed it */
     mbr_ir_node *next_original;
+    /* what its operator packed before the module was stored (engine/cache.h); NULL: the plan packs its weights */
+    const void *packed;       /* (packed_bytes) in the module's source */
+    size_t packed_bytes;
+    uint32_t packed_inputs;   /* bit i: the constant input i has no data any more */
 };
 
 /* --- graphs --- */
@@ -181,6 +185,9 @@ struct mbr_ir_module {
     void *source;
     /* tells the source that these bytes of a constant were packed and need not stay in memory; may be NULL */
     void (*give_back)(void *source, const void *data, size_t bytes); /* from any thread */
+    /* the i-th file of the source, NULL behind the last; 0 is the model's own, the others are external data: *name is
+       theirs within its folder. NULL: nobody can tell */
+    const struct mbr_filemap *(*source_file)(const void *source, size_t i, const char **name);
     struct mbr_team *team; /* helps to pack weights; NULL: the planning thread does it alone */
     const struct mbr_rules *rules; /* of the pass `rules`, parsed at its first use, in the arena */
     unsigned next_name;       /* for generated names */
@@ -214,6 +221,9 @@ mbr_ir_value *mbr_ir_find(const mbr_ir_graph *g, const char *name); /* NULL: non
 
 mbr_status mbr_ir_set_tensor_type(mbr_ir_value *v, mbr_dtype dtype, int rank, const mbr_dim *dims, mbr_error *err);
 mbr_status mbr_ir_set_type(mbr_ir_value *v, const mbr_ir_type *type, mbr_error *err); /* deep copy into the arena */
+
+/* The module holds a reference of v from now on, and takes it over, also on failure. */
+mbr_status mbr_ir_own(mbr_ir_module *m, mbr_value *v, mbr_error *err);
 
 /* Makes v a constant; the module takes over one reference of data (also on failure). Sets the type. */
 mbr_status mbr_ir_set_constant(mbr_ir_value *v, mbr_value *data, mbr_error *err);

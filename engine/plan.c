@@ -145,6 +145,21 @@ typedef struct packing {
     } *jobs;
 } packing;
 
+/* What was packed long ago is used where it lies. */
+static mbr_status thaw(mbr_program *p, mbr_program_step *s, mbr_error *err)
+{
+    const mbr_ir_node *n = s->node;
+    mbr_pack pack = { .node = n, .memory = p->memory, .packed = (void *)(uintptr_t)n->packed, .bytes = n->packed_bytes,
+                      .err = err };
+    if (s->op->thaw)
+        MBR_TRY(s->op->thaw(&pack));
+    s->packed = pack.packed;
+    s->packed_bytes = n->packed_bytes;
+    s->packed_inputs = n->packed_inputs;
+    p->packed_bytes += n->packed_bytes;
+    return MBR_OK;
+}
+
 static bool pack_some(void *user, size_t first, size_t last, int worker)
 {
     const packing *all = user;
@@ -173,7 +188,10 @@ static mbr_status pack_steps(planner *pl)
     mbr_status st = MBR_OK;
     for (uint32_t k = 0; k < p->n_steps; k++) {
         MBR_TRY(align_inputs(pl, &p->steps[k], p->steps[k].op->any_address));
-        n += p->steps[k].op->pack != NULL;
+        if (p->steps[k].node->packed)
+            MBR_TRY(thaw(p, &p->steps[k], pl->err));
+        else
+            n += p->steps[k].op->pack != NULL;
     }
     if (n == 0)
         return MBR_OK;
@@ -182,7 +200,7 @@ static mbr_status pack_steps(planner *pl)
         return mbr_no_memory(pl->err, n * sizeof *all.jobs);
     n = 0;
     for (uint32_t k = 0; k < p->n_steps; k++)
-        if (p->steps[k].op->pack) {
+        if (p->steps[k].op->pack && !p->steps[k].node->packed) {
             all.jobs[n].step = &p->steps[k];
             all.jobs[n++].pack = (mbr_pack){ .node = p->steps[k].node, .memory = p->memory };
         }
@@ -194,6 +212,7 @@ static mbr_status pack_steps(planner *pl)
         struct pack_job *job = &all.jobs[k];
         job->step->packed = job->pack.packed;
         job->step->packed_bytes = job->pack.bytes;
+        job->step->packed_inputs = job->pack.packed_inputs;
         p->packed_bytes += job->pack.bytes;
         if (job->status != MBR_OK && st == MBR_OK) {
             st = job->status;
@@ -621,7 +640,8 @@ void mbr_program_free(mbr_program *p)
     if (!p)
         return;
     for (uint32_t i = 0; i < p->n_steps; i++) {
-        mbr_free(p->memory, p->steps[i].packed);
+        if (p->steps[i].packed != p->steps[i].node->packed)
+            mbr_free(p->memory, (void *)(uintptr_t)p->steps[i].packed);
         for (uint32_t k = 0; k < p->steps[i].n_bodies; k++)
             mbr_program_free(p->steps[i].bodies[k].program);
     }

@@ -48,8 +48,9 @@ typedef struct mbr_program_step {
     const uint32_t *in, *out; /* value indices; MBR_NO_VALUE: absent */
     bool dynamic;             /* shapes are inferred when it is reached */
     bool in_place;            /* a view whose bytes are in place already: nothing to run */
-    void *packed;
+    const void *packed;       /* the node's own, or from mbr_alloc */
     size_t packed_bytes;
+    uint32_t packed_inputs;   /* bit i: the constant input i is not read any more */
     mbr_program_body *bodies; /* (n_bodies) */
     uint32_t n_bodies;
     size_t state_offset;      /* into a frame's block of step states */

@@ -67,6 +67,8 @@ MBR_KERNELS_BASE = \
     kernels/norm_body.h \
     kernels/optimizer.h \
     kernels/order.h \
+    kernels/packed.c \
+    kernels/packed.h \
     kernels/pad.h \
     kernels/peak.c \
     kernels/peak.h \

@@ -95,6 +95,13 @@ typedef void mbr_tree_fn(const mbr_tree_ensemble *ensemble, const void *rows, pt
 mbr_tree_fn mbr_tree_ref;
 mbr_tree_fn *mbr_tree_select(unsigned tiers);
 
+/*
+ * A prepared layout that lies elsewhere than it was made, such as in a file: its head with the addresses put right, in
+ * `memory` of MBR_TREE_HEAD bytes. `moved`: where the layout lies now less where it was made. The rest is read in place.
+ */
+#define MBR_TREE_HEAD 1024
+mbr_tree_ensemble *mbr_tree_move(const mbr_tree_ensemble *ensemble, uintptr_t moved, void *memory);
+
 size_t mbr_tree_targets(const mbr_tree_ensemble *ensemble);
 size_t mbr_tree_features(const mbr_tree_ensemble *ensemble);
 

@@ -82,6 +82,7 @@ typedef struct tree_run {
     uint32_t steps;
 } tree_run;
 
+/* Each address in it is put right by mbr_tree_move. */
 struct mbr_tree_ensemble {
     size_t trees, features, targets, nodes;
     mbr_tree_aggregate aggregate;

@@ -612,6 +612,40 @@ mbr_tree_ensemble *mbr_tree_prepare(const mbr_tree_source *s, const mbr_tree_sha
     return e;
 }
 
+_Static_assert(sizeof(mbr_tree_ensemble) <= MBR_TREE_HEAD, "the head of a layout");
+
+mbr_tree_ensemble *mbr_tree_move(const mbr_tree_ensemble *ensemble, uintptr_t moved, void *memory)
+{
+    mbr_tree_ensemble *e = memory;
+    *e = *ensemble;
+#define MOVE(field) e->field = e->field ? (void *)((uintptr_t)e->field + moved) : NULL
+    MOVE(roots);
+    MOVE(group_nodes);
+    MOVE(group_depth);
+    MOVE(narrow_nodes);
+    MOVE(wide_nodes);
+    MOVE(leaf_number);
+    MOVE(masks);
+    MOVE(leaf_value);
+    MOVE(leaf_node);
+    MOVE(place_feature);
+    MOVE(place_cuts);
+    MOVE(jump_place);
+    MOVE(jump_cut);
+    MOVE(jump);
+    MOVE(jump_next);
+    MOVE(jump_value);
+    MOVE(jump_leaf);
+    MOVE(weight_first);
+    MOVE(weight_target);
+    MOVE(weight);
+    MOVE(member_first);
+    MOVE(member);
+    MOVE(base);
+#undef MOVE
+    return e;
+}
+
 size_t mbr_tree_targets(const mbr_tree_ensemble *ensemble)
 {
     return ensemble->targets;

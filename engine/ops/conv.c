@@ -13,6 +13,7 @@
 #include "engine/ops/window.h"
 #include "kernels/conv.h"
 #include "kernels/linear_any.h"
+#include "kernels/packed.h"
 #include "kernels/transpose.h"
 
 #include <string.h>
@@ -23,7 +24,7 @@ typedef enum phase_kind { PHASE_PACK, PHASE_IN, PHASE_CONV, PHASE_OUT } phase_ki
 
 /* What pack leaves: this header, then the weights. */
 typedef struct packed_weights {
-    const mbr_conv_f32_kernel *kernel;
+    uint32_t kernel; /* kernels/packed.h */
 } packed_weights;
 
 typedef struct buffer {
@@ -271,7 +272,8 @@ static mbr_status prepare_fast(mbr_step *s, conv_state *st, const conv_shape *c,
     }
     st->in.tiles = st->other.tiles = st->out.tiles = 0;
     a->x_planes = !last_in(n) && reads_planes(n, c);
-    st->kernel = packed ? packed->kernel : mbr_conv_f32_select(mbr_cpu_tiers(), a, mbr_attr_int(n, "exact", 0) != 0);
+    st->kernel = packed ? mbr_packed_kernel(packed->kernel) :
+                          mbr_conv_f32_select(mbr_cpu_tiers(), a, mbr_attr_int(n, "exact", 0) != 0);
     if (!packed) {
         MBR_TRY(reserve(s, &st->weights, st->kernel->pack_size(a) / sizeof(float) + 1, err));
         add_phase(s, st, &phases, tiles, &cost, PHASE_PACK, st->kernel->pack_units(a),
@@ -451,7 +453,7 @@ static mbr_status pack(mbr_pack *p)
     char *block = bytes && bytes < SIZE_MAX - MBR_ALIGN ? mbr_alloc(p->memory, bytes + MBR_ALIGN) : NULL;
     if (!block)
         return mbr_no_memory(p->err, bytes);
-    *(packed_weights *)(void *)block = (packed_weights){ kernel };
+    *(packed_weights *)(void *)block = (packed_weights){ mbr_packed_kernel_number(kernel) };
     kernel->pack(&a, w->data, (float *)(void *)(block + MBR_ALIGN), 0, kernel->pack_units(&a));
     p->packed = block;
     p->bytes = bytes + MBR_ALIGN;

@@ -7,17 +7,20 @@
 #include "base/checked.h"
 #include "engine/ops/op.h"
 #include "kernels/nbits.h"
+#include "kernels/packed.h"
 #include "kernels/real.h"
 
 #include <string.h>
 
 enum { IN_A, IN_B, IN_SCALES, IN_ZERO, IN_GROUPS, IN_BIAS };
 
+/* What pack leaves: this header, then the weights. */
 typedef struct packed_nbits {
-    const mbr_nbits_kernel *kernel;
+    uint32_t kernel; /* kernels/packed.h */
 } packed_nbits;
 
 typedef struct nbits_state {
+    const mbr_nbits_kernel *nbits_kernel; /* of packed weights */
     mbr_nbits_args nbits;
     mbr_gemm_args gemm;
     const mbr_gemm_f32_kernel *kernel;
@@ -126,8 +129,9 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (packed) {
         st->nbits = (mbr_nbits_args){ .m = m, .n = n, .k = k, .block = (size_t)z.block, .lda = (ptrdiff_t)k,
                                       .ldc = (ptrdiff_t)n };
-        st->tiles = m ? packed->kernel->tiles(&st->nbits) : 0;
-        s->scratch = m ? packed->kernel->scratch(&st->nbits) : 0;
+        st->nbits_kernel = mbr_packed_kernel(packed->kernel);
+        st->tiles = m ? st->nbits_kernel->tiles(&st->nbits) : 0;
+        s->scratch = m ? st->nbits_kernel->scratch(&st->nbits) : 0;
         st->per_tile = mbr_step_split(s, st->tiles, st->tiles ? ns / (double)st->tiles : 0);
         return MBR_OK;
     }
@@ -193,8 +197,7 @@ static mbr_status run_plain(mbr_step *s, nbits_state *st, void *scratch, mbr_err
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     nbits_state *st = s->state;
-    const packed_nbits *packed = s->packed;
-    if (!packed)
+    if (!s->packed)
         return run_plain(s, st, job->scratch, err);
     mbr_nbits_args a = st->nbits;
     size_t first = job->first * st->per_tile, last = job->last * st->per_tile;
@@ -202,7 +205,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     a.b = (const char *)s->packed + MBR_ALIGN;
     a.c = s->out[0]->data;
     a.epilogue.bias = mbr_step_has(s, IN_BIAS) ? s->in[IN_BIAS]->data : NULL;
-    packed->kernel->run(&a, job->scratch, first, last < st->tiles ? last : st->tiles);
+    st->nbits_kernel->run(&a, job->scratch, first, last < st->tiles ? last : st->tiles);
     return MBR_OK;
 }
 
@@ -239,7 +242,7 @@ static mbr_status pack(mbr_pack *p)
     char *block = mbr_alloc(p->memory, bytes);
     if (!block)
         return mbr_no_memory(p->err, bytes);
-    *(packed_nbits *)(void *)block = (packed_nbits){ kernel };
+    *(packed_nbits *)(void *)block = (packed_nbits){ mbr_packed_kernel_number(kernel) };
     kernel->pack(block + MBR_ALIGN, &weights, 0, weights.n);
     p->packed = block;
     p->bytes = bytes;

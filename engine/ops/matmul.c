@@ -12,6 +12,7 @@
 #include "engine/ops/op.h"
 #include "kernels/gemm.h"
 #include "kernels/linear_any.h"
+#include "kernels/packed.h"
 #include "kernels/transpose.h"
 
 #include "base/checked.h"
@@ -25,8 +26,8 @@ enum { A, B, OUT, OTHER };
 
 /* What pack leaves: this header, then the matrices. */
 typedef struct packed_b {
-    const mbr_gemm_f32_kernel *kernel;
-    size_t each; /* floats of one */
+    uint32_t kernel; /* kernels/packed.h */
+    size_t each;     /* floats of one */
 } packed_b;
 
 typedef struct matmul_state {
@@ -232,7 +233,7 @@ static mbr_status plan_fast(mbr_step *s, matmul_state *st, view *a, const view *
     const packed_b *packed = s->packed;
     mbr_gemm_args *g = &st->gemm;
     int last = a->rank - 1;
-    st->kernel = packed ? packed->kernel : mbr_gemm_f32_select(mbr_cpu_tiers());
+    st->kernel = packed ? mbr_packed_kernel(packed->kernel) : mbr_gemm_f32_select(mbr_cpu_tiers());
     st->copy_a = a->strides[last] != 1 && a->dims[last] > 1;
     view plain = *a;
     if (st->copy_a)
@@ -510,7 +511,8 @@ static mbr_status pack(mbr_pack *p)
     char *block = mbr_alloc(p->memory, bytes);
     if (!block)
         return mbr_no_memory(p->err, bytes);
-    *(packed_b *)(void *)block = (packed_b){ .kernel = kernel, .each = each / sizeof(float) };
+    *(packed_b *)(void *)block = (packed_b){ .kernel = mbr_packed_kernel_number(kernel),
+                                             .each = each / sizeof(float) };
     for (size_t i = 0; i < matrices; i++)
         pack_matrix(n, kernel, (float *)(void *)(block + MBR_ALIGN + i * each), k, cols,
                     (const char *)b->data + i * k * cols * sizeof(float), stride_p, stride_j);

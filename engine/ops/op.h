@@ -54,7 +54,8 @@ typedef struct mbr_job {
 typedef struct mbr_pack {
     const mbr_ir_node *node;
     mbr_memory *memory;
-    void *packed;        /* result: from mbr_alloc(memory); freed with the model */
+    void *packed;        /* result: from mbr_alloc(memory); freed with the model. Other processes may read it from a
+                            file: it holds no addresses, or the operator has `thaw`; kernels/packed.h names kernels */
     size_t bytes;
     uint32_t packed_inputs; /* result: bit i: the constant input i is not read at run any more */
     mbr_error *err;
@@ -82,6 +83,9 @@ struct mbr_op {
     mbr_status (*expand)(struct mbr_expansion *x);
     int64_t param;           /* the row's own: which function of a family */
     uint32_t holes;          /* bit i: input i may be left out though it lies before min_in */
+    /* What pack made lies in memory that is never written, perhaps of another process and elsewhere: puts a copy of what
+       has to differ into p->packed. NULL: it is used as it lies. */
+    mbr_status (*thaw)(mbr_pack *p);
     int until;               /* last version with this meaning where the operator was then removed; 0: none */
 };
 

@@ -6,6 +6,7 @@
  */
 #include "base/checked.h"
 #include "engine/ops/attend.h"
+#include "kernels/packed.h"
 #include "kernels/qgemm.h"
 
 #include <math.h>
@@ -16,7 +17,7 @@ enum { PHASE_PACK, PHASE_PRODUCT, PHASE_GATHER, PHASE_ATTEND };
 
 /* What pack leaves: this header, then the weight. */
 typedef struct packed_b {
-    const mbr_qgemm_kernel *kernel;
+    uint32_t kernel; /* kernels/packed.h */
 } packed_b;
 
 typedef struct state {
@@ -140,7 +141,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     MBR_TRY(check(s, t, columns, err));
     t->together = t->past || mbr_step_wants(s, 1);
     size_t rows = t->batch * t->tokens, total = t->past + t->tokens;
-    t->kernel = packed ? packed->kernel : mbr_qgemm_select(mbr_cpu_tiers());
+    t->kernel = packed ? mbr_packed_kernel(packed->kernel) : mbr_qgemm_select(mbr_cpu_tiers());
     t->panels = packed ? 0 : (columns + t->kernel->nr - 1) / t->kernel->nr;
     if (!mbr_mul_size(rows, columns * sizeof(float), &bytes))
         return mbr_no_memory(err, SIZE_MAX);
@@ -290,7 +291,7 @@ static mbr_status pack(mbr_pack *p)
     char *block = bytes && bytes < SIZE_MAX - MBR_ALIGN ? mbr_alloc(p->memory, bytes + MBR_ALIGN) : NULL;
     if (!block)
         return mbr_no_memory(p->err, bytes);
-    *(packed_b *)(void *)block = (packed_b){ kernel };
+    *(packed_b *)(void *)block = (packed_b){ mbr_packed_kernel_number(kernel) };
     const mbr_qgemm_b b = { .is_signed = w->dtype == MBR_DTYPE_I8, .b = w->data, .stride_p = (ptrdiff_t)cols,
                             .stride_j = 1, .zero = zero ? zero->data : NULL,
                             .zero_step = zero && mbr_value_count(zero) > 1 };

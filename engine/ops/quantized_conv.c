@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "engine/ops/op.h"
 #include "engine/ops/window.h"
+#include "kernels/packed.h"
 #include "kernels/qgemm.h"
 #include "kernels/quantize.h"
 #include "kernels/transpose.h"
@@ -27,7 +28,7 @@ static const struct roles {
 typedef enum phase_kind { PHASE_MAKE, PHASE_CONV, PHASE_OUT } phase_kind;
 
 typedef struct packed_weights {
-    const mbr_qconv_kernel *kernel;
+    uint32_t kernel; /* kernels/packed.h */
 } packed_weights;
 
 typedef struct buffer {
@@ -198,7 +199,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (bias && (bias->dtype != MBR_DTYPE_I32 || mbr_value_count(bias) != a->filters))
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "the bias has %zu elements for %zu filters", mbr_value_count(bias),
                              a->filters);
-    t->kernel = packed ? packed->kernel : mbr_qconv_select(mbr_cpu_tiers(), a);
+    t->kernel = packed ? mbr_packed_kernel(packed->kernel) : mbr_qconv_select(mbr_cpu_tiers(), a);
     t->conv.x_signed = x->dtype == MBR_DTYPE_I8;
     t->conv.out = (mbr_quant_out){ .type = y->dtype, .inverse_scale = 1 };
     size_t tiles[MBR_MAX_PHASES] = { 0 }, count = mbr_value_count(y), points_in = 1, points_out = 1;
@@ -334,7 +335,7 @@ static mbr_status pack(mbr_pack *p)
     char *block = bytes && bytes < SIZE_MAX - MBR_ALIGN ? mbr_alloc(p->memory, bytes + MBR_ALIGN) : NULL;
     if (!block)
         return mbr_no_memory(p->err, bytes);
-    *(packed_weights *)(void *)block = (packed_weights){ kernel };
+    *(packed_weights *)(void *)block = (packed_weights){ mbr_packed_kernel_number(kernel) };
     kernel->pack(&a, w->data, w->dtype == MBR_DTYPE_I8, zero ? zero->data : NULL, zero && mbr_value_count(zero) > 1,
                  block + MBR_ALIGN, 0, kernel->pack_units(&a));
     p->packed = block;

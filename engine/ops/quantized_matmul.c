@@ -9,6 +9,7 @@
  */
 #include "base/checked.h"
 #include "engine/ops/op.h"
+#include "kernels/packed.h"
 #include "kernels/qgemm.h"
 #include "kernels/qmatmul_any.h"
 #include "kernels/quantize.h"
@@ -37,8 +38,8 @@ typedef struct buffer {
 
 /* What pack leaves: this header, then the matrices. */
 typedef struct packed_b {
-    const mbr_qgemm_kernel *kernel;
-    size_t each; /* bytes of one */
+    uint32_t kernel; /* kernels/packed.h */
+    size_t each;     /* bytes of one */
 } packed_b;
 
 /* Scale or zero point of an operand. */
@@ -215,7 +216,7 @@ static void plan_gemm(state *t, const mbr_value *a, const mbr_value *y, const mb
     const packed_b *packed = s->packed;
     mbr_qgemm_args *g = &t->gemm;
     *g = (mbr_qgemm_args)MBR_QGEMM_ARGS_INIT;
-    t->kernel = packed ? packed->kernel : mbr_qgemm_select(mbr_cpu_tiers());
+    t->kernel = packed ? mbr_packed_kernel(packed->kernel) : mbr_qgemm_select(mbr_cpu_tiers());
     g->m = t->m;
     g->n = t->n;
     g->k = t->k;
@@ -535,7 +536,7 @@ static mbr_status pack(mbr_pack *p)
     char *block = mbr_alloc(p->memory, bytes);
     if (!block)
         return mbr_no_memory(p->err, bytes);
-    *(packed_b *)(void *)block = (packed_b){ .kernel = kernel, .each = each };
+    *(packed_b *)(void *)block = (packed_b){ .kernel = mbr_packed_kernel_number(kernel), .each = each };
     for (size_t i = 0; i < matrices; i++) {
         const mbr_qgemm_b what = { .is_signed = b->dtype == MBR_DTYPE_I8, .b = (const char *)b->data + i * k * cols,
                                    .stride_p = b->rank == 1 || trans ? 1 : (ptrdiff_t)last,

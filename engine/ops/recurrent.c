@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "engine/ops/op.h"
 #include "kernels/gemm.h"
+#include "kernels/packed.h"
 #include "kernels/real.h"
 #include "kernels/rnn.h"
 
@@ -26,7 +27,7 @@ typedef struct direction_pack {
 } direction_pack;
 
 typedef struct weight_pack {
-    const mbr_gemm_f32_kernel *kernel;
+    uint32_t kernel; /* kernels/packed.h */
     direction_pack dir[2];
     size_t bytes;
 } weight_pack;
@@ -146,9 +147,10 @@ static mbr_status read_functions(mbr_step *s, recurrent_state *st, mbr_error *er
 static bool layout_pack(weight_pack *p, const mbr_op *op, size_t dirs, size_t hidden, size_t input)
 {
     size_t gates = gates_of(op), at = 0, r_gates = op->param == GRU ? 2 : gates;
-    p->kernel = mbr_gemm_f32_select(mbr_cpu_tiers());
-    size_t w = p->kernel->pack_size(input, gates * hidden), r = p->kernel->pack_size(hidden, r_gates * hidden);
-    size_t r2 = op->param == GRU ? p->kernel->pack_size(hidden, hidden) : 0, bias = gates * hidden * sizeof(float);
+    const mbr_gemm_f32_kernel *kernel = mbr_gemm_f32_select(mbr_cpu_tiers());
+    p->kernel = mbr_packed_kernel_number(kernel);
+    size_t w = kernel->pack_size(input, gates * hidden), r = kernel->pack_size(hidden, r_gates * hidden);
+    size_t r2 = op->param == GRU ? kernel->pack_size(hidden, hidden) : 0, bias = gates * hidden * sizeof(float);
     if ((!w && input && hidden) || (!r && hidden) || !mbr_round_up(bias, MBR_ALIGN, &bias) ||
         !mbr_round_up(w, MBR_ALIGN, &w) || !mbr_round_up(r, MBR_ALIGN, &r) || !mbr_round_up(r2, MBR_ALIGN, &r2))
         return false;
@@ -168,13 +170,14 @@ static bool layout_pack(weight_pack *p, const mbr_op *op, size_t dirs, size_t hi
 static void fill_pack(const weight_pack *p, float *block, const mbr_op *op, size_t dirs, size_t hidden, size_t input,
                       const float *w, const float *r, const float *b)
 {
+    const mbr_gemm_f32_kernel *kernel = mbr_packed_kernel(p->kernel);
     size_t gates = gates_of(op), rows = gates * hidden, r_rows = op->param == GRU ? 2 * hidden : rows;
     for (size_t d = 0; d < dirs; d++) {
         const direction_pack *q = &p->dir[d];
-        p->kernel->pack(block + q->w, input, rows, w + d * rows * input, 1, (ptrdiff_t)input, 0, rows);
-        p->kernel->pack(block + q->r, hidden, r_rows, r + d * rows * hidden, 1, (ptrdiff_t)hidden, 0, r_rows);
+        kernel->pack(block + q->w, input, rows, w + d * rows * input, 1, (ptrdiff_t)input, 0, rows);
+        kernel->pack(block + q->r, hidden, r_rows, r + d * rows * hidden, 1, (ptrdiff_t)hidden, 0, r_rows);
         if (op->param == GRU)
-            p->kernel->pack(block + q->r2, hidden, hidden, r + (d * rows + r_rows) * hidden, 1, (ptrdiff_t)hidden, 0,
+            kernel->pack(block + q->r2, hidden, hidden, r + (d * rows + r_rows) * hidden, 1, (ptrdiff_t)hidden, 0,
                             hidden);
         for (size_t i = 0; i < rows; i++) {
             float wb = b ? b[2 * d * rows + i] : 0, rb = b ? b[(2 * d + 1) * rows + i] : 0;
@@ -279,15 +282,16 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (st->block < 8 && st->batch > st->block)
         st->block = st->batch < 8 ? st->batch : 8;
     mbr_gemm_args big = wx_product(st), small = r_product(st, st->block, row);
-    size_t g1 = p->kernel->scratch(&big), g2 = p->kernel->scratch(&small), one;
+    const mbr_gemm_f32_kernel *kernel = mbr_packed_kernel(p->kernel);
+    size_t g1 = kernel->scratch(&big), g2 = kernel->scratch(&small), one;
     small.m = 1;
-    one = p->kernel->scratch(&small); /* ragged lengths: row by row */
+    one = kernel->scratch(&small); /* ragged lengths: row by row */
     g2 = mbr_max_size(g2, one);
     /* gates or R h', h, c, reset */
     st->cell_scratch = st->block * (row + 3 * st->hidden) * sizeof(float);
     st->cell_scratch = (st->cell_scratch + MBR_ALIGN - 1) / MBR_ALIGN * MBR_ALIGN;
     s->scratch = st->cell_scratch + mbr_max_size(g1, g2);
-    st->gemm_tiles = big.m && big.n ? p->kernel->tiles(&big) : 0;
+    st->gemm_tiles = big.m && big.n ? kernel->tiles(&big) : 0;
     double mul = (double)(st->steps * st->batch * st->dirs) * (double)row / 20;
     if (x->dtype != MBR_DTYPE_F32) {
         size_t at = 0;
@@ -327,6 +331,7 @@ static void run_wx(mbr_step *s, const recurrent_state *st, const recurrent_io *i
 {
     const float *weights;
     const weight_pack *p = pack_of(s, st, &weights);
+    const mbr_gemm_f32_kernel *kernel = mbr_packed_kernel(p->kernel);
     mbr_gemm_args g = wx_product(st);
     for (size_t d = 0; d < st->dirs; d++) {
         size_t lo = d * st->gemm_tiles, hi = lo + st->gemm_tiles;
@@ -337,7 +342,7 @@ static void run_wx(mbr_step *s, const recurrent_state *st, const recurrent_io *i
         g.b = weights + p->dir[d].w;
         g.c = st->wx + d * g.m * g.n;
         g.epilogue.bias = weights + p->dir[d].bias;
-        p->kernel->run(&g, scratch, a - lo, b - lo);
+        kernel->run(&g, scratch, a - lo, b - lo);
     }
 }
 
@@ -351,8 +356,9 @@ typedef struct walk {
     void *gemm_scratch;
 } walk;
 
-static void multiply(const walk *w, mbr_gemm_args *g, const mbr_gemm_f32_kernel *kernel)
+static void multiply(const walk *w, mbr_gemm_args *g, const weight_pack *p)
 {
+    const mbr_gemm_f32_kernel *kernel = mbr_packed_kernel(p->kernel);
     kernel->run(g, w->gemm_scratch, 0, kernel->tiles(g));
 }
 
@@ -374,7 +380,7 @@ static void cell(const walk *w, const float *wx, ptrdiff_t wx_stride, float *y, 
         g.epilogue.other_is = MBR_GEMM_OTHER_ADD;
         g.epilogue.other = wx;
         g.epilogue.ld_other = wx_stride;
-        multiply(w, &g, p->kernel);
+        multiply(w, &g, p);
     }
     if (w->s->op->param == LSTM) {
         mbr_lstm_args a = { .gates = w->gates, .c_prev = w->c, .c = w->c, .h = w->h, .h2 = y, .gates_stride = row,
@@ -400,13 +406,13 @@ static void cell(const walk *w, const float *wx, ptrdiff_t wx_stride, float *y, 
                            .x_stride = wx_stride, .r_stride = row, .h_prev_stride = h, .h_stride = h,
                            .h2_stride = y_stride, .hidden = hidden, .clip = st->clip,
                            .linear_before_reset = st->linear_before_reset, .f = f[0], .g = f[1] };
-        multiply(w, &zr, p->kernel);
+        multiply(w, &zr, p);
         if (!st->linear_before_reset) {
             a.phase = 1;
             k.gru(&a, 0, w->rows);
             a.phase = 2;
         }
-        multiply(w, &n, p->kernel);
+        multiply(w, &n, p);
         k.gru(&a, 0, w->rows);
     }
 }

@@ -18,6 +18,7 @@ enum { CLASSIFIER, REGRESSOR, ENSEMBLE };
 
 /* Shared by all sessions: what pack makes. */
 typedef struct forest {
+    const void *self;         /* where this lay when it was made */
     mbr_tree_ensemble *trees;
     mbr_tree_ensemble *voted; /* gives not 0 where a row got a vote, for targets that not all rows vote for; or NULL */
     uint8_t *votes;           /* (targets), see tree_source.h */
@@ -145,7 +146,8 @@ static mbr_status build(mbr_pack *p, mbr_tree_attrs *t, bool classifier)
     p->packed = m;
     p->bytes = total;
     forest *f = (forest *)(void *)m;
-    *f = (forest){ .targets = s->targets, .features = s->features, .wide = s->f64, .n_base = classifier ? t->n_base : 0,
+    *f = (forest){ .self = m, .targets = s->targets, .features = s->features, .wide = s->f64,
+                   .n_base = classifier ? t->n_base : 0,
                    .one_set = s->targets == 2 && t->used_targets == 1, .positive = !t->negative,
                    .row_ns = 20.0 * (double)s->trees * (sometimes ? 2 : 1) };
     f->trees = mbr_tree_prepare(s, &shape, work, m + at[1]);
@@ -180,6 +182,26 @@ static mbr_status pack(mbr_pack *p)
         st = build(p, &t, n->op->param == CLASSIFIER);
     mbr_tree_attrs_free(&t);
     return st;
+}
+
+/* A forest that lies elsewhere than it was made: its heads are copied, the trees are read in place. */
+static mbr_status thaw(mbr_pack *p)
+{
+    const forest *from = p->packed;
+    const size_t head = (sizeof(forest) + MBR_ALIGN - 1) & ~(size_t)(MBR_ALIGN - 1);
+    uintptr_t moved = (uintptr_t)from - (uintptr_t)from->self;
+    char *m = mbr_alloc(p->memory, head + 2 * (size_t)MBR_TREE_HEAD);
+    if (!m)
+        return mbr_no_memory(p->err, head + 2 * (size_t)MBR_TREE_HEAD);
+    forest *f = (forest *)(void *)m;
+    *f = *from;
+    f->trees = mbr_tree_move((const void *)((uintptr_t)from->trees + moved), moved, m + head);
+    if (f->voted)
+        f->voted = mbr_tree_move((const void *)((uintptr_t)from->voted + moved), moved, m + head + MBR_TREE_HEAD);
+    f->votes = f->votes ? (void *)((uintptr_t)f->votes + moved) : NULL;
+    f->base = f->base ? (void *)((uintptr_t)f->base + moved) : NULL;
+    p->packed = m;
+    return MBR_OK;
 }
 
 /* --- running --- */
@@ -355,7 +377,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 #define ROW(op_name, version, outputs, which)                                                                          \
     { .domain = "ai.onnx.ml", .name = op_name, .since = version, .min_in = 1, .max_in = 1, .min_out = 1,               \
       .max_out = outputs, .infer = infer, .init = init, .prepare = prepare, .run = run, .pack = pack,                  \
-      .state_size = sizeof(state), .param = which }
+      .thaw = thaw, .state_size = sizeof(state), .param = which }
 
 /* Version 5 deprecates the first two, yet files go on using them. */
 const mbr_op mbr_ops_tree_ensemble[] = {

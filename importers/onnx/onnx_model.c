@@ -206,6 +206,7 @@ mbr_status mbr_onnx_import(mbr_import_source *source, mbr_ir_module **out, mbr_e
     m.module->source = files;
     m.module->release_source = mbr_onnx_source_free;
     m.module->give_back = mbr_onnx_source_give_back;
+    m.module->source_file = mbr_onnx_source_file;
     m.reader = (mbr_onnx_reader){ .memory = source->memory, .scan = &m.scan, .source = files };
     files = NULL;
     MBR_TRY_GOTO(parse(&m, &m.reader.source->model, err), done);

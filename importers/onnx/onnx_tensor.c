@@ -55,6 +55,13 @@ void mbr_onnx_source_give_back(void *source, const void *data, size_t bytes)
         mbr_filemap_release(&s->files[i].map, data, bytes);
 }
 
+const mbr_filemap *mbr_onnx_source_file(const void *source, size_t i, const char **name)
+{
+    const mbr_onnx_source *s = source;
+    *name = i && i <= s->n_files ? s->files[i - 1].name : NULL;
+    return i == 0 ? &s->model : i <= s->n_files ? &s->files[i - 1].map : NULL;
+}
+
 /* Finds or opens a file of external data. */
 static mbr_status open_file(mbr_onnx_source *s, const char *name, const mbr_filemap **out, mbr_error *err)
 {

@@ -27,6 +27,7 @@ mbr_status mbr_onnx_source_new(mbr_memory *memory, const char *folder, mbr_onnx_
 void mbr_onnx_source_free(void *source);
 /* Gives pages of any of the files back to the system. */
 void mbr_onnx_source_give_back(void *source, const void *data, size_t bytes);
+const mbr_filemap *mbr_onnx_source_file(const void *source, size_t i, const char **name);
 
 typedef struct mbr_onnx_reader {
     mbr_memory *memory;

@@ -20,6 +20,11 @@ typedef struct mbr_model_options {
     const char *passes; /* NULL: MBR_PASSES of the environment, else all. "none", "all", or names with + or - before
                            them, separated by commas, applied in turn to the default: "-chain,-layout", "none,+fold" */
     int exact;          /* not 0: no kernel that spreads a non-finite value beyond its own outputs (Winograd) */
+    const char *cache_dir; /* a folder where packed weights and plans are kept for the next time, or a file of one model
+                           (".mbrc"); made where it is missing. "off": none. NULL: MBR_CACHE of the environment, else
+                           none. Whoever may write there decides what the model answers. A cache that cannot be used is
+                           reported as a warning to the log, and costs nothing else */
+    int cache_verify;   /* not 0: the cache is asked by the whole content of the model's files, whatever their dates */
 } mbr_model_options;
 
 /*
@@ -76,6 +81,9 @@ typedef struct mbr_model_facts {
     size_t weight_bytes;    /* constants as the file holds them */
     size_t packed_bytes;    /* weights copied into kernel layouts */
     size_t activation_bytes; /* planned for declared shapes, free dimensions taken as 1 */
+    const char *cache_entry; /* file of the cache that the model was read from or written to; NULL: none */
+    size_t cache_bytes;     /* of that file */
+    int from_cache;         /* not 0: read, not written */
 } mbr_model_facts;
 
 MBR_API mbr_status mbr_model_get_facts(const mbr_model *model, mbr_model_facts *facts, mbr_error *err);
