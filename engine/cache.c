@@ -241,7 +241,8 @@ static bool read_entry(mbr_cache *c, stored_source *s, const mbr_cache_header *h
     out->module->source = s;
     out->module->release_source = free_source;
     out->module->give_back = give_back;
-    c->entry = copy_text(c->memory, entry);
+    c->content = h->content; /* the entry may have been found by a link */
+    c->entry = entry_name(c);
     c->entry_bytes = s->entry.size;
     c->was_read = true;
     mbr_log_at(c->log, MBR_LOG_DEBUG, "cache: %s is used", entry);
@@ -301,6 +302,13 @@ typedef struct model_files {
     size_t n;
 } model_files;
 
+static void free_files(const mbr_cache *c, model_files *f)
+{
+    mbr_free(c->memory, f->maps);
+    mbr_free(c->memory, f->ids);
+}
+
+/* False: nothing is held. */
 static bool list_files(const mbr_cache *c, const mbr_ir_module *m, model_files *f)
 {
     const char *name;
@@ -313,13 +321,10 @@ static bool list_files(const mbr_cache *c, const mbr_ir_module *m, model_files *
         f->maps[i] = m->source_file(m->source, i, &name);
         f->ids[i] = f->maps[i]->id;
     }
-    return f->n && f->maps && f->ids;
-}
-
-static void free_files(const mbr_cache *c, model_files *f)
-{
-    mbr_free(c->memory, f->maps);
-    mbr_free(c->memory, f->ids);
+    bool listed = f->n && f->maps && f->ids;
+    if (!listed)
+        free_files(c, f);
+    return listed;
 }
 
 /* Have the files stayed as they were when they were opened? */
@@ -437,8 +442,9 @@ void mbr_cache_begin(mbr_cache *c)
     struct stat s;
     size_t n = strlen(c->place), suffix = strlen(MBR_CACHE_SUFFIX);
     bool there = stat(c->place, &s) == 0;
-    c->is_file = there ? !S_ISDIR(s.st_mode) : n > suffix && strcmp(c->place + n - suffix, MBR_CACHE_SUFFIX) == 0;
-    c->salted = c->is_file || (there && mbr_cache_read_salt(c->memory, c->place, &c->salt));
+    bool named = n > suffix && strcmp(c->place + n - suffix, MBR_CACHE_SUFFIX) == 0;
+    c->is_file = named && !(there && S_ISDIR(s.st_mode)); /* no other file is ever written over */
+    c->salted = c->is_file || (there && S_ISDIR(s.st_mode) && mbr_cache_read_salt(c->memory, c->place, &c->salt));
 }
 
 void mbr_cache_end(mbr_cache *c)

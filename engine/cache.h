@@ -3,7 +3,7 @@
  * The cache of packed weights and plans: snapshots (engine/snapshot.h) in files that are mapped and shared between
  * processes. It never fails a model: whatever is wrong with it, the model is opened as if there were none.
  *
- * A place is a folder, or a file of one entry (a regular file, or a name that ends in ".mbrc"). In a folder
+ * A place is a folder, or a file of one entry: its name ends in ".mbrc". In a folder
  *   NAME.mbrc  an entry; NAME is a hash of the content of the model's files, the CPU tier, the cache sizes and the passes
  *   NAME.id    a symbolic link to an entry; NAME is a hash of which file the model is (device, inode, size, both times),
  *              and the same settings. So a model that was seen before costs no look at its weights

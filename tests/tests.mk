@@ -8,6 +8,7 @@ MBR_UNIT_TESTS = \
     tests/test_alloc \
     tests/test_api \
     tests/test_base \
+    tests/test_cache \
     tests/test_control \
     tests/test_cpu \
     tests/test_custom \

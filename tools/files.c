@@ -164,7 +164,7 @@ int open_env(const command_options *o, mbr_env **env)
     mbr_error err;
     mbr_env_options options = { .size = sizeof options, .threads = o->threads, .memory_limit = o->memory };
     options.log = print_log;
-    options.log_level = o->verbose ? MBR_LOG_DEBUG : MBR_LOG_WARNING;
+    options.log_level = o->verbose ? MBR_LOG_DEBUG : o->progress ? MBR_LOG_INFO : MBR_LOG_WARNING;
     if (mbr_env_new(&options, env, &err) != MBR_OK)
         return fail_with(&err);
     for (int i = 0; i < o->n_plugins; i++)
@@ -176,6 +176,7 @@ int open_env(const command_options *o, mbr_env **env)
 int open_model(const command_options *o, mbr_env *env, const char *path, mbr_model **model)
 {
     mbr_error err;
-    mbr_model_options options = { .size = sizeof options, .passes = o->passes, .exact = o->exact };
+    mbr_model_options options = { .size = sizeof options, .passes = o->passes, .exact = o->exact,
+                                  .cache_dir = o->cache, .cache_verify = o->verify };
     return mbr_model_open(env, path, &options, model, &err) == MBR_OK ? EXIT_DONE : fail_with(&err);
 }

@@ -10,6 +10,7 @@
 
 static const command *const commands[] = {
     &command_run, &command_bench, &command_profile, &command_test, &command_info, &command_dump, &command_ops,
+    &command_compile,
 #ifdef MBR_RUNTIME
     &command_decide, &command_drift,
 #endif
@@ -69,7 +70,8 @@ static void print_help(FILE *to)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(to, "  mbr %-7s %s\n", commands[i]->name, commands[i]->what);
     fputs("\n`mbr COMMAND --help` tells the options of a command.\n"
-          "Environment: MBR_CPU=base|avx2|avx512|... lowers the CPU tier, MBR_PASSES selects passes (see mbr dump).\n"
+          "Environment: MBR_CPU=base|avx2|avx512|... lowers the CPU tier, MBR_PASSES selects passes (see mbr dump),\n"
+          "MBR_CACHE=off|DIR keeps packed weights for the next time (see mbr compile).\n"
           "Exit status: 0 done, 1 a comparison found a mismatch, 2 wrong usage, 3 bad input or model, 4 out of "
           "resources.\n",
           to);
@@ -91,7 +93,8 @@ static void print_command_help(const command *c)
         puts("  --threads N        size of the thread team; default: what affinity mask and cgroup allow\n"
              "  --memory BYTES     refuse to use more memory (suffixes k, M, G)\n"
              "  --device NAME      cpu or auto\n"
-             "  --plugin FILE      load operators from a shared object; may be repeated");
+             "  --plugin FILE      load operators from a shared object; may be repeated\n"
+             "  --cache DIR        keep packed weights and plans there; default: MBR_CACHE, else off");
     if (c->accepts & OPT_SECONDS)
         puts("  --seconds S        how long to measure; default 1");
     if (c->accepts & OPT_PASSES)
@@ -109,6 +112,9 @@ static void print_command_help(const command *c)
         puts("  --steps            a line for each step of the program instead of each node of the model\n"
              "  --trace FILE       write when which thread worked on what, for Perfetto or chrome://tracing\n"
              "  --html FILE        write a page with a roofline picture and tables");
+    if (c->accepts & OPT_COMPILE)
+        puts("  -o FILE            write one file (.mbrc), for --cache FILE, instead of a folder\n"
+             "  --verify           look at the content of the model, whatever its date");
     if (c->accepts & OPT_JSON)
         puts("  --json             print JSON");
     puts("  --verbose          show the library's log on stderr");
@@ -177,6 +183,10 @@ static int set_option(const command *c, command_options *o, const char *name, co
         o->seconds = strtod(value, &end);
         if (end == value || *end || !(o->seconds > 0) || o->seconds > 86400)
             return fail_usage("--seconds %s: a positive number is due", value);
+    } else if (strcmp(name, "cache") == 0 && (c->accepts & OPT_THREADS)) {
+        o->cache = value;
+    } else if (strcmp(name, "output") == 0 && (c->accepts & OPT_COMPILE)) {
+        o->output = value;
     } else if (strcmp(name, "passes") == 0 && (c->accepts & OPT_PASSES)) {
         o->passes = value;
     } else if (strcmp(name, "stage") == 0 && (c->accepts & OPT_STAGE)) {
@@ -206,6 +216,8 @@ static bool set_switch(const command *c, command_options *o, const char *name)
         o->describe = true;
     else if (strcmp(name, "steps") == 0 && (c->accepts & OPT_PROFILE))
         o->steps = true;
+    else if (strcmp(name, "verify") == 0 && (c->accepts & OPT_COMPILE))
+        o->verify = true;
     else if (strcmp(name, "verbose") == 0)
         o->verbose = true;
     else
@@ -220,6 +232,10 @@ static int parse(const command *c, int argc, char **argv, command_options *o)
         const char *arg = argv[i];
         if (options && strcmp(arg, "--") == 0) {
             options = false;
+        } else if (options && strcmp(arg, "-o") == 0 && (c->accepts & OPT_COMPILE)) {
+            if (i + 1 == argc)
+                return fail_usage("-o: its value is missing");
+            o->output = argv[++i];
         } else if (options && strncmp(arg, "--", 2) == 0) {
             char name[32];
             const char *value = strchr(arg, '=');

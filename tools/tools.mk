@@ -5,6 +5,7 @@ mbr_SOURCES = \
     tools/bench.c \
     tools/command.h \
     tools/compare.c \
+    tools/compile.c \
     tools/data.c \
     tools/files.c \
     tools/info.c \
