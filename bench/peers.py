@@ -70,6 +70,8 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cache", default="off", metavar="DIR",
+                        help="MBR_CACHE of mbr; with a folder the first round fills it, the best start counts")
     parser.add_argument("--onnxruntime-child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.onnxruntime_child:
@@ -77,6 +79,7 @@ def main():
         onnxruntime_once(os.path.join(folder, "model.onnx"), os.path.join(folder, "test_data_set_0"), args.threads,
                          args.seconds)
         return
+    os.environ["MBR_CACHE"] = args.cache
     print("%-28s %10s %10s %6s %20s" % ("model", "mbr ms", "ort ms", "ratio", "start ms, mbr / ort"))
     for folder in args.folders:
         best = {}

@@ -66,6 +66,8 @@ void say_error(const char *fmt, ...);
 /* Both, from the options; returns an exit status, and has said why when it is not EXIT_DONE. */
 int open_env(const command_options *o, mbr_env **env);
 int open_model(const command_options *o, mbr_env *env, const char *path, mbr_model **model);
+/* Without the cache: where it matters what became of the file's own nodes. */
+int open_model_afresh(const command_options *o, mbr_env *env, const char *path, mbr_model **model);
 
 /* --- files --- */
 

@@ -173,6 +173,13 @@ int open_env(const command_options *o, mbr_env **env)
     return EXIT_DONE;
 }
 
+int open_model_afresh(const command_options *o, mbr_env *env, const char *path, mbr_model **model)
+{
+    command_options afresh = *o;
+    afresh.cache = "off";
+    return open_model(&afresh, env, path, model);
+}
+
 int open_model(const command_options *o, mbr_env *env, const char *path, mbr_model **model)
 {
     mbr_error err;

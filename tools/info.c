@@ -212,7 +212,7 @@ static int run_dump(const command_options *o)
     mbr_error err;
     int st = open_env(o, &env);
     if (st == EXIT_DONE)
-        st = open_model(o, env, o->positional[0], &model);
+        st = open_model_afresh(o, env, o->positional[0], &model);
     if (st == EXIT_DONE && mbr_model_dump(model, o->stage, write_text, NULL, &err) != MBR_OK)
         st = fail_with(&err);
     mbr_model_release(&model);

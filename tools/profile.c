@@ -252,8 +252,9 @@ static int run(const command_options *o)
 {
     static profile p;
     p.o = o;
-    setenv("MBR_CACHE", "off", 1); /* what became of each node is known only where the passes ran */
-    int st = load_all(o, &p.l);
+    command_options afresh = *o; /* what became of each node is known only where the passes ran */
+    afresh.cache = "off";
+    int st = load_all(&afresh, &p.l);
     if (st == EXIT_DONE)
         st = measure(&p);
     if (st == EXIT_DONE)
