@@ -137,7 +137,7 @@ void mbr_words_free(mbr_words *w)
 
 /* ---- webhooks ---- */
 
-#if defined(HAVE_DLOPEN) && !defined(MBR_NO_CURL)
+#ifdef HAVE_DLOPEN
 
 /* libcurl's numbers, which are part of its binary interface. */
 enum {
