@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
 #include "engine/limits.h"
 #include "base/checked.h"
 #include "engine/spans.h"

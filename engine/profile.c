@@ -13,6 +13,13 @@
 
 #define MOST_NESTED 64
 
+uint64_t mbr_spans_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /* The entries of one program: its steps lie one after the other. */
 typedef struct part {
     const mbr_program *program;
@@ -40,9 +47,7 @@ struct mbr_profile {
 
 static double now_ns(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+    return (double)mbr_spans_now();
 }
 
 static void count_steps(const mbr_program *p, size_t *parts, size_t *steps)

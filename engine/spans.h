@@ -8,7 +8,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 typedef struct mbr_span {
     uint32_t entry; /* of the profile */
@@ -25,12 +24,7 @@ typedef struct mbr_spans {
     mbr_span *spans; /* (rows, room) */
 } mbr_spans;
 
-static inline uint64_t mbr_spans_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+uint64_t mbr_spans_now(void);
 
 static inline void mbr_spans_add(mbr_spans *s, int row, uint32_t entry, int phase, uint64_t begin, size_t tiles)
 {
