@@ -27,7 +27,7 @@ SMALL = {
 COMPLEX = {"complex64": np.complex64, "complex128": np.complex128}
 MOVERS = ("Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Tile", "Concat", "Split", "Slice",
           "Gather", "GatherElements", "GatherND", "Pad", "Where", "Compress", "Shape", "Size", "DepthToSpace", "SpaceToDepth",
-          "Cast", "CastLike", "ConcatFromSequence", "SplitToSequence", "ScatterElements", "ScatterND", "Unique", "Dropout")
+          "Cast", "CastLike", "ConcatFromSequence", "SplitToSequence", "ScatterElements", "ScatterND")
 FLOATS = (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)
 SIZES = (1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 33)
 WORDS = ("", "a", "b", "ab", "x y", "THE", "the", "longer than sixteen bytes")
