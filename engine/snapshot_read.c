@@ -295,7 +295,7 @@ static mbr_ir_graph *get_graph(reader *r, mbr_ir_node *owner, int depth);
 static void get_attr(reader *r, mbr_ir_attr *a, mbr_ir_node *node, int depth)
 {
     a->name = get_text(r);
-    a->kind = (mbr_attr_kind)get_below(r, MBR_ATTR_TENSORS);
+    a->kind = (mbr_attr_kind)get_below(r, MBR_ATTR_INTS32);
     a->n = get_below(r, PTRDIFF_MAX);
     switch (a->kind) {
     case MBR_ATTR_INT:
@@ -323,6 +323,9 @@ static void get_attr(reader *r, mbr_ir_attr *a, mbr_ir_node *node, int depth)
     case MBR_ATTR_INTS:
         a->ints = get_array(r, a->n, sizeof *a->ints);
         break;
+    case MBR_ATTR_INTS32:
+        a->ints32 = get_array(r, a->n, sizeof *a->ints32);
+        break;
     case MBR_ATTR_FLOATS:
         a->floats = get_array(r, a->n, sizeof *a->floats);
         break;
@@ -331,7 +334,11 @@ static void get_attr(reader *r, mbr_ir_attr *a, mbr_ir_node *node, int depth)
             unfit(r);
         a->strings = get_strings(r, a->n);
         break;
-    default: { /* tensors */
+    case MBR_ATTR_GRAPHS: /* the writer leaves such models alone */
+        unfit(r);
+        break;
+    case MBR_ATTR_TENSOR:
+    case MBR_ATTR_TENSORS: {
         bool one = a->kind == MBR_ATTR_TENSOR;
         if (a->n > (size_t)(r->end - r->at))
             unfit(r);

@@ -277,6 +277,9 @@ static void put_attr(writer *w, const mbr_ir_attr *a, const mbr_program_step *st
     case MBR_ATTR_INTS:
         put_array(w, a->ints, a->n * sizeof *a->ints);
         break;
+    case MBR_ATTR_INTS32:
+        put_array(w, a->ints32, a->n * sizeof *a->ints32);
+        break;
     case MBR_ATTR_FLOATS:
         put_array(w, a->floats, a->n * sizeof *a->floats);
         break;

@@ -21,6 +21,8 @@ static bool same_attr(const mbr_ir_attr *a, const mbr_ir_attr *b)
         return a->tensor == b->tensor || mbr_value_equal(a->tensor, b->tensor);
     case MBR_ATTR_INTS:
         return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
+    case MBR_ATTR_INTS32:
+        return a->n == 0 || memcmp(a->ints32, b->ints32, a->n * sizeof *a->ints32) == 0;
     case MBR_ATTR_FLOATS:
         return a->n == 0 || memcmp(a->floats, b->floats, a->n * sizeof *a->floats) == 0;
     default:
