@@ -22,6 +22,14 @@
 /* Panels side by side for few rows: as many sums as the largest tile has, up to four streams of B. */
 #define GEMM_NP(mr) (GEMM_MR / (mr) > 4 ? 4 : GEMM_MR / (mr))
 #define GEMM_NP_MAX 4
+/* Where the sums leave few registers: GEMM_ROW_FENCE keeps the compiler from fetching all of A's numbers first, and
+   GEMM_BY_PANEL from fetching all panels' vectors, or sums would wait in memory for their turn. */
+#ifndef GEMM_ROW_FENCE
+#define GEMM_ROW_FENCE (void)0
+#endif
+#ifndef GEMM_BY_PANEL
+#define GEMM_BY_PANEL 0
+#endif
 #define GEMM_AHEAD 24 /* steps of B fetched ahead when it streams from memory */
 
 typedef struct gemm_tile {
@@ -49,25 +57,29 @@ typedef void gemm_micro_fn(const gemm_tile *t);
 MBR_INLINE void gemm_step(const float *const *row, ptrdiff_t lda, const float *b, size_t b_panel, size_t p,
                           vf (*sum)[GEMM_NP_MAX * GEMM_NV], const int mr, const int np)
 {
-    const int nv = np * GEMM_NV;
-    vf bv[GEMM_NP_MAX * GEMM_NV];
+    const int side = GEMM_BY_PANEL ? 1 : np; /* panels whose vectors are held at a time */
     MBR_UNROLL(4)
-    for (int q = 0; q < np; q++) {
+    for (int q = 0; q < np; q += side) {
+        vf bv[GEMM_NP_MAX * GEMM_NV];
         MBR_UNROLL(4)
-        for (int v = 0; v < GEMM_NV; v++)
-            bv[q * GEMM_NV + v] = vf_load(b + (size_t)q * b_panel + p * GEMM_NR + (size_t)v * MBR_VL);
-        if (mr * np < GEMM_MR || np > 1) {
+        for (int i = 0; i < side; i++) {
             MBR_UNROLL(4)
-            for (int line = 0; line < (GEMM_NR + 15) / 16; line++)
-                __builtin_prefetch(b + (size_t)q * b_panel + (p + GEMM_AHEAD) * GEMM_NR + 16 * (size_t)line);
+            for (int v = 0; v < GEMM_NV; v++)
+                bv[i * GEMM_NV + v] = vf_load(b + (size_t)(q + i) * b_panel + p * GEMM_NR + (size_t)v * MBR_VL);
+            if (mr * np < GEMM_MR || np > 1) {
+                MBR_UNROLL(4)
+                for (int line = 0; line < (GEMM_NR + 15) / 16; line++)
+                    __builtin_prefetch(b + (size_t)(q + i) * b_panel + (p + GEMM_AHEAD) * GEMM_NR + 16 * (size_t)line);
+            }
         }
-    }
-    MBR_UNROLL(16)
-    for (int r = 0; r < mr; r++) {
-        vf av = vf_load1(row[r / 3] + (r % 3) * lda + p);
         MBR_UNROLL(16)
-        for (int v = 0; v < nv; v++)
-            sum[r][v] = vf_fma(av, bv[v], sum[r][v]);
+        for (int r = 0; r < mr; r++) {
+            GEMM_ROW_FENCE;
+            vf av = vf_load1(row[r / 3] + (r % 3) * lda + p);
+            MBR_UNROLL(16)
+            for (int v = 0; v < side * GEMM_NV; v++)
+                sum[r][q * GEMM_NV + v] = vf_fma(av, bv[v], sum[r][q * GEMM_NV + v]);
+        }
     }
 }
 

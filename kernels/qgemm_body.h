@@ -10,6 +10,7 @@
  *                                  0: it takes two 16-bit numbers of each
  *   QG_A_SIGNED                    with QG_BYTES: the bytes of A are signed too
  *   qg_dot(sum, a, b)              sum + that dot product, in each lane
+ *   QG_B(b)                        b as qg_dot wants it, once for all rows; or nothing
  *
  * A block of A is always converted into scratch: to differences from the zero point (16 bits), or to bytes of the right
  * signedness. A panel of B is QG_HEAD bytes and then (steps, QG_NR) groups of four bytes: step s holds the products p =
@@ -34,6 +35,9 @@
 #define QG_KC 512
 #define QG_MIN_TILES 16
 #define QG_FLIP(is_signed, wanted) ((is_signed) == (wanted) ? 0 : 0x80) /* turns one kind of byte into the other */
+#ifndef QG_B
+#define QG_B(b) (b)
+#endif
 #ifndef QG_A_SIGNED
 #define QG_A_SIGNED false
 #endif
@@ -128,7 +132,7 @@ MBR_INLINE void qg_micro(const qg_tile *t, const int mr)
         vi bv[QG_NV];
         MBR_UNROLL(4)
         for (int v = 0; v < QG_NV; v++)
-            bv[v] = vi_load((const int32_t *)(const void *)(b + s * QG_NR + (size_t)v * MBR_VL * 4));
+            bv[v] = QG_B(vi_load((const int32_t *)(const void *)(b + s * QG_NR + (size_t)v * MBR_VL * 4)));
         MBR_UNROLL(16)
         for (int r = 0; r < mr; r++) {
             vi av = qg_load4(row[r / 3] + (r % 3) * lda + s);

@@ -12,6 +12,8 @@
 #define GEMM_TIER MBR_TIER_NEON
 #define GEMM_MR 6
 #define GEMM_NV 4
+#define GEMM_BY_PANEL 1
+#define GEMM_ROW_FENCE __asm__ __volatile__("" ::: "memory")
 #define GEMM_TILE_MACS 8e6
 #define GEMM_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #include "kernels/gemm_body.h"

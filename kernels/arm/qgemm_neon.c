@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernels/simd/vec_neon.h"
 
+/* The first numbers of the four pairs, then the second ones: each half is multiplied by one number of A. */
+MBR_INLINE vi qg_halves(vi b)
+{
+    int16x8_t y = vreinterpretq_s16_s32(b);
+    return vreinterpretq_s32_s16(vuzp1q_s16(y, vrev32q_s16(y)));
+}
+
 MBR_INLINE vi qg_dot(vi sum, vi a, vi b)
 {
     int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
-    int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y)), high = vmull_high_s16(x, y);
-    return vaddq_s32(sum, vpaddq_s32(low, high));
+    return vmlal_high_laneq_s16(vmlal_laneq_s16(sum, vget_low_s16(y), x, 0), y, x, 1);
 }
 
-
+#define QG_B(b) qg_halves(b)
 #define QG_NAME qgemm_neon
 #define QG_CONV_NAME qconv_neon_gemm
 #define QG_DEPTHWISE_NAME qconv_neon_depthwise
