@@ -4,8 +4,8 @@
  * processes. It never fails a model: whatever is wrong with it, the model is opened as if there were none.
  *
  * A place is a folder, or a file of one entry: its name ends in ".mbrc". In a folder
- *   NAME.mbrc  an entry; NAME is a hash of the content of the model's files, the CPU tier, the cache sizes and the passes
- *   NAME.id    a symbolic link to an entry; NAME is a hash of which file the model is (device, inode, size, both times),
+ *   NAME.mbrc  an entry; NAME is a hash of the content of the model's files, the CPU tier, cache sizes and passes
+ *   NAME.id    a symbolic link to an entry; NAME is a hash of which file the model is (device, inode, size, times),
  *              and the same settings. So a model that was seen before costs no look at its weights
  *   salt       random bytes that go into every hash, so that no model can be made to take another one's place
  * A link is only made when all files were last changed two seconds or more before they were read: a change within the

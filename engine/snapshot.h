@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A planned module as bytes: the graphs after all passes, the weights as their operators packed them, and those constants
+ * A planned module as bytes: the graphs after all passes, the weights as operators packed them, and those constants
  * that are still read. Reading one back costs neither parsing nor passes nor packing; what is large is used where it
  * lies. The bytes belong to one version of the library on one kind of machine and hold no addresses that matter.
  *
@@ -40,7 +40,8 @@ typedef struct mbr_snapshot {
  * Takes the snapshot of a module and its program, which must stay while it is used. MBR_ERR_UNSUPPORTED: the model has
  * something that cannot be stored (operators of its environment, constants that are no tensors).
  */
-mbr_status mbr_snapshot_take(mbr_snapshot *s, mbr_memory *memory, const mbr_ir_module *module, const mbr_program *program,
+mbr_status mbr_snapshot_take(mbr_snapshot *s, mbr_memory *memory, const mbr_ir_module *module,
+                             const mbr_program *program,
                              const mbr_op_use *uses, size_t n_uses, mbr_error *err);
 void mbr_snapshot_free(mbr_snapshot *s);
 
@@ -50,7 +51,7 @@ typedef struct mbr_snapshot_files {
     size_t n;
 } mbr_snapshot_files;
 
-/* The name of the i-th file of external data in an image, NULL behind the last. The image is sound as it was written. */
+/* The name of the i-th file of external data in an image, NULL behind the last. The image is as it was written. */
 const char *mbr_snapshot_file(const uint8_t *image, size_t bytes, size_t i);
 
 /*

@@ -92,7 +92,8 @@ static bool append_block(writer *w, const void *data, size_t bytes)
     mbr_snapshot *s = w->s;
     if (s->n_blocks == s->blocks_room) {
         size_t room = s->blocks_room ? s->blocks_room * 2 : 64;
-        mbr_snapshot_block *bigger = mbr_grow(s->memory, s->blocks, s->n_blocks * sizeof *bigger, room * sizeof *bigger);
+        mbr_snapshot_block *bigger = mbr_grow(s->memory, s->blocks, s->n_blocks * sizeof *bigger,
+                                              room * sizeof *bigger);
         if (!bigger) {
             stop(w, mbr_no_memory(w->err, room * sizeof *bigger));
             return false;
@@ -446,7 +447,8 @@ static void put_dims(writer *w, const mbr_dim_table *t)
     }
 }
 
-mbr_status mbr_snapshot_take(mbr_snapshot *s, mbr_memory *memory, const mbr_ir_module *module, const mbr_program *program,
+mbr_status mbr_snapshot_take(mbr_snapshot *s, mbr_memory *memory, const mbr_ir_module *module,
+                             const mbr_program *program,
                              const mbr_op_use *uses, size_t n_uses, mbr_error *err)
 {
     writer w = { .s = s, .module = module, .err = err };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The cache of packed weights: a model read from it gives the bits that it gave before; whatever is wrong with a file of
- * it, the answers stay, one log line tells, and the file is made anew. The models are the fuzzer's seeds and the example
- * product.
+ * The cache of packed weights: a model read from it gives the bits that it gave before; whatever is wrong with a
+ * file of it, the answers stay, one log line tells, and the file is made anew. The models are the fuzzer's seeds and
+ * the example product.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"

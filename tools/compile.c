@@ -71,7 +71,7 @@ const command command_compile = {
     .name = "compile",
     .synopsis = "MODEL [-o FILE | --cache DIR] [--threads N] [--verify] [--json] [options]",
     .what = "packs a model's weights ahead of time",
-    .help = "Whatever opens the model with that cache (--cache, MBR_CACHE) then starts without parsing and packing it.\n"
+    .help = "Whatever opens the model with that cache (--cache, MBR_CACHE) starts without parsing and packing it.\n"
             "An entry holds for one version, CPU tier and choice of passes; any other is ignored and made anew.\n",
     .accepts = OPT_THREADS | OPT_PASSES | OPT_JSON | OPT_COMPILE,
     .min_positional = 1,
