@@ -12,4 +12,5 @@ mbrinclude_HEADERS = \
     include/mbr/plugin.h \
     include/mbr/session.h \
     include/mbr/status.h \
+    include/mbr/tokenizer.h \
     include/mbr/value.h

@@ -49,3 +49,33 @@ MBR_RUNTIME_FAST = \
     runtime/drift/drift_sketch.c \
     runtime/drift/drift_stats.c \
     runtime/drift/drift_window.c
+
+# Loops over text: for speed, not for size.
+MBR_TOKENIZER_SOURCES = \
+    runtime/tokenizer/added.c \
+    runtime/tokenizer/aligned_text.c \
+    runtime/tokenizer/bpe.c \
+    runtime/tokenizer/cache.c \
+    runtime/tokenizer/decode.c \
+    runtime/tokenizer/json.c \
+    runtime/tokenizer/json.h \
+    runtime/tokenizer/load.c \
+    runtime/tokenizer/load.h \
+    runtime/tokenizer/load_model.c \
+    runtime/tokenizer/normalize.c \
+    runtime/tokenizer/regex.c \
+    runtime/tokenizer/regex.h \
+    runtime/tokenizer/regex_translate.c \
+    runtime/tokenizer/post.c \
+    runtime/tokenizer/pretokenize.c \
+    runtime/tokenizer/encoding.c \
+    runtime/tokenizer/tokenizer_impl.h \
+    runtime/tokenizer/trie.c \
+    runtime/tokenizer/trie.h \
+    runtime/tokenizer/unicode.c \
+    runtime/tokenizer/unicode.h \
+    runtime/tokenizer/unicode_flags.h \
+    runtime/tokenizer/unicode_tables.h \
+    runtime/tokenizer/unigram.c \
+    runtime/tokenizer/vocab.c \
+    runtime/tokenizer/wordpiece.c

@@ -78,7 +78,8 @@ MBR_UNIT_TESTS += \
     tests/test_pipeline \
     tests/test_pipeline_expr \
     tests/test_pipeline_steps \
-    tests/test_pipeline_text
+    tests/test_pipeline_text \
+    tests/test_tokenizer
 endif
 tests_test_drift_SOURCES = tests/test_drift.c tests/random.h
 tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h
@@ -99,6 +100,13 @@ tests_fuzz_check_fuzz_onnx_LDADD = libmbr_all.la
 tests_fuzz_check_fuzz_run_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_run.c tests/fuzz/fuzz.h
 tests_fuzz_check_fuzz_run_LDADD = libmbr_all.la
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/make_corpus.py
+if MBR_RUNTIME
+MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-tokenizer
+endif
+tests_fuzz_check_fuzz_tokenizer_SOURCES = tests/fuzz/fuzz_tokenizer.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_check_fuzz_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"tests/fuzz/tokenizers"'
+tests_fuzz_check_fuzz_tokenizer_LDADD = libmbr_all.la
+EXTRA_DIST += tests/fuzz/tokenizers tests/tokenizer_equal.py
 
 if MBR_RUNTIME
 MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-drift
@@ -114,6 +122,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_drift.sh \
     tests/test_fusions.sh \
     tests/test_plugin.sh \
+    tests/test_tokenizer_equal.sh \
     tests/test_tools.sh
 # Writes the models that they run on.
 check_PROGRAMS += tests/make_models

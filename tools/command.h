@@ -29,7 +29,8 @@ typedef struct command_options {
     int threads, batch;
     double seconds;
     size_t memory;                      /* --memory BYTES, with k, M or G; 0: no limit */
-    bool json, exact, verbose, quiet, describe, steps, verify, progress;
+    bool json, exact, verbose, quiet, describe, steps, verify, progress, ids, pairs, decode,
+        special, zero;
     const char *trace, *html;
 } command_options;
 
@@ -37,7 +38,8 @@ typedef struct command_options {
 enum {
     OPT_DATA = 1 << 0, OPT_INPUT = 1 << 1, OPT_SAVE = 1 << 2, OPT_THREADS = 1 << 3, OPT_SECONDS = 1 << 4,
     OPT_JSON = 1 << 5, OPT_PASSES = 1 << 6, OPT_STAGE = 1 << 7, OPT_FORMAT = 1 << 8, OPT_BATCH = 1 << 9,
-    OPT_DESCRIBE = 1 << 10, OPT_PROFILE = 1 << 11, OPT_COMPILE = 1 << 12
+    OPT_DESCRIBE = 1 << 10, OPT_PROFILE = 1 << 11, OPT_COMPILE = 1 << 12,
+    OPT_TOKENS = 1 << 13
 };
 
 typedef struct command {
@@ -52,7 +54,7 @@ typedef struct command {
 } command;
 
 extern const command command_run, command_bench, command_profile, command_test, command_info, command_dump, command_ops,
-    command_compile, command_decide, command_drift;
+    command_compile, command_decide, command_drift, command_tokenize;
 
 /* --- errors: one line on stderr that begins "mbr: " --- */
 

@@ -12,7 +12,7 @@ static const command *const commands[] = {
     &command_run, &command_bench, &command_profile, &command_test, &command_info, &command_dump, &command_ops,
     &command_compile,
 #ifdef MBR_RUNTIME
-    &command_decide, &command_drift,
+    &command_decide, &command_drift, &command_tokenize,
 #endif
 };
 
@@ -68,7 +68,7 @@ static void print_help(FILE *to)
 {
     fprintf(to, "mbr %s - runs trained models and turns their scores into decisions\n\n", mbr_version());
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(to, "  mbr %-7s %s\n", commands[i]->name, commands[i]->what);
+        fprintf(to, "  mbr %-8s %s\n", commands[i]->name, commands[i]->what);
     fputs("\n`mbr COMMAND --help` tells the options of a command.\n"
           "Environment: MBR_CPU=base|avx2|avx512|... lowers the CPU tier, MBR_PASSES selects passes (see mbr dump),\n"
           "MBR_CACHE=off|DIR keeps packed weights for the next time (see mbr compile).\n"
@@ -115,6 +115,11 @@ static void print_command_help(const command *c)
     if (c->accepts & OPT_COMPILE)
         puts("  -o FILE            write one file (.mbrc), for --cache FILE, instead of a folder\n"
              "  --verify           look at the content of the model, whatever its date");
+    if (c->accepts & OPT_TOKENS)
+        puts("  --ids              print one line of ids for each text\n"
+             "  --pairs            a tab parts a line into two texts\n"
+             "  --zero             texts end with a zero byte, not with their line\n"
+             "  --decode           lines hold ids; print their text (--special: special tokens too)");
     if (c->accepts & OPT_JSON)
         puts("  --json             print JSON");
     puts("  --verbose          show the library's log on stderr");
@@ -218,6 +223,16 @@ static bool set_switch(const command *c, command_options *o, const char *name)
         o->steps = true;
     else if (strcmp(name, "verify") == 0 && (c->accepts & OPT_COMPILE))
         o->verify = true;
+    else if (strcmp(name, "ids") == 0 && (c->accepts & OPT_TOKENS))
+        o->ids = true;
+    else if (strcmp(name, "pairs") == 0 && (c->accepts & OPT_TOKENS))
+        o->pairs = true;
+    else if (strcmp(name, "decode") == 0 && (c->accepts & OPT_TOKENS))
+        o->decode = true;
+    else if (strcmp(name, "zero") == 0 && (c->accepts & OPT_TOKENS))
+        o->zero = true;
+    else if (strcmp(name, "special") == 0 && (c->accepts & OPT_TOKENS))
+        o->special = true;
     else if (strcmp(name, "verbose") == 0)
         o->verbose = true;
     else

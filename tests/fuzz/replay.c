@@ -16,6 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef FUZZ_CORPUS
+#define FUZZ_CORPUS "tests/fuzz/corpus"
+#endif
 #define FILES_MAX 256
 #define SIZE_MAX_BYTES 65536
 
@@ -146,7 +149,7 @@ int main(int argc, char **argv)
 {
     const char *source = getenv("srcdir"), *rounds_text = getenv("MBR_FUZZ_ROUNDS"), *seed_text = getenv("MBR_SEED");
     char folder[1024];
-    snprintf(folder, sizeof folder, "%s/tests/fuzz/corpus", source ? source : ".");
+    snprintf(folder, sizeof folder, "%s/" FUZZ_CORPUS, source ? source : ".");
     if (argc > 1)
         snprintf(folder, sizeof folder, "%s", argv[1]);
     if (!read_folder(folder)) {
