@@ -22,22 +22,22 @@ typedef enum mbr_image_format {
 /* Images with more pixels are refused. */
 #define MBR_IMAGE_MOST_PIXELS ((size_t)1 << 28)
 
-typedef struct mbr_image {
+typedef struct mbr_image_file {
     mbr_image_format format;
     size_t width, height;
     size_t scratch; /* bytes that decode needs */
-} mbr_image;
+} mbr_image_file;
 
 /* Looks at the head of a file. False: unknown, broken or too large. */
-bool mbr_image_probe(const uint8_t *data, size_t size, mbr_image *image);
+bool mbr_image_probe(const uint8_t *data, size_t size, mbr_image_file *image);
 
 /* rgb: (height, width, 3). scratch is aligned to 16. False: broken; rgb is then undefined. */
-bool mbr_image_decode(const mbr_image *image, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch);
+bool mbr_image_decode(const mbr_image_file *image, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch);
 
 /* --- the formats --- */
 
-typedef bool mbr_image_probe_fn(const uint8_t *data, size_t size, mbr_image *image);
-typedef bool mbr_image_decode_fn(const mbr_image *image, const uint8_t *data, size_t size, uint8_t *rgb,
+typedef bool mbr_image_probe_fn(const uint8_t *data, size_t size, mbr_image_file *image);
+typedef bool mbr_image_decode_fn(const mbr_image_file *image, const uint8_t *data, size_t size, uint8_t *rgb,
                                  void *scratch);
 
 mbr_image_probe_fn mbr_image_bmp_probe, mbr_image_pnm_probe, mbr_image_png_probe, mbr_image_tiff_probe,

@@ -31,12 +31,12 @@ static mbr_status infer(mbr_infer *c)
 }
 
 /* By the format's library; without it by our own decoder, which knows the usual forms of most formats. */
-static mbr_status decode(mbr_step *s, mbr_image *im, uint8_t **rgb, mbr_error *err)
+static mbr_status decode(mbr_step *s, mbr_image_file *im, uint8_t **rgb, mbr_error *err)
 {
     const uint8_t *data = s->in[0]->data;
     const char *format = "";
     size_t size = mbr_value_count(s->in[0]);
-    *im = (mbr_image){ 0 };
+    *im = (mbr_image_file){ 0 };
     mbr_image_answer answer = mbr_image_by_library(s, data, size, &im->width, &im->height, rgb, &format);
     if (answer == MBR_IMAGE_NO_LIBRARY || answer == MBR_IMAGE_OTHER) {
         bool known = mbr_image_probe(data, size, im);
@@ -64,7 +64,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     (void)job;
     pixel_format f = format_of(s->node);
     size_t channels = f == PIXEL_GRAY ? 1 : 3;
-    mbr_image im;
+    mbr_image_file im;
     uint8_t *rgb = NULL;
     MBR_TRY(decode(s, &im, &rgb, err));
     if (!rgb)

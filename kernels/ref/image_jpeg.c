@@ -430,7 +430,7 @@ static bool read_segments(jpeg *j, bool head_only)
     return scanned;
 }
 
-bool mbr_image_jpeg_probe(const uint8_t *data, size_t size, mbr_image *image)
+bool mbr_image_jpeg_probe(const uint8_t *data, size_t size, mbr_image_file *image)
 {
     if (size < 4 || data[0] != 0xff || data[1] != 0xd8 || data[2] != 0xff)
         return false;
@@ -508,7 +508,7 @@ static void upsample(const jpeg *j, const component *c, size_t y, uint8_t *out)
     }
 }
 
-bool mbr_image_jpeg_decode(const mbr_image *im, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
+bool mbr_image_jpeg_decode(const mbr_image_file *im, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
 {
     jpeg j = { .data = data, .size = size };
     if (!read_segments(&j, true))

@@ -15,18 +15,18 @@ static const struct {
     [MBR_IMAGE_JPEG] = { mbr_image_jpeg_probe, mbr_image_jpeg_decode },
 };
 
-bool mbr_image_probe(const uint8_t *data, size_t size, mbr_image *image)
+bool mbr_image_probe(const uint8_t *data, size_t size, mbr_image_file *image)
 {
     for (int f = MBR_IMAGE_BMP; f <= MBR_IMAGE_JPEG; f++) {
-        *image = (mbr_image){ .format = (mbr_image_format)f };
+        *image = (mbr_image_file){ .format = (mbr_image_format)f };
         if (formats[f].probe(data, size, image))
             return image->width > 0 && image->height > 0 && image->width <= MBR_IMAGE_MOST_PIXELS / image->height;
     }
-    *image = (mbr_image){ .format = MBR_IMAGE_NONE };
+    *image = (mbr_image_file){ .format = MBR_IMAGE_NONE };
     return false;
 }
 
-bool mbr_image_decode(const mbr_image *image, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
+bool mbr_image_decode(const mbr_image_file *image, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
 {
     return formats[image->format].decode(image, data, size, rgb, scratch);
 }
@@ -43,7 +43,7 @@ static uint32_t le16(const uint8_t *p)
     return p[0] | (uint32_t)p[1] << 8;
 }
 
-bool mbr_image_bmp_probe(const uint8_t *data, size_t size, mbr_image *image)
+bool mbr_image_bmp_probe(const uint8_t *data, size_t size, mbr_image_file *image)
 {
     if (size < 54 || data[0] != 'B' || data[1] != 'M' || le32(data + 14) < 40)
         return false;
@@ -56,7 +56,7 @@ bool mbr_image_bmp_probe(const uint8_t *data, size_t size, mbr_image *image)
     return bits == 1 || bits == 4 || bits == 8 || bits == 24 || bits == 32;
 }
 
-bool mbr_image_bmp_decode(const mbr_image *image, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
+bool mbr_image_bmp_decode(const mbr_image_file *image, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
 {
     (void)scratch;
     size_t bits = le16(data + 28), row = (image->width * bits + 31) / 32 * 4, from = le32(data + 10);
@@ -113,13 +113,13 @@ static bool pnm_header(const uint8_t *data, size_t size, size_t *w, size_t *h, s
     return true;
 }
 
-bool mbr_image_pnm_probe(const uint8_t *data, size_t size, mbr_image *image)
+bool mbr_image_pnm_probe(const uint8_t *data, size_t size, mbr_image_file *image)
 {
     size_t most, at;
     return pnm_header(data, size, &image->width, &image->height, &most, &at);
 }
 
-bool mbr_image_pnm_decode(const mbr_image *image, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
+bool mbr_image_pnm_decode(const mbr_image_file *image, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
 {
     (void)scratch;
     size_t w, h, most, at, channels = data[1] == '3' || data[1] == '6' ? 3 : 1;

@@ -197,13 +197,13 @@ static size_t samples_of(uint8_t type)
 }
 
 /* Size of one pass (0 .. 6), or of the whole (-1). */
-static void pass_size(const mbr_image *im, int pass, size_t *w, size_t *h)
+static void pass_size(const mbr_image_file *im, int pass, size_t *w, size_t *h)
 {
     *w = pass < 0 ? im->width : (im->width + passes[pass].dx - 1 - passes[pass].x0) / passes[pass].dx;
     *h = pass < 0 ? im->height : (im->height + passes[pass].dy - 1 - passes[pass].y0) / passes[pass].dy;
 }
 
-static size_t raw_size(const mbr_image *im, const uint8_t *data)
+static size_t raw_size(const mbr_image_file *im, const uint8_t *data)
 {
     size_t bits_each = samples_of(data[25]) * data[24], all = 0, w, h;
     for (int p = data[28] ? 0 : -1; p < (data[28] ? 7 : 0); p++) {
@@ -213,7 +213,7 @@ static size_t raw_size(const mbr_image *im, const uint8_t *data)
     return all;
 }
 
-bool mbr_image_png_probe(const uint8_t *data, size_t size, mbr_image *image)
+bool mbr_image_png_probe(const uint8_t *data, size_t size, mbr_image_file *image)
 {
     static const uint8_t head[16] = { 137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82 };
     if (size < 33 || memcmp(data, head, 16) != 0)
@@ -261,7 +261,7 @@ static uint8_t sample(const uint8_t *row, size_t i, int depth, bool scale)
     return (uint8_t)(scale ? v * 255 / ((1 << depth) - 1) : v);
 }
 
-bool mbr_image_png_decode(const mbr_image *im, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
+bool mbr_image_png_decode(const mbr_image_file *im, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
 {
     uint8_t *packed = scratch, *raw = packed + size;
     const uint8_t *palette = NULL;

@@ -51,7 +51,7 @@ static bool open_tiff(const uint8_t *data, size_t size, tiff *t)
     return t->entries <= (size - t->directory - 2) / 12;
 }
 
-bool mbr_image_tiff_probe(const uint8_t *data, size_t size, mbr_image *image)
+bool mbr_image_tiff_probe(const uint8_t *data, size_t size, mbr_image_file *image)
 {
     tiff t;
     if (!open_tiff(data, size, &t))
@@ -132,7 +132,7 @@ static size_t lzw(const uint8_t *p, size_t n, uint8_t *out, size_t room)
     return at;
 }
 
-bool mbr_image_tiff_decode(const mbr_image *im, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
+bool mbr_image_tiff_decode(const mbr_image_file *im, const uint8_t *data, size_t size, uint8_t *rgb, void *scratch)
 {
     tiff t;
     if (!open_tiff(data, size, &t))
