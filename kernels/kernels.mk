@@ -72,6 +72,10 @@ MBR_KERNELS_BASE = \
     kernels/pad.h \
     kernels/peak.c \
     kernels/peak.h \
+    kernels/pixels.c \
+    kernels/pixels.def \
+    kernels/pixels.h \
+    kernels/pixels_body.h \
     kernels/pool.def \
     kernels/pool.h \
     kernels/pool_body.h \
@@ -125,6 +129,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/optimizer_ref.c \
     kernels/ref/order_ref.c \
     kernels/ref/pad_ref.c \
+    kernels/ref/pixels_ref.c \
     kernels/ref/pool_ref.c \
     kernels/ref/post_transform_ref.c \
     kernels/ref/qconv_ref.c \
@@ -188,6 +193,7 @@ MBR_KERNELS_VEC = \
     kernels/ref/gemm_vec.c \
     kernels/ref/histogram_vec.c \
     kernels/ref/norm_vec.c \
+    kernels/ref/pixels_vec.c \
     kernels/ref/pool_vec.c \
     kernels/ref/qgemm_vec.c \
     kernels/ref/quantize_vec.c \
@@ -206,6 +212,7 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/gemm_avx2.c \
     kernels/x86/histogram_avx2.c \
     kernels/x86/norm_avx2.c \
+    kernels/x86/pixels_avx2.c \
     kernels/x86/pool_avx2.c \
     kernels/x86/qgemm_avx2.c \
     kernels/x86/quantize_avx2.c \
@@ -266,6 +273,7 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_histogram.c \
     tests/kernels/check_nbits.c \
     tests/kernels/check_norm.c \
+    tests/kernels/check_pixels.c \
     tests/kernels/check_pool.c \
     tests/kernels/check_qgemm.c \
     tests/kernels/check_quantize.c \

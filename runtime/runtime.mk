@@ -26,6 +26,9 @@ MBR_RUNTIME_SOURCES = \
     runtime/drift/drift_stats.h \
     runtime/expr.c \
     runtime/expr.h \
+    runtime/image/image.c \
+    runtime/image/image_impl.h \
+    runtime/image/image_open.c \
     runtime/jsonl.c \
     runtime/jsonl.h \
     runtime/node.c \
@@ -48,7 +51,13 @@ MBR_RUNTIME_FAST = \
     runtime/drift/drift_fit.c \
     runtime/drift/drift_sketch.c \
     runtime/drift/drift_stats.c \
-    runtime/drift/drift_window.c
+    runtime/drift/drift_window.c \
+    runtime/image/image_colour.c \
+    runtime/image/image_geometry.c \
+    runtime/image/image_resize.c \
+    runtime/image/image_tensor.c \
+    runtime/image/resize_opencv.c \
+    runtime/image/resize_pillow.c
 
 # Loops over text: for speed, not for size.
 MBR_TOKENIZER_SOURCES = \

@@ -75,6 +75,7 @@ MBR_UNIT_TESTS += \
     tests/test_drift \
     tests/test_drift_power \
     tests/test_drift_sketch \
+    tests/test_image \
     tests/test_pipeline \
     tests/test_pipeline_expr \
     tests/test_pipeline_steps \
@@ -121,6 +122,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_differential.sh \
     tests/test_drift.sh \
     tests/test_fusions.sh \
+    tests/test_image_equal.sh \
     tests/test_plugin.sh \
     tests/test_tokenizer_equal.sh \
     tests/test_tools.sh
@@ -147,7 +149,7 @@ EXTRA_DIST += tests/differential/differential.py tests/differential/draw.py test
     tests/differential/hostile.py tests/differential/nodes.py tests/differential/nodes_elementwise.py \
     tests/differential/nodes_movement.py tests/differential/nodes_others.py tests/differential/nodes_sums.py \
     tests/differential/nodes_windows.py tests/differential/operators.py tests/differential/oracle.py
-EXTRA_DIST += tests/drift_compare.py
+EXTRA_DIST += tests/drift_compare.py tests/image_equal.py
 EXTRA_DIST += $(MBR_SCRIPT_TESTS) tests/no-check.sh tests/conformance-floor.txt
 
 .PHONY: check-threads check-kernels

@@ -54,7 +54,7 @@ typedef struct command {
 } command;
 
 extern const command command_run, command_bench, command_profile, command_test, command_info, command_dump, command_ops,
-    command_compile, command_decide, command_drift, command_tokenize;
+    command_compile, command_decide, command_drift, command_image, command_tokenize;
 
 /* --- errors: one line on stderr that begins "mbr: " --- */
 
