@@ -14,7 +14,7 @@ static const char help[] =
     "  --filter NAME     pillow-nearest, pillow-box, pillow-bilinear (default), pillow-hamming, pillow-bicubic,\n"
     "                    pillow-lanczos, opencv-nearest, opencv-linear, opencv-area\n"
     "  --alpha           the last channel is alpha and weighs the colours, as of Pillow's modes LA and RGBA\n"
-    "  --across-first    Pillow's filters as in 12.2 and before, which went across the image first, always\n"
+    "  --across-first    Pillow's filters go across the image first, always (nearly Pillow 12.2)\n"
     "  --memory BYTES    refuse to use more memory (suffixes k, M, G)\n"
     "  --repeat N        runs the steps N times and says how long the fastest took\n";
 

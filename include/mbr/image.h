@@ -92,7 +92,7 @@ typedef struct mbr_resize_options {
     mbr_resize_filter filter;
     int alpha;   /* not 0: the last of 2 or 4 channels is alpha, and Pillow's filters weigh colours with it, as Pillow
                     itself does with images of mode LA and RGBA */
-    int across_first; /* not 0: Pillow's filters work as in 12.2 and before; the order of the two passes was another */
+    int across_first; /* not 0: Pillow's filters go across, then down, always: nearly what 12.2 does */
 } mbr_resize_options;
 
 /* 8-bit images; of f32 only the two nearest filters, else MBR_ERR_UNSUPPORTED. */
