@@ -8,7 +8,8 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: mbr image IN [--resize WxH] [--filter NAME] [--alpha] [--letterbox WxH] [--crop X,Y,W,H] [--gray] [--save OUT]\n\n"
+    "usage: mbr image IN [--resize WxH] [--filter NAME] [--alpha] [--letterbox WxH] [--crop X,Y,W,H] [--gray]\n"
+    "       [--save OUT]\n\n"
     "IN is a PNM, PNG, JPEG, BMP or TIFF file; OUT is written as PNM (PGM, PPM, or PAM of two and four channels). The\n"
     "steps run in the order in which they are given; a filter holds for those after it.\n"
     "  --filter NAME     pillow-nearest, pillow-box, pillow-bilinear (default), pillow-hamming, pillow-bicubic,\n"

@@ -11,8 +11,8 @@ mbr_status mbr_image_crop(const mbr_image *image, int x, int y, int width, int h
 {
     *out = NULL;
     if (x < 0 || y < 0 || width < 1 || height < 1 || width > image->width - x || height > image->height - y)
-        return mbr_fail(err, MBR_ERR_ARGUMENT, "a crop of %d x %d points at (%d, %d) does not lie in an image of %d x %d",
-                        width, height, x, y, image->width, image->height);
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "a crop of %d x %d points at (%d, %d) does not lie in an image of "
+                        "%d x %d", width, height, x, y, image->width, image->height);
     MBR_TRY(mbr_image_make(image->env, width, height, image->channels, image->type, out, err));
     for (int r = 0; r < height; r++)
         memcpy(mbr_image_row(*out, r), mbr_image_row(image, y + r) + (size_t)x * image->point, (*out)->stride);
