@@ -118,9 +118,9 @@ tests_fuzz_check_fuzz_drift_LDADD = libmbr_all.la
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS = \
     tests/test_bad_input.sh \
-    tests/test_determinism.sh \
+    tests/test_determinism_models.sh \
     tests/test_differential.sh \
-    tests/test_drift.sh \
+    tests/test_drift_files.sh \
     tests/test_fusions.sh \
     tests/test_image_equal.sh \
     tests/test_plugin.sh \

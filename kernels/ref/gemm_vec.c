@@ -5,7 +5,6 @@
 #define GEMM_NAME gemm_f32_vec_6x8
 #define CONV_NAME conv_f32_vec_gemm
 #define CONV_DOT_NAME conv_f32_vec_dot
-#define CONV_FIRST_NAME conv_f32_vec_first
 #define DEPTHWISE_NAME conv_f32_vec_depthwise
 #define NBITS_NAME nbits_vec
 #define WINOGRAD_NAME conv_f32_vec_winograd
@@ -18,7 +17,6 @@
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"
 #include "kernels/conv_dot_body.h"
-#include "kernels/conv_first_body.h"
 #include "kernels/conv_depthwise_body.h"
 #include "kernels/nbits_body.h"
 #include "kernels/conv_winograd_body.h"

@@ -2,7 +2,7 @@
 /*
  * JSON as a tree, for tokenizer.json. Three things that its readers rely on keep jansson from doing it: a key may hold
  * U+0000 (a vocabulary trained on any text does), numbers must become the doubles that the library which wrote the
- * scores reads (not the nearest ones), and the memory is the environment's. It is also ten times as fast.
+ * scores reads (not the nearest ones), and the memory is the environment's.
  */
 #ifndef MBR_RUNTIME_TOKENIZER_JSON_H
 #define MBR_RUNTIME_TOKENIZER_JSON_H
