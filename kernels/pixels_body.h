@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#if defined(__GNUC__) && !defined(__clang__)
+#ifdef __GNUC__
 #pragma GCC diagnostic ignored "-Wpsabi" /* vectors are passed between functions of this file only */
 #endif
 
