@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The inner loops of resizing 8-bit images: outputs that are weighed sums of inputs which lie a step apart. Down an
- * image the inputs are rows; across it they are points of several rows side by side, MBR_PIXELS_LANES values a point, so
- * that both directions are the same loop. All variants give the same bits.
+ * image the inputs are rows; across it they are points of several rows side by side, MBR_PIXELS_LANES values a point,
+ * so that both directions are the same loop. All variants give the same bits.
  */
 #ifndef MBR_KERNELS_PIXELS_H
 #define MBR_KERNELS_PIXELS_H
@@ -27,8 +27,8 @@ typedef struct mbr_pixels_args {
 } mbr_pixels_args;
 
 /*
- * Linear between two neighbours, across: out[x * channels + c] = (row[at[x] + c] * weights[2 x] + row[at[x] + next + c] *
- * weights[2 x + 1]) >> 4. Weights of 11 bits that sum up to 2048; at rises. out has room for 4 more values.
+ * Linear between two neighbours, across: out[x * channels + c] =
+ * (row[at[x] + c] * weights[2 x] + row[at[x] + next + c] * weights[2 x + 1]) >> 4. Weights of 11 bits that sum up to 2048; at rises. out has room for 4 more values.
  */
 typedef struct mbr_pixels_lerp {
     const uint8_t *row;

@@ -41,7 +41,8 @@ static void is(mbr_image *image, int width, int height, int channels, const void
     ck_assert_int_eq(info.channels, channels);
     size_t row = (size_t)width * (size_t)channels;
     for (int y = 0; y < height; y++)
-        ck_assert_mem_eq((const char *)info.pixels + (size_t)y * info.stride, (const char *)bytes + (size_t)y * row, row);
+        ck_assert_mem_eq((const char *)info.pixels + (size_t)y * info.stride, (const char *)bytes + (size_t)y * row,
+                         row);
     mbr_image_release(&image);
     ck_assert_ptr_null(image);
 }
@@ -160,7 +161,8 @@ START_TEST(makes_tensors)
     const float *x = mbr_tensor_const_data(value);
     const int64_t *dims = mbr_tensor_dims(value);
     ck_assert(dims[0] == 1 && dims[1] == 2 && dims[2] == 1 && dims[3] == 2);
-    ck_assert(x[0] == -1.0f && x[1] == (51.0f / 255.0f - 0.5f) / 0.5f && x[2] == 0.5f && x[3] == 102.0f / 255.0f / 2.0f);
+    ck_assert(x[0] == -1.0f && x[1] == (51.0f / 255.0f - 0.5f) / 0.5f);
+    ck_assert(x[2] == 0.5f && x[3] == 102.0f / 255.0f / 2.0f);
     mbr_value_release(&value);
     o.layout = MBR_IMAGE_NHWC;
     float out[4];
@@ -203,7 +205,8 @@ START_TEST(reads_pnm_and_no_broken_file)
 {
     static const char *const broken[] = {
         "", "P", "P5", "P5 ", "P5 1", "P5 1 1 255", "P5 2 2 255\nabc", "P5 0 1 255\na", "P5 99999 99999 255\na",
-        "P6 1 1 255\nab", "P7\nWIDTH 1\nHEIGHT 1\nDEPTH 9\nMAXVAL 255\nENDHDR\na", "P7\nWIDTH 1", "P7\nHUGE 1\nENDHDR\na",
+        "P6 1 1 255\nab", "P7\nWIDTH 1\nHEIGHT 1\nDEPTH 9\nMAXVAL 255\nENDHDR\na", "P7\nWIDTH 1",
+        "P7\nHUGE 1\nENDHDR\na",
         "P5 -1 1 255\na", "P5 1 1 256\na", "P5 # no end", "hello", "\211PNG\r\n\032\n", "\377\330\377", "BM",
         "P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nENDHDR",
     };
