@@ -28,7 +28,8 @@ typedef struct mbr_pixels_args {
 
 /*
  * Linear between two neighbours, across: out[x * channels + c] =
- * (row[at[x] + c] * weights[2 x] + row[at[x] + next + c] * weights[2 x + 1]) >> 4. Weights of 11 bits that sum up to 2048; at rises. out has room for 4 more values.
+ * (row[at[x] + c] * weights[2 x] + row[at[x] + next + c] * weights[2 x + 1]) >> 4. Weights of 11 bits that sum up to
+ * 2048; at rises. out has room for 4 more values.
  */
 typedef struct mbr_pixels_lerp {
     const uint8_t *row;
