@@ -55,7 +55,7 @@ typedef struct mbr_histogram_args {
     /* added to */
     uint64_t infinite, below, above;
     double sum[MBR_HISTOGRAM_LANES], squares[MBR_HISTOGRAM_LANES]; /* of finite values less the shift */
-    double smallest, largest; /* finite ones; start with +-INFINITY */
+    double smallest, largest; /* finite ones, a zero without a sign; start with +-INFINITY */
 } mbr_histogram_args;
 
 typedef void mbr_histogram_fn(mbr_histogram_args *args);

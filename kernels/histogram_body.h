@@ -81,4 +81,6 @@ void MBR_HISTOGRAM_NAME(mbr_histogram_args *args)
         args->smallest = smallest[l] < args->smallest ? smallest[l] : args->smallest;
         args->largest = largest[l] > args->largest ? largest[l] : args->largest;
     }
+    args->smallest += 0.0;
+    args->largest += 0.0;
 }

@@ -25,4 +25,6 @@ void mbr_histogram_ref(mbr_histogram_args *a)
         a->smallest = x < a->smallest ? x : a->smallest;
         a->largest = x > a->largest ? x : a->largest;
     }
+    a->smallest += 0.0;
+    a->largest += 0.0;
 }
