@@ -284,7 +284,7 @@ START_TEST(the_callers_mode)
         ck_assert_msg(mode() == due, "%s leaves %lx, not %lx", families[f].name, mode(), due);
     }
     ck_assert_int_eq(fegetround(), callers[_i].rounding);
-    for (int round = 0; round < 20; round++) { /* the team's threads have seen kernels by now, and another caller's mode */
+    for (int round = 0; round < 20; round++) { /* whoever gets tiles, on a busy machine not everybody: the team's threads have seen kernels by now, and another caller's mode */
         modes m = { .tiles = 0 };
         for (int w = 0; w < 64; w++)
             m.seen[w] = NOT_SEEN;
@@ -293,7 +293,7 @@ START_TEST(the_callers_mode)
         ck_assert(mbr_team_run(team, 2, 64, 1, note_mode, &m, NULL));
         ck_assert_int_eq(atomic_load(&m.tiles), 64);
         for (int w = 0; w < mbr_team_size(team); w++)
-            ck_assert_msg(m.seen[w] == now || (w && m.seen[w] == NOT_SEEN), "worker %d has %lx, not %lx", w, m.seen[w], now);
+            ck_assert_msg(m.seen[w] == now || m.seen[w] == NOT_SEEN, "worker %d has %lx, not %lx", w, m.seen[w], now);
     }
     set_mode(before);
 }
