@@ -284,7 +284,8 @@ START_TEST(the_callers_mode)
         ck_assert_msg(mode() == due, "%s leaves %lx, not %lx", families[f].name, mode(), due);
     }
     ck_assert_int_eq(fegetround(), callers[_i].rounding);
-    for (int round = 0; round < 20; round++) { /* whoever gets tiles, on a busy machine not everybody: the team's threads have seen kernels by now, and another caller's mode */
+    /* The team's threads have seen kernels by now, and another caller's mode. On a busy machine not all get a tile. */
+    for (int round = 0; round < 20; round++) {
         modes m = { .tiles = 0 };
         for (int w = 0; w < 64; w++)
             m.seen[w] = NOT_SEEN;
