@@ -14,7 +14,8 @@
 #include <string.h>
 
 #define LIKELY_BATCH 8 /* where the plan does not know it */
-#define MOST_BORDER 64
+#define MOST_BORDER 64  /* values that enter a stretch, or leave it */
+#define MOST_NODES 256  /* of a stretch: finding its readers takes the square of it */
 
 /* Operators that work on each sample of the first axis alone, beside the elementwise ones. */
 static const char *const separable_ops[] = { "Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool",
@@ -71,7 +72,7 @@ static bool separable(const mbr_ir_node *n)
 static bool may_join(const mbr_ir_node *n, mbr_dim samples, double *weights, double *values)
 {
     *weights = *values = 0;
-    if (!separable(n) || n->n_formal != n->n_inputs)
+    if (!separable(n) || n->n_formal != n->n_inputs || n->n_inputs > MOST_BORDER)
         return false;
     int rank = n->outputs[0] ? n->outputs[0]->type.rank : -1;
     for (uint32_t i = 0; i < n->n_outputs; i++) {
@@ -130,11 +131,33 @@ static double widest_inside(const stretch *s)
     return widest;
 }
 
+static bool made_inside(const stretch *s, const mbr_ir_value *v)
+{
+    for (const mbr_ir_node *n = s->first; n != s->end; n = n->next)
+        if (n == v->producer)
+            return true;
+    return false;
+}
+
+/* Few enough values enter and leave. */
+static bool has_room(const stretch *s)
+{
+    size_t in = 0, out = 0;
+    for (const mbr_ir_node *n = s->first; n != s->end; n = n->next) {
+        for (uint32_t i = 0; i < n->n_inputs; i++)
+            in += n->inputs[i] && !is_constant(n->inputs[i]) && !made_inside(s, n->inputs[i]);
+        for (uint32_t i = 0; i < n->n_outputs; i++)
+            out += read_outside(s, n->outputs[i]);
+    }
+    return in <= MOST_BORDER && out <= MOST_BORDER;
+}
+
 static bool worth_it(const stretch *s, const mbr_cpu_caches *caches)
 {
     double l2 = l2_of(caches), l3 = caches->l3 ? caches->l3 : 4 * l2;
     double batch = mbr_dim_is_const(s->samples) ? (double)s->samples : LIKELY_BATCH;
-    return s->nodes > 1 && batch > 1 && s->weights < l3 / 4 && batch * widest_inside(s) > l3 / 2;
+    return s->nodes > 1 && batch > 1 && s->weights < l3 / 4 && batch * widest_inside(s) > l3 / 2 &&
+           has_room(s);
 }
 
 /* The longest stretch from n on. spare: bytes of weights that a sample may read again for nothing. */
@@ -145,7 +168,7 @@ static stretch stretch_from(mbr_ir_node *n, double spare)
         s.samples = n->outputs[0]->type.dims[0];
     if (!mbr_dim_is_known(s.samples))
         return s;
-    for (; s.end; s.end = s.end->next) {
+    for (; s.end && s.nodes < MOST_NODES; s.end = s.end->next) {
         double weights, values;
         if (!may_join(s.end, s.samples, &weights, &values) || weights > values + spare)
             break;
@@ -181,8 +204,6 @@ static mbr_status enter(mbr_ir_graph *body, border *in, mbr_ir_value *outer, mbr
         return MBR_OK;
     if (is_constant(outer))
         return mbr_ir_constant(body, mbr_value_retain((mbr_value *)(uintptr_t)outer->constant), inner, err);
-    if (in->n == MOST_BORDER)
-        return mbr_ir_fail(outer->producer, err, MBR_ERR_LIMIT, "more than %d values enter a stretch", MOST_BORDER);
     MBR_TRY(mbr_ir_value_new(body, NULL, inner, err));
     MBR_TRY(type_of_sample(*inner, outer, err));
     in->outer[in->n] = outer;
@@ -193,7 +214,7 @@ static mbr_status enter(mbr_ir_graph *body, border *in, mbr_ir_value *outer, mbr
 /* A node of the stretch, again in the body. made: (values of the graph) what stands in the body for a value. */
 static mbr_status copy_node(mbr_ir_graph *body, const mbr_ir_node *n, mbr_ir_value **made, border *in, mbr_error *err)
 {
-    mbr_ir_value *inputs[MBR_OP_MANY];
+    mbr_ir_value *inputs[MOST_BORDER];
     mbr_ir_node *copy;
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         inputs[i] = n->inputs[i] ? made[n->inputs[i]->id] : NULL;
@@ -220,7 +241,7 @@ static mbr_status enclose(mbr_ir_graph *g, const stretch *s, mbr_ir_value **made
     for (mbr_ir_node *n = s->first; n != s->end; n = n->next)
         MBR_TRY(copy_node(body, n, made, &in, err));
     for (mbr_ir_node *n = s->first; n != s->end; n = n->next)
-        for (uint32_t i = 0; i < n->n_outputs && out.n < MOST_BORDER; i++)
+        for (uint32_t i = 0; i < n->n_outputs; i++)
             if (read_outside(s, n->outputs[i])) {
                 out.outer[out.n++] = n->outputs[i];
                 MBR_TRY(mbr_ir_add_output(body, made[n->outputs[i]->id], err));
