@@ -1,12 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_RUNTIME_SOURCES = \
-    runtime/column.c \
-    runtime/column.h \
-    runtime/csv.c \
-    runtime/csv.h \
-    runtime/decide.c \
-    runtime/decide_rows.c \
-    runtime/decider.h \
     runtime/drift/drift_action.c \
     runtime/drift/drift_baseline.c \
     runtime/drift/drift_concept.c \
@@ -24,27 +17,37 @@ MBR_RUNTIME_SOURCES = \
     runtime/drift/drift_sketch.h \
     runtime/drift/drift_state.c \
     runtime/drift/drift_stats.h \
-    runtime/expr.c \
-    runtime/expr.h \
     runtime/image/image.c \
     runtime/image/image_impl.h \
     runtime/image/image_open.c \
-    runtime/jsonl.c \
-    runtime/jsonl.h \
-    runtime/node.c \
-    runtime/node.h \
-    runtime/pipeline.c \
-    runtime/pipeline_describe.c \
-    runtime/pipeline_impl.h \
-    runtime/pipeline_model.c \
-    runtime/pipeline_yaml.c \
-    runtime/step.h \
-    runtime/step_category.c \
-    runtime/step_number.c \
-    runtime/step_time.c \
-    runtime/steps.c \
-    runtime/text.c \
-    runtime/text.h
+    runtime/pipeline/column.c \
+    runtime/pipeline/column.h \
+    runtime/pipeline/decide.c \
+    runtime/pipeline/decide_model.c \
+    runtime/pipeline/decide_rows.c \
+    runtime/pipeline/decide_rules.c \
+    runtime/pipeline/decider.h \
+    runtime/pipeline/expr.c \
+    runtime/pipeline/expr.h \
+    runtime/pipeline/node.c \
+    runtime/pipeline/node.h \
+    runtime/pipeline/pipeline.c \
+    runtime/pipeline/pipeline_describe.c \
+    runtime/pipeline/pipeline_impl.h \
+    runtime/pipeline/pipeline_model.c \
+    runtime/pipeline/pipeline_rules.c \
+    runtime/pipeline/pipeline_yaml.c \
+    runtime/rows/csv.c \
+    runtime/rows/csv.h \
+    runtime/rows/jsonl.c \
+    runtime/rows/jsonl.h \
+    runtime/rows/text.c \
+    runtime/rows/text.h \
+    runtime/steps/step.h \
+    runtime/steps/step_category.c \
+    runtime/steps/step_number.c \
+    runtime/steps/step_time.c \
+    runtime/steps/steps.c
 
 # Loops over values: fast rather than small.
 MBR_RUNTIME_FAST = \

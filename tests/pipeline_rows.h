@@ -3,7 +3,7 @@
 #ifndef MBR_TESTS_PIPELINE_ROWS_H
 #define MBR_TESTS_PIPELINE_ROWS_H
 
-#include "runtime/step.h"
+#include "runtime/steps/step.h"
 
 #include <check.h>
 #include <string.h>

@@ -9,8 +9,8 @@
 #include "base/env.h"
 #include "mbr/mbr.h"
 #include "mbr/pipeline.h"
-#include "runtime/csv.h"
-#include "runtime/text.h"
+#include "runtime/rows/csv.h"
+#include "runtime/rows/text.h"
 
 #include <check.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The expression language: values, types, missing values, faults, limits. */
-#include "runtime/expr.h"
+#include "runtime/pipeline/expr.h"
 #include "tests/pipeline_rows.h"
 
 #include <math.h>

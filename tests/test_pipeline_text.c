@@ -3,9 +3,9 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
-#include "runtime/csv.h"
-#include "runtime/jsonl.h"
-#include "runtime/text.h"
+#include "runtime/rows/csv.h"
+#include "runtime/rows/jsonl.h"
+#include "runtime/rows/text.h"
 
 #include <check.h>
 #include <locale.h>

@@ -6,7 +6,7 @@
 #include "base/env.h"
 #include "base/filemap.h"
 #include "runtime/drift/drift_stats.h"
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 
 #include <stdio.h>
 #include <string.h>

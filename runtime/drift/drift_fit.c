@@ -5,7 +5,7 @@
 #include "base/checked.h"
 #include "base/env.h"
 #include "runtime/drift/drift_stats.h"
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include "base/checked.h"
 #include "base/filemap.h"
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef MBR_RUNTIME_DRIFT_PIPELINE_H
 #define MBR_RUNTIME_DRIFT_PIPELINE_H
 
-#include "runtime/decider.h"
+#include "runtime/pipeline/decider.h"
 
 typedef struct mbr_pipeline_drift mbr_pipeline_drift;
 typedef struct mbr_decider_drift mbr_decider_drift;

@@ -7,8 +7,8 @@
 
 #include "base/checked.h"
 #include "base/env.h"
-#include "runtime/jsonl.h"
-#include "runtime/text.h"
+#include "runtime/rows/jsonl.h"
+#include "runtime/rows/text.h"
 
 #include <errno.h>
 #include <fcntl.h>

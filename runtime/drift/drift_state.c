@@ -4,7 +4,7 @@
 
 #include "base/checked.h"
 #include "base/filemap.h"
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "runtime/drift/drift_impl.h"
 
 #include "base/checked.h"
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/tokenizer/json.h"
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include "runtime/tokenizer/load.h"
 
 #include "base/checked.h"
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 
 #include <string.h>
 

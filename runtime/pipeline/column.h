@@ -6,7 +6,7 @@
 #ifndef MBR_RUNTIME_COLUMN_H
 #define MBR_RUNTIME_COLUMN_H
 
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 
 typedef enum mbr_col_type {
     MBR_COL_NUMBER = 0, /* double; NaN: missing */

@@ -3,7 +3,7 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
-#include "runtime/node.h"
+#include "runtime/pipeline/node.h"
 
 #include <limits.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
-#include "runtime/decider.h"
-#include "runtime/jsonl.h"
+#include "runtime/pipeline/decider.h"
+#include "runtime/rows/jsonl.h"
 
 #include "base/checked.h"
 

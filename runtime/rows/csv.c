@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "runtime/csv.h"
+#include "runtime/rows/csv.h"
 #include "base/checked.h"
 
 #include <string.h>

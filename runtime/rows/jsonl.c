@@ -2,7 +2,7 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
-#include "runtime/jsonl.h"
+#include "runtime/rows/jsonl.h"
 
 #include "base/checked.h"
 

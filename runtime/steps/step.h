@@ -3,13 +3,13 @@
  * Steps: what makes one column out of others, before the model (features) and after it (post-processing). A kind of
  * step is one row of the table in steps.c: its parameters as data, one function that checks and prepares it when the
  * pipeline is opened, and one that runs it over a batch. To add a kind: a line in MBR_STEP_KINDS below, the symbols
- * that it declares in a step_*.c file, a case in tests/test_pipeline_steps.c, a paragraph in docs/pipeline.md.
+ * that it declares in a file of this folder, a case in tests/test_pipeline_steps.c, a paragraph in docs/pipeline.md.
  */
 #ifndef MBR_RUNTIME_STEP_H
 #define MBR_RUNTIME_STEP_H
 
-#include "runtime/column.h"
-#include "runtime/node.h"
+#include "runtime/pipeline/column.h"
+#include "runtime/pipeline/node.h"
 
 #define MBR_STEP_INPUTS 64
 #define MBR_STEP_PARAMS 128

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Steps over times: seconds since 1970-01-01 UTC. */
-#include "runtime/step.h"
+#include "runtime/steps/step.h"
 
 #include <math.h>
 

@@ -4,7 +4,7 @@
 #define MBR_RUNTIME_JSONL_H
 
 #include "mbr/pipeline.h"
-#include "runtime/csv.h"
+#include "runtime/rows/csv.h"
 
 /* A field that is a list or an object: a fault where it is an input, and of no interest elsewhere. */
 #define MBR_FIELD_NESTED ((mbr_field_kind)100)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where a pipeline meets its model: columns to input tensors, output tensors to columns. */
-#include "runtime/pipeline_impl.h"
+#include "runtime/pipeline/pipeline_impl.h"
 
 #include "base/checked.h"
 

@@ -6,7 +6,7 @@
 #ifndef MBR_RUNTIME_NODE_H
 #define MBR_RUNTIME_NODE_H
 
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 
 typedef enum mbr_node_kind {
     MBR_NODE_SCALAR,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "runtime/node.h"
-#include "runtime/expr.h"
+#include "runtime/pipeline/node.h"
+#include "runtime/pipeline/expr.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "runtime/text.h"
+#include "runtime/rows/text.h"
 #include "base/checked.h"
 
 #include <math.h>

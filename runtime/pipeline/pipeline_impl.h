@@ -12,8 +12,8 @@
 
 #include "mbr/pipeline.h"
 #include "mbr/session.h"
-#include "runtime/expr.h"
-#include "runtime/step.h"
+#include "runtime/pipeline/expr.h"
+#include "runtime/steps/step.h"
 
 typedef enum mbr_time_format {
     MBR_TIME_ISO = 0,
@@ -100,5 +100,10 @@ const char *mbr_pipeline_beside(mbr_arena *arena, const char *file, const char *
 /* pipeline_model.c: the two ends where a pipeline meets its model. */
 mbr_status mbr_pipeline_read_feeds(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *tensors);
 mbr_status mbr_pipeline_read_fetches(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *outputs);
+
+/* pipeline_rules.c: `scores` (NULL: every single number column from the first-th on), `rules` and `fallback` (or NULL). */
+mbr_status mbr_pipeline_read_scores(mbr_pipeline *p, const mbr_reading *r, const mbr_node *scores, int first);
+mbr_status mbr_pipeline_read_rules(mbr_pipeline *p, const mbr_reading *r, const mbr_node *rules,
+                                   const mbr_node *fallback);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "runtime/column.h"
+#include "runtime/pipeline/column.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Steps over numbers and scores. A missing value (NaN) stays missing unless said otherwise. */
-#include "runtime/expr.h"
-#include "runtime/step.h"
+#include "runtime/pipeline/expr.h"
+#include "runtime/steps/step.h"
 
 #include <math.h>
 #include <string.h>

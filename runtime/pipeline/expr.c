@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Recursive descent to code for a small stack machine; depth, length and stack are bounded when compiling. */
-#include "runtime/expr.h"
+#include "runtime/pipeline/expr.h"
 
 #include <math.h>
 #include <string.h>

@@ -17,7 +17,7 @@
 #ifndef MBR_RUNTIME_EXPR_H
 #define MBR_RUNTIME_EXPR_H
 
-#include "runtime/column.h"
+#include "runtime/pipeline/column.h"
 
 #define MBR_EXPR_TEXT 8192  /* bytes of an expression */
 #define MBR_EXPR_DEPTH 64   /* nested parentheses, calls, not and minus */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The table of step kinds, and what is common to compiling them. */
-#include "runtime/step.h"
+#include "runtime/steps/step.h"
 
 #include <stdio.h>
 #include <string.h>

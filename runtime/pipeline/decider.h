@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A decider: the buffers of one stream of decisions. decide.c runs batches, decide_rows.c fills them. */
+/*
+ * A decider: the buffers of one stream of decisions. decide_rows.c fills batches, decide.c takes them through the steps,
+ * decide_model.c through the model, decide_rules.c makes decisions of them.
+ */
 #ifndef MBR_RUNTIME_DECIDER_H
 #define MBR_RUNTIME_DECIDER_H
 
-#include "runtime/pipeline_impl.h"
+#include "runtime/pipeline/pipeline_impl.h"
 
 /* Where a row of the batch came from. */
 typedef struct mbr_row_head {
@@ -46,6 +49,15 @@ mbr_string mbr_decider_keep_text(mbr_decider *d, int row, const char *text, size
 
 /* Features, model, post-processing. */
 mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err);
+
+/* Makes the session and the tensors that it reads. */
+mbr_status mbr_decider_make_session(mbr_decider *d, const mbr_decider_options *o, mbr_error *err);
+
+/* Runs the sound rows. What only one row's values make impossible is that row's fault. */
+mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err);
+
+/* The decision of a row that has run. */
+void mbr_decider_decide(mbr_decider *d, int row, mbr_decision *out);
 
 /* Rules and actions: calls fn for each row. */
 mbr_status mbr_decider_give_batch(mbr_decider *d, mbr_decision_fn fn, void *user, mbr_decide_totals *totals,

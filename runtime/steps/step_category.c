@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Steps over categories: text (or numbers) out of a known set, and what to do with the rest. */
-#include "runtime/step.h"
+#include "runtime/steps/step.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Looking inside a pipeline: names, and the whole of it as text. */
-#include "runtime/pipeline_impl.h"
+#include "runtime/pipeline/pipeline_impl.h"
 
 #include <math.h>
 #include <stdio.h>

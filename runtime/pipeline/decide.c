@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Batches of rows through a pipeline: features, model, post-processing, rules, decisions in the order of the rows. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "runtime/pipeline/decider.h"
+
+#include "base/checked.h"
+#include "runtime/drift/drift_pipeline.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_BATCH 256
+#define MAX_BATCH 4096
+
+/* ---- making and releasing ---- */
+
+static mbr_status make_rows(mbr_decider *d, mbr_error *err)
+{
+    const mbr_pipeline *p = d->pipeline;
+    mbr_rows *rows = &d->rows;
+    rows->cols = p->scope.cols;
+    rows->capacity = d->batch;
+    rows->lanes = mbr_arena_calloc(&d->arena, (size_t)p->scope.count, sizeof *rows->lanes);
+    rows->fault = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *rows->fault);
+    d->heads = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->heads);
+    d->sound = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->sound);
+    d->scores = mbr_arena_calloc(&d->arena, (size_t)p->score_count + 1, sizeof *d->scores);
+    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->scores)
+        return mbr_no_memory(err, (size_t)d->batch * sizeof *d->heads);
+    for (int i = 0; i < p->scope.count; i++) {
+        const mbr_col *col = &rows->cols[i];
+        size_t one = col->type == MBR_COL_STRING ? sizeof(mbr_string) : sizeof(double), bytes;
+        void *lane = NULL;
+        if (mbr_mul_size(one * (size_t)col->width, (size_t)d->batch, &bytes))
+            lane = mbr_arena_alloc_aligned(&d->arena, bytes);
+        if (!lane)
+            return mbr_no_memory(err, one * (size_t)col->width * (size_t)d->batch);
+        memset(lane, 0, bytes);
+        if (col->type == MBR_COL_STRING)
+            rows->lanes[i].str = lane;
+        else
+            rows->lanes[i].num = lane;
+    }
+    return MBR_OK;
+}
+
+mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *options, mbr_decider **out,
+                           mbr_error *err)
+{
+    mbr_decider_options o = { 0 };
+    mbr_decider *d;
+    if (!out)
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_new: out is NULL");
+    *out = NULL;
+    if (!pipeline)
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_new: the pipeline is NULL");
+    if (options && options->size < sizeof(size_t))
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_options.size is not set; set it to "
+                        "sizeof(mbr_decider_options)");
+    if (options)
+        memcpy(&o, options, mbr_min_size(options->size, sizeof o));
+    if (o.batch < 0 || o.batch > MAX_BATCH)
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "a batch of %d rows: it must be 1 to %d, or 0 for the default", o.batch,
+                        MAX_BATCH);
+    d = mbr_calloc(pipeline->memory, 1, sizeof *d);
+    if (!d)
+        return mbr_no_memory(err, sizeof *d);
+    atomic_fetch_add(&pipeline->references, 1);
+    d->pipeline = pipeline;
+    d->memory = pipeline->memory;
+    d->batch = pipeline->single ? 1 : o.batch ? o.batch : DEFAULT_BATCH;
+    mbr_arena_init(&d->arena, d->memory, 0);
+    mbr_pool_init(&d->rows.pool, d->memory);
+    mbr_status st = make_rows(d, err);
+    if (st == MBR_OK)
+        st = mbr_decider_make_session(d, &o, err);
+    if (st == MBR_OK)
+        st = mbr_decider_begin_drift(d, err);
+    if (st == MBR_OK)
+        *out = d;
+    else
+        mbr_decider_release(&d);
+    return st;
+}
+
+void mbr_decider_release(mbr_decider **decider)
+{
+    if (!decider || !*decider)
+        return;
+    mbr_decider *d = *decider;
+    *decider = NULL;
+    mbr_decider_end_drift(d);
+    mbr_session_release(&d->session);
+    for (int i = 0; d->tensors && i < d->pipeline->feed_count; i++)
+        mbr_value_release(&d->tensors[i]);
+    mbr_pool_destroy(&d->rows.pool);
+    mbr_arena_destroy(&d->arena);
+    mbr_pipeline *p = d->pipeline;
+    mbr_free(d->memory, d);
+    mbr_pipeline_release(&p);
+}
+
+/* ---- batches ---- */
+
+void mbr_decider_begin_batch(mbr_decider *d)
+{
+    d->rows.count = 0;
+    mbr_pool_reset(&d->rows.pool);
+}
+
+mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
+{
+    const mbr_pipeline *p = d->pipeline;
+    for (int i = 0; i < p->feature_count; i++)
+        p->features[i].kind->run(&p->features[i], &d->rows);
+    MBR_TRY(mbr_decider_run_model(d, err));
+    for (int i = 0; i < p->post_count; i++)
+        p->posts[i].kind->run(&p->posts[i], &d->rows);
+    mbr_decider_watch(d);
+    return MBR_OK;
+}
+
+mbr_status mbr_decider_give_batch(mbr_decider *d, mbr_decision_fn fn, void *user, mbr_decide_totals *totals,
+                                  mbr_error *err)
+{
+    for (int i = 0; i < d->rows.count; i++) {
+        mbr_decision decision;
+        mbr_decider_decide(d, i, &decision);
+        totals->rows++;
+        totals->faulty += decision.error != NULL;
+        totals->undecided += decision.action == NULL;
+        mbr_status st = fn ? fn(user, &decision) : MBR_OK;
+        if (st != MBR_OK)
+            return mbr_fail(err, st, "stopped by the caller at row %llu", (unsigned long long)decision.row);
+    }
+    return MBR_OK;
+}
+
+mbr_status mbr_decider_row(mbr_decider *d, const mbr_field *fields, size_t field_count, mbr_decision *decision,
+                           mbr_error *err)
+{
+    mbr_decision made;
+    if (!d || !decision || (!fields && field_count))
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_row: a pointer is NULL");
+    mbr_decider_begin_batch(d);
+    int row = mbr_decider_begin_row(d, ++d->row_number, 0);
+    mbr_decider_put_fields(d, row, fields, field_count);
+    mbr_decider_end_row(d, row);
+    MBR_TRY(mbr_decider_run_batch(d, err));
+    mbr_decider_decide(d, row, &made);
+    size_t size = mbr_min_size(decision->size, sizeof made);
+    made.size = decision->size;
+    memcpy(decision, &made, size);
+    return MBR_OK;
+}
