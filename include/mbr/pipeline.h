@@ -109,6 +109,12 @@ MBR_API mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_opt
 /* Frees the decider and sets *decider to NULL. */
 MBR_API void mbr_decider_release(mbr_decider **decider);
 
+/* Why: what a feature, or a group of them, added to the model's raw score. See the section `reasons` of the format. */
+typedef struct mbr_reason {
+    const char *name;    /* the text that the pipeline gives it, else the feature's name */
+    double contribution; /* above 0: it raised the score */
+} mbr_reason;
+
 /* One decision. Texts and arrays are the decider's, valid until the callback returns or the decider's next call. */
 typedef struct mbr_decision {
     size_t size;           /* sizeof(mbr_decision) */
@@ -120,6 +126,8 @@ typedef struct mbr_decision {
     const char *error;     /* what is wrong with the row (with its line number), or NULL */
     const double *scores;  /* (score_count), NaN where there is none: a faulty row, say */
     int score_count;
+    const mbr_reason *reasons; /* (reason_count), the weightiest first */
+    int reason_count;      /* 0 where the pipeline names none, or not for this action */
 } mbr_decision;
 
 /* Called once a row, in the order of the rows. Anything but MBR_OK ends the call, which then returns that status. */
