@@ -18,6 +18,7 @@ typedef enum mbr_grid_padding { MBR_GRID_ZEROS, MBR_GRID_BORDER, MBR_GRID_REFLEC
 typedef struct mbr_grid_sample_args {
     mbr_dtype dtype, grid_dtype;
     size_t parts; /* 2: pairs of dtype, complex numbers; else 1 */
+    size_t bytes; /* of an element: MBR_GRID_NEAREST copies elements of any type; where it finds none, all bits 0 */
     mbr_grid_mode mode;
     mbr_grid_padding padding;
     bool align_corners;

@@ -56,6 +56,15 @@ static const struct {
     { "const %a = f32[2] {1, 2}\nconst %i = i64[1, 1] {2}\nconst %u = f32[1] {3}\n%r = ai.onnx.ScatterND@13(%a, %i, %u)",
       "tuple 0" },
     { "const %a = f32[4] {1, 2, 3, 4}\nconst %k = bool[3] {0, 1, 1}\n%r = ai.onnx.Compress@11(%a, %k)", "f32[2] {2, 3}" },
+    /* nearest copies: texts, and integers that no double holds */
+    { "const %a = string[1, 1, 1, 3] {\"a\", \"b\", \"c\"}\nconst %g = f32[1, 1, 4, 2] {-1, 0, 0, 0, 0.9, 0, 3, 0}\n"
+      "%r = ai.onnx.GridSample@20(%a, %g) {mode = \"nearest\", align_corners = 1}",
+      "string[1, 1, 1, 4] {\"a\", \"b\", \"c\", \"\"}" },
+    { "const %a = i64[1, 1, 1, 2] {9007199254740993, -9007199254740993}\nconst %g = f32[1, 1, 3, 2] {1, 0, -1, 0, -9, 0}\n"
+      "%r = ai.onnx.GridSample@20(%a, %g) {mode = \"nearest\", align_corners = 1}",
+      "i64[1, 1, 1, 3] {-9007199254740993, 9007199254740993, 0}" },
+    { "const %a = string[1, 1, 1, 1] {\"a\"}\nconst %g = f32[1, 1, 1, 2] {0, 0}\n%r = ai.onnx.GridSample@20(%a, %g)",
+      "cannot be interpolated" },
     /* version 10 rounds up where it shrinks; the mode of versions 11 and 12 rounds as nearest_mode says */
     { "const %a = f32[4] {1, 2, 3, 4}\nconst %s = f32[1] {0.6}\n%r = ai.onnx.Resize@10(%a, %s)", "f32[2] {1, 3}" },
     { "const %a = f32[2] {1, 2}\nconst %s = f32[1] {2}\n%r = ai.onnx.Upsample@9(%a, %s)", "f32[4] {1, 1, 2, 2}" },

@@ -12,8 +12,8 @@ typedef struct grid_state {
 static mbr_status infer(mbr_infer *c)
 {
     const mbr_arg *x = &c->in[0], *g = &c->in[1];
-    if (x->dtype == MBR_DTYPE_STRING)
-        return mbr_infer_fail(c, MBR_ERR_UNSUPPORTED, "elements of type %s", mbr_dtype_name(x->dtype));
+    if (x->dtype == MBR_DTYPE_STRING && strcmp(mbr_attr_string(c->node, "mode", "linear"), "nearest") != 0)
+        return mbr_infer_fail(c, MBR_ERR_MODEL, "texts cannot be interpolated; the mode must be nearest");
     if (g->dtype != MBR_DTYPE_UNDEFINED && !mbr_dtype_is_float(g->dtype))
         return mbr_infer_fail(c, MBR_ERR_MODEL, "a grid of type %s; floats are needed", mbr_dtype_name(g->dtype));
     mbr_infer_out(c, 0, x->dtype, x->rank >= 0 ? x->rank : g->rank, NULL);
@@ -56,6 +56,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     a->align_corners = mbr_attr_int(s->node, "align_corners", 0) != 0;
     a->dtype = x->dtype == MBR_DTYPE_COMPLEX64 ? MBR_DTYPE_F32 : x->dtype == MBR_DTYPE_COMPLEX128 ? MBR_DTYPE_F64 : x->dtype;
     a->parts = a->dtype == x->dtype ? 1 : 2;
+    a->bytes = mbr_dtype_size(x->dtype);
     a->grid_dtype = g->dtype;
     a->rank = x->rank - 2;
     a->n = (size_t)x->dims[0];

@@ -4,6 +4,7 @@
 #include "kernels/real.h"
 
 #include <math.h>
+#include <string.h>
 
 /* --- GridSample --- */
 
@@ -73,9 +74,36 @@ static double coordinate(const mbr_grid_sample_args *a, size_t at, size_t size)
     return x;
 }
 
+/* No arithmetic: any type, and integers beyond what a double holds. */
+static void sample_nearest(const mbr_grid_sample_args *a, size_t first, size_t last)
+{
+    size_t plane = mbr_dims_count(a->rank, a->dims);
+    for (size_t t = first; t < last; t++) {
+        size_t n = t / a->points, p = t % a->points, index = 0;
+        bool inside = true;
+        for (int i = 0; i < a->rank; i++) {
+            double x = coordinate(a, t * (size_t)a->rank + (size_t)(a->rank - 1 - i), a->dims[i]);
+            ptrdiff_t pos = place(a, trunc(x), a->dims[i]);
+            inside &= pos >= 0;
+            index = index * a->dims[i] + (size_t)(pos < 0 ? 0 : pos);
+        }
+        for (size_t c = 0; c < a->channels; c++) {
+            char *to = (char *)a->out + ((n * a->channels + c) * a->points + p) * a->bytes;
+            if (inside)
+                memcpy(to, (const char *)a->in + ((n * a->channels + c) * plane + index) * a->bytes, a->bytes);
+            else
+                memset(to, 0, a->bytes);
+        }
+    }
+}
+
 void mbr_grid_sample(const mbr_grid_sample_args *a, size_t first, size_t last)
 {
-    int taps = a->mode == MBR_GRID_NEAREST ? 1 : a->mode == MBR_GRID_LINEAR ? 2 : 4, all = 1;
+    if (a->mode == MBR_GRID_NEAREST) {
+        sample_nearest(a, first, last);
+        return;
+    }
+    int taps = a->mode == MBR_GRID_LINEAR ? 2 : 4, all = 1;
     size_t plane = mbr_dims_count(a->rank, a->dims);
     for (int i = 0; i < a->rank; i++)
         all *= taps;
@@ -84,12 +112,11 @@ void mbr_grid_sample(const mbr_grid_sample_args *a, size_t first, size_t last)
         double weight[MBR_GRID_RANK][4];
         for (int i = 0; i < a->rank; i++) {
             double x = coordinate(a, t * (size_t)a->rank + (size_t)(a->rank - 1 - i), a->dims[i]);
-            double floor_x = a->mode == MBR_GRID_NEAREST ? trunc(x) : floor(x), f = x - floor_x;
-            weight[i][0] = 1;
+            double floor_x = floor(x), f = x - floor_x;
             if (a->mode == MBR_GRID_LINEAR) {
                 weight[i][0] = 1 - f;
                 weight[i][1] = f;
-            } else if (a->mode == MBR_GRID_CUBIC) {
+            } else {
                 cubic_weights(f, weight[i]);
             }
             for (int k = 0; k < taps; k++)

@@ -219,13 +219,17 @@ def upsample(d):
 
 @op("GridSample")
 def grid_sample(d):
-    t = d.type("T1", [np.float32, np.float64]) if "T1" in [c.type_param_str for c in d.schema.type_constraints] else F32
+    copies = d.chance(0.2)  # of any type
+    typed = "T1" in [c.type_param_str for c in d.schema.type_constraints]
+    t = F32 if not typed else d.type("T1", None if copies else [np.float32, np.float64])
     n, c, h, w = d.int(1, 2), d.int(1, 3), d.int(1, 7), d.int(1, 7)
-    grid = d.plain([n, d.int(1, 5), d.int(1, 5), 2], d.type("T2", [t]), -1.3, 1.3)
+    grid = d.plain([n, d.int(1, 5), d.int(1, 5), 2], d.type("T2", [F32 if copies else t]), -1.3, 1.3)
     modes = ("bilinear", "nearest", "bicubic") if d.since < 20 else ("linear", "nearest", "cubic")
-    return Node([d.plain([n, c, h, w], t), grid],
-                {"mode": d.maybe(d.pick(*modes)), "padding_mode": d.maybe(d.pick("zeros", "border", "reflection")),
-                 "align_corners": d.maybe(d.int(0, 1))}, rtol=1e-6)  # the reference weighs in f32
+    x = d.tensor([n, c, h, w], t) if copies else d.plain([n, c, h, w], t)
+    return Node([x, grid],
+                {"mode": "nearest" if copies else d.maybe(d.pick(*modes)),
+                 "padding_mode": "border" if t is np.object_ else d.maybe(d.pick("zeros", "border", "reflection")),
+                 "align_corners": d.maybe(d.int(0, 1))}, rtol=1e-6)  # the reference weighs in f32, and pads texts with 0
 
 
 @op("AffineGrid")
