@@ -263,7 +263,7 @@ START_TEST(the_fraud_model)
 {
     char path[4096];
     size_t bytes = 0;
-    snprintf(path, sizeof path, "%s/examples/fraud/model.onnx", source_folder());
+    snprintf(path, sizeof path, "%s/tests/payments/model.onnx", source_folder());
     void *data = read_file(path, &bytes);
     ck_assert_msg(data != NULL, "%s cannot be read", path);
     const subject s = { .name = "fraud", .data = data, .bytes = bytes };

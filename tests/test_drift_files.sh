@@ -86,8 +86,8 @@ cp state before
 check "a state on a full disk" sh -c 'grep -q "cannot be written" err && cmp -s state before && [ ! -e state.new ]'
 
 # A pipeline that watches itself: here its own rows in the order of time, and amounts from another world.
-if mbr decide "$srcdir/examples/fraud/pipeline.yaml" "$srcdir/examples/fraud/sample.csv" >out 2>err; then
-    cp -r "$srcdir/examples/fraud" fraud
+if mbr decide "$srcdir/tests/payments/pipeline.yaml" "$srcdir/tests/payments/sample.csv" >out 2>err; then
+    cp -r "$srcdir/tests/payments" fraud
     chmod -R u+w fraud
     expect 0 '582 rows, 16 columns' mbr drift fit fraud/sample.csv --pipeline fraud/pipeline.yaml -o fraud/base
     printf '\ndrift:\n  baseline: base\n  window: 250\n  state: live\n  fallback: true\n' >>fraud/pipeline.yaml

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pipelines end to end, on the card-fraud product: the same actions as its trainer's own, whatever the batch; faults
- * of rows, of files and of pipelines; no memory.
+ * Pipelines end to end, on a small one of card payments (tests/payments): the same actions as its trainer's own,
+ * whatever the batch; faults of rows, of files and of pipelines; no memory.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -39,7 +39,7 @@ static void setup(void)
 {
     const char *srcdir = getenv("srcdir");
     mbr_env_options o = { .size = sizeof o, .threads = 1 };
-    snprintf(folder, sizeof folder, "%s/examples/fraud", srcdir ? srcdir : ".");
+    snprintf(folder, sizeof folder, "%s/tests/payments", srcdir ? srcdir : ".");
     memset(&err, 0, sizeof err);
     ck_assert_msg(mbr_env_new(&o, &env, &err) == MBR_OK, "%s", err.text);
 }

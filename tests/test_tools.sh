@@ -148,7 +148,7 @@ if command -v python3 >/dev/null; then
 fi
 
 # --- decide ---
-fraud=$(cd "$srcdir" && pwd)/examples/fraud
+fraud=$(cd "$srcdir" && pwd)/tests/payments
 if ! mbr --help | grep -q 'mbr decide'; then
     skip "mbr decide: this build has no runtime"
 elif ! mbr decide "$fraud/pipeline.yaml" "$fraud/sample.csv" >decided.txt 2>"$work/.err"; then
