@@ -10,3 +10,10 @@ MBR_API_SOURCES = \
     api/profiles.c \
     api/sessions.c \
     api/values.c
+
+# Reason codes, of builds with the runtime. The loop over trees is fast rather than small.
+MBR_API_RUNTIME = \
+    api/explain.c \
+    api/explain_impl.h
+MBR_API_FAST = \
+    api/explain_trees.c

@@ -71,6 +71,9 @@ struct mbr_session {
     bool ran;
 };
 
+/* The graph of the model's file, as it was before any pass. On success *out is the caller's. */
+mbr_status mbr_model_import(const mbr_model *m, mbr_ir_module **out, mbr_error *err);
+
 /* Takes struct fields up to the size that the caller knows. Returns false when `size` was not set. */
 bool mbr_options_read(void *to, size_t full, const void *from, size_t size);
 

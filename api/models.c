@@ -24,7 +24,7 @@ static void model_drop(mbr_model *m)
     mbr_free(memory, m);
 }
 
-static mbr_status import(const mbr_model *m, mbr_ir_module **out, mbr_error *err)
+mbr_status mbr_model_import(const mbr_model *m, mbr_ir_module **out, mbr_error *err)
 {
     mbr_memory *memory = &m->env->memory;
     if (m->source.path)
@@ -97,7 +97,7 @@ static mbr_status lower(mbr_model *m, mbr_cache *c, mbr_error *err)
     bool found = c->place && (path ? mbr_cache_find_file(c, path, &cached) :
                                      mbr_cache_find_bytes(c, m->source.data, m->source.bytes, &cached));
     if (!found) {
-        MBR_TRY(import(m, &m->module, err));
+        MBR_TRY(mbr_model_import(m, &m->module, err));
         m->module->team = m->env->team;
         found = c->place && path && mbr_cache_find_imported(c, m->module, path, &cached);
     }
@@ -333,7 +333,7 @@ mbr_status mbr_model_dump(const mbr_model *model, const char *stage, mbr_write_f
     mbr_ir_module *m;
     if (!stage)
         return mbr_text_print(model->module, write, user, err);
-    MBR_TRY(import(model, &m, err));
+    MBR_TRY(mbr_model_import(model, &m, err));
     mbr_status st = mbr_passes_run(m, &model->passes, stage, err);
     if (st == MBR_OK)
         st = mbr_text_print(m, write, user, err);

@@ -5,6 +5,7 @@ mbrinclude_HEADERS = \
     include/mbr/drift.h \
     include/mbr/dtype.h \
     include/mbr/env.h \
+    include/mbr/explain.h \
     include/mbr/image.h \
     include/mbr/mbr.h \
     include/mbr/model.h \

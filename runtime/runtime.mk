@@ -37,6 +37,8 @@ MBR_RUNTIME_SOURCES = \
     runtime/pipeline/pipeline_model.c \
     runtime/pipeline/pipeline_rules.c \
     runtime/pipeline/pipeline_yaml.c \
+    runtime/post/reasons.c \
+    runtime/post/reasons.h \
     runtime/rows/csv.c \
     runtime/rows/csv.h \
     runtime/rows/jsonl.c \

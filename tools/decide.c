@@ -8,7 +8,7 @@
 
 typedef struct printing {
     const mbr_pipeline *pipeline;
-    bool json;
+    bool json, reasons;
 } printing;
 
 /* One line a row: id, action, score, rule; or the reason why there is none. */
@@ -26,6 +26,8 @@ static mbr_status print_decision(void *user, const mbr_decision *d)
             printf("  %.6f", score);
         if (d->rule)
             printf("  %s", d->rule);
+        for (int i = 0; p->reasons && i < d->reason_count; i++)
+            printf("%s%s (%+.3f)", i ? ", " : "  because: ", d->reasons[i].name, d->reasons[i].contribution);
         if (d->error)
             printf("  error: %s", d->error);
         putchar('\n');
@@ -48,6 +50,11 @@ static mbr_status print_decision(void *user, const mbr_decision *d)
         isfinite(d->scores[i]) ? printf(": %.9g", d->scores[i]) : printf(": null");
     }
     printf("%s", d->score_count ? "}" : "");
+    for (int i = 0; p->reasons && i < d->reason_count; i++) {
+        printf("%s{\"name\": ", i ? ", " : ", \"reasons\": [");
+        print_json_string(stdout, d->reasons[i].name);
+        printf(", \"contribution\": %.9g}%s", d->reasons[i].contribution, i + 1 == d->reason_count ? "]" : "");
+    }
     if (d->error) {
         printf(", \"error\": ");
         print_json_string(stdout, d->error);
@@ -74,7 +81,7 @@ static int decide(const command_options *o, mbr_pipeline *pipeline)
     mbr_decider *decider = NULL;
     mbr_decider_options options = { .size = sizeof options, .batch = o->batch };
     mbr_decide_totals totals = { .size = sizeof totals };
-    printing p = { pipeline, o->json };
+    printing p = { pipeline, o->json, o->reasons };
     mbr_rows_format format = MBR_ROWS_AUTO;
     if (o->format && strcmp(o->format, "csv") == 0)
         format = MBR_ROWS_CSV;
@@ -127,11 +134,11 @@ static int run(const command_options *o)
 
 const command command_decide = {
     .name = "decide",
-    .synopsis = "PIPELINE INPUT [--json] [--format NAME] [options]",
+    .synopsis = "PIPELINE INPUT [--json] [--reasons] [--format NAME] [options]",
     .what = "reads rows of CSV or JSON lines and prints an action for each",
     .help = "INPUT - is standard input. One line a row: id, action, score, the rule that fired. A faulty row gets the\n"
             "pipeline's fallback action and a message; the rest goes on.\n",
-    .accepts = OPT_JSON | OPT_FORMAT | OPT_BATCH | OPT_DESCRIBE | OPT_THREADS | OPT_PASSES,
+    .accepts = OPT_JSON | OPT_FORMAT | OPT_BATCH | OPT_DESCRIBE | OPT_REASONS | OPT_THREADS | OPT_PASSES,
     .min_positional = 1,
     .max_positional = 2,
     .run = run,

@@ -12,7 +12,7 @@ static const command *const commands[] = {
     &command_run, &command_bench, &command_profile, &command_test, &command_info, &command_dump, &command_ops,
     &command_compile,
 #ifdef MBR_RUNTIME
-    &command_decide, &command_drift, &command_image, &command_tokenize,
+    &command_decide, &command_drift, &command_explain, &command_image, &command_tokenize,
 #endif
 };
 
@@ -108,6 +108,8 @@ static void print_command_help(const command *c)
         puts("  --batch N          rows per run of the model; default 256");
     if (c->accepts & OPT_DESCRIBE)
         puts("  --describe         print the pipeline's inputs, steps, scores and rules, and stop");
+    if (c->accepts & OPT_REASONS)
+        puts("  --reasons          print why, where the pipeline has `reasons`");
     if (c->accepts & OPT_PROFILE)
         puts("  --steps            a line for each step of the program instead of each node of the model\n"
              "  --trace FILE       write when which thread worked on what, for Perfetto or chrome://tracing\n"
@@ -219,6 +221,8 @@ static bool set_switch(const command *c, command_options *o, const char *name)
         o->exact = true;
     else if (strcmp(name, "describe") == 0 && (c->accepts & OPT_DESCRIBE))
         o->describe = true;
+    else if (strcmp(name, "reasons") == 0 && (c->accepts & OPT_REASONS))
+        o->reasons = true;
     else if (strcmp(name, "steps") == 0 && (c->accepts & OPT_PROFILE))
         o->steps = true;
     else if (strcmp(name, "verify") == 0 && (c->accepts & OPT_COMPILE))

@@ -51,6 +51,8 @@ typedef struct mbr_pipeline_options {
     size_t size;             /* sizeof(mbr_pipeline_options) */
     const char *model_path;  /* NULL: what the pipeline says, relative to its folder */
     const mbr_model_options *model_options; /* NULL: defaults */
+    int fitting;             /* not 0: files that are learned from the pipeline's rows (`learned` of `reasons`) need not
+                                be there yet; for mbr_explain_fit */
 } mbr_pipeline_options;
 
 /*

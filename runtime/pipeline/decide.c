@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "runtime/drift/drift_pipeline.h"
+#include "runtime/post/reasons.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -79,6 +80,8 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
         st = mbr_decider_make_session(d, &o, err);
     if (st == MBR_OK)
         st = mbr_decider_begin_drift(d, err);
+    if (st == MBR_OK)
+        st = mbr_decider_begin_reasons(d, err);
     if (st == MBR_OK)
         *out = d;
     else

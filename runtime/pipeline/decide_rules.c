@@ -3,6 +3,7 @@
 #include "runtime/pipeline/decider.h"
 
 #include "runtime/drift/drift_pipeline.h"
+#include "runtime/post/reasons.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,6 +67,7 @@ void mbr_decider_decide(mbr_decider *d, int row, mbr_decision *out)
     if (rule >= 0) {
         out->action = p->actions[p->rules[rule].action];
         out->rule = p->rules[rule].name;
+        mbr_decider_give_reasons(d, row, p->rules[rule].action, out);
         return;
     }
     out->error = place_fault(d, row);

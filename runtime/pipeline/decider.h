@@ -27,6 +27,7 @@ struct mbr_decider {
     uint64_t row_number;
     const char *source_name;
     struct mbr_decider_drift *drift; /* NULL: none */
+    struct mbr_decider_reasons *reasons; /* NULL: none */
 };
 
 /* An empty batch; what an earlier one left is gone. */

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/env.h"
 #include "runtime/drift/drift_pipeline.h"
+#include "runtime/post/reasons.h"
 
 #include <errno.h>
 #include <math.h>
@@ -18,7 +19,7 @@
 
 typedef struct top {
     const mbr_node *version, *name, *description, *model, *csv, *inputs, *features, *tensors, *outputs, *post, *scores,
-        *rules, *fallback, *drift;
+        *rules, *fallback, *drift, *reasons;
     int extra_columns;
 } top;
 
@@ -29,6 +30,7 @@ static const mbr_param top_params[] = {
     TOP_NODE(csv, false),      TOP_NODE(inputs, true),  TOP_NODE(features, false),    TOP_NODE(tensors, true),
     TOP_NODE(outputs, true),   TOP_NODE(post, false),   TOP_NODE(scores, false),      TOP_NODE(rules, true),
     TOP_NODE(fallback, false), TOP_NODE(drift, false),
+    TOP_NODE(reasons, false),
     { .name = "extra_columns", .type = MBR_PARAM_CHOICE, .words = "ignore|error",
       .offset = offsetof(top, extra_columns) },
     { .name = NULL }
@@ -264,6 +266,7 @@ static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const
     MBR_TRY(mbr_node_string(r, keys.name, "'name'", &name));
     p->name = name.data;
     p->refuse_extra = keys.extra_columns != 0;
+    p->fitting = o->fitting != 0;
     MBR_TRY(read_csv_section(p, r, keys.csv));
     MBR_TRY(read_inputs(p, r, keys.inputs));
     MBR_TRY(read_steps(&c, keys.features, "'features'", &p->features, &p->feature_count));
@@ -274,6 +277,7 @@ static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const
     MBR_TRY(read_steps(&c, keys.post, "'post'", &p->posts, &p->post_count));
     MBR_TRY(mbr_pipeline_read_scores(p, r, keys.scores, first));
     MBR_TRY(mbr_pipeline_read_rules(p, r, keys.rules, keys.fallback));
+    MBR_TRY(mbr_pipeline_read_reasons(p, &c, keys.reasons));
     return mbr_pipeline_read_drift(p, r, keys.drift);
 }
 
@@ -361,6 +365,7 @@ void mbr_pipeline_release(mbr_pipeline **pipeline)
     if (atomic_fetch_sub(&p->references, 1) > 1)
         return;
     mbr_pipeline_drop_drift(p);
+    mbr_pipeline_drop_reasons(p);
     mbr_model_release(&p->model);
     mbr_arena_destroy(&p->arena);
     mbr_free(p->memory, p);

@@ -90,7 +90,9 @@ struct mbr_pipeline {
     int action_count;
     int fallback;         /* of actions, or -1 */
     bool single;          /* the model takes one row at a time */
+    bool fitting;         /* see mbr_pipeline_options */
     struct mbr_pipeline_drift *drift; /* NULL: none */
+    struct mbr_pipeline_reasons *reasons; /* NULL: none */
     mbr_scope scope;
 };
 
