@@ -26,7 +26,9 @@ MBR_RUNTIME_SOURCES = \
     runtime/pipeline/decide_model.c \
     runtime/pipeline/decide_rows.c \
     runtime/pipeline/decide_rules.c \
+    runtime/pipeline/decide_tensor.c \
     runtime/pipeline/decider.h \
+    runtime/pipeline/element.h \
     runtime/pipeline/expr.c \
     runtime/pipeline/expr.h \
     runtime/pipeline/node.c \
@@ -48,6 +50,7 @@ MBR_RUNTIME_SOURCES = \
     runtime/steps/step.h \
     runtime/steps/step_category.c \
     runtime/steps/step_number.c \
+    runtime/steps/step_tensor.c \
     runtime/steps/step_time.c \
     runtime/steps/steps.c
 

@@ -45,10 +45,7 @@ static inline void bench_lane(bench *b, int index)
     const mbr_col *col = &b->scope.cols[index];
     ck_assert_int_lt(index, (int)MBR_COUNT_OF(b->lanes));
     b->rows.cols = b->scope.cols;
-    if (col->type == MBR_COL_STRING)
-        b->lanes[index].str = mbr_arena_calloc(&b->arena, BENCH_ROWS, sizeof(mbr_string));
-    else
-        b->lanes[index].num = mbr_arena_calloc(&b->arena, BENCH_ROWS * (size_t)col->width, sizeof(double));
+    b->lanes[index].num = mbr_arena_calloc(&b->arena, BENCH_ROWS, mbr_col_bytes(col));
 }
 
 static inline void bench_numbers(bench *b, const char *name, mbr_col_type type, int width, int rows, const double *x)

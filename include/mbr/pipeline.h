@@ -99,7 +99,8 @@ MBR_API mbr_status mbr_pipeline_describe(const mbr_pipeline *pipeline, mbr_write
 
 typedef struct mbr_decider_options {
     size_t size;         /* sizeof(mbr_decider_options) */
-    int batch;           /* rows per run of the model, 1 to 4096; 0: 256, or 1 where the model's batch is fixed at 1 */
+    int batch;           /* rows per run of the model, 1 to 4096; 0: 256, or 16 where rows are tensors, or 1 where the
+                            model takes one row at a time */
     int threads;         /* as in mbr_session_options */
     size_t memory_limit; /* as in mbr_session_options */
 } mbr_decider_options;

@@ -61,7 +61,7 @@ static mbr_status find_columns(mbr_pipeline *p, const mbr_reading *r, const mbr_
             return mbr_node_refuse(r, n, MBR_ERR_INPUT, "'drift': the baseline has a column '%s', which the pipeline does "
                                    "not have; fit it with --pipeline", c.name);
         const mbr_col *col = &p->scope.cols[at];
-        if (col->width != 1 || (col->type == MBR_COL_STRING) != (c.type == MBR_DRIFT_CATEGORY))
+        if (col->width != 1 || col->type == MBR_COL_TENSOR || (col->type == MBR_COL_STRING) != (c.type == MBR_DRIFT_CATEGORY))
             return mbr_node_refuse(r, n, MBR_ERR_INPUT, "'drift': column '%s' of the baseline is one of %s, in the "
                                    "pipeline it is %s of %d", c.name,
                                    c.type == MBR_DRIFT_CATEGORY ? "texts" : "numbers", mbr_col_type_name(col->type),
@@ -215,7 +215,7 @@ static mbr_status choose_columns(const mbr_pipeline *p, mbr_arena *arena, mbr_dr
         bool input = i < p->input_count;
         int at = input ? p->inputs[i].col : p->scores[i - p->input_count];
         const mbr_col *col = &p->scope.cols[at];
-        if (input && (i == p->id || col->type == MBR_COL_TIME)) /* times always go on */
+        if (input && (i == p->id || col->type == MBR_COL_TIME || col->type == MBR_COL_TENSOR)) /* times always go on */
             continue;
         (*columns)[*count] = (mbr_drift_column){
             col->name, col->type == MBR_COL_STRING ? MBR_DRIFT_CATEGORY : MBR_DRIFT_NUMBER,

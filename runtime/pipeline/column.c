@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/pipeline/column.h"
 
+#include "base/checked.h"
+
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 const char *mbr_col_type_name(mbr_col_type type)
 {
-    static const char *const names[] = { "number", "bool", "time", "string" };
+    static const char *const names[] = { "number", "bool", "time", "string", "tensor" };
     return names[type];
 }
 
@@ -52,6 +55,71 @@ mbr_status mbr_scope_add(mbr_scope *s, const mbr_col *col, int *index, mbr_error
     *index = s->count;
     s->cols[s->count++] = *col;
     return MBR_OK;
+}
+
+size_t mbr_col_bytes(const mbr_col *col)
+{
+    if (col->type == MBR_COL_TENSOR)
+        return sizeof(mbr_cell);
+    return col->type == MBR_COL_STRING ? sizeof(mbr_string) : sizeof(double) * (size_t)col->width;
+}
+
+void mbr_rows_clear(mbr_rows *rows, int index)
+{
+    const mbr_col *col = &rows->cols[index];
+    mbr_lane *lane = &rows->lanes[index];
+    if (col->type == MBR_COL_STRING || col->type == MBR_COL_TENSOR)
+        memset(lane->str, 0, (size_t)rows->count * mbr_col_bytes(col));
+    else
+        for (int i = 0; i < rows->count * col->width; i++)
+            lane->num[i] = NAN;
+}
+
+/* ---- tensors ---- */
+
+size_t mbr_cell_count(const mbr_cell *cell)
+{
+    size_t n;
+    return mbr_shape_count(cell->dims, cell->rank, &n) ? n : SIZE_MAX;
+}
+
+void mbr_shape_text(mbr_dtype dtype, int rank, const int64_t *dims, char *text, size_t size)
+{
+    int used = snprintf(text, size, "%s", mbr_dtype_name(dtype));
+    if (rank < 0)
+        return;
+    for (int i = 0; i <= rank && used >= 0 && (size_t)used < size; i++) {
+        const char *before = i == 0 ? "[" : i == rank ? "" : ", ";
+        if (i == rank)
+            used += snprintf(text + used, size - (size_t)used, "%s]", i == 0 ? "[" : "");
+        else if (dims[i] < 0)
+            used += snprintf(text + used, size - (size_t)used, "%s?", before);
+        else
+            used += snprintf(text + used, size - (size_t)used, "%s%lld", before, (long long)dims[i]);
+    }
+}
+
+void *mbr_rows_cell(mbr_rows *rows, int row, int col, int rank, const int64_t *dims)
+{
+    mbr_cell *cell = &rows->lanes[col].cell[row];
+    size_t bytes, one = mbr_dtype_size(rows->cols[col].dtype);
+    cell->data = NULL;
+    cell->rank = rank;
+    if (rank)
+        memcpy(cell->dims, dims, (size_t)rank * sizeof *dims);
+    size_t count = mbr_cell_count(cell);
+    if (count == SIZE_MAX || !mbr_mul_size(count, one, &bytes) || bytes > MBR_CELL_BYTES) {
+        char shape[160];
+        mbr_shape_text(rows->cols[col].dtype, rank, dims, shape, sizeof shape);
+        mbr_rows_fail(rows, row, "column '%s' would be a tensor %s, larger than %zu bytes", rows->cols[col].name, shape,
+                      MBR_CELL_BYTES);
+        return NULL;
+    }
+    cell->data = mbr_pool_alloc(&rows->pool, bytes + !bytes);
+    if (!cell->data)
+        mbr_rows_fail(rows, row, "out of memory: the tensor of column '%s' needs %zu bytes", rows->cols[col].name,
+                      bytes);
+    return cell->data;
 }
 
 void mbr_rows_fail(mbr_rows *rows, int row, const char *fmt, ...)

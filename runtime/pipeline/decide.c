@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define DEFAULT_BATCH 256
+#define TENSOR_BATCH 16 /* where rows are images, texts, sounds */
 #define MAX_BATCH 4096
 
 /* ---- making and releasing ---- */
@@ -28,24 +29,54 @@ static mbr_status make_rows(mbr_decider *d, mbr_error *err)
     rows->fault = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *rows->fault);
     d->heads = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->heads);
     d->sound = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->sound);
+    d->group = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->group);
     d->scores = mbr_arena_calloc(&d->arena, (size_t)p->score_count + 1, sizeof *d->scores);
-    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->scores)
+    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->group || !d->scores)
         return mbr_no_memory(err, (size_t)d->batch * sizeof *d->heads);
     for (int i = 0; i < p->scope.count; i++) {
         const mbr_col *col = &rows->cols[i];
-        size_t one = col->type == MBR_COL_STRING ? sizeof(mbr_string) : sizeof(double), bytes;
+        size_t bytes;
         void *lane = NULL;
-        if (mbr_mul_size(one * (size_t)col->width, (size_t)d->batch, &bytes))
+        if (mbr_mul_size(mbr_col_bytes(col), (size_t)d->batch, &bytes))
             lane = mbr_arena_alloc_aligned(&d->arena, bytes);
         if (!lane)
-            return mbr_no_memory(err, one * (size_t)col->width * (size_t)d->batch);
+            return mbr_no_memory(err, mbr_col_bytes(col) * (size_t)d->batch);
         memset(lane, 0, bytes);
-        if (col->type == MBR_COL_STRING)
-            rows->lanes[i].str = lane;
-        else
-            rows->lanes[i].num = lane;
+        rows->lanes[i].num = lane;
     }
     return MBR_OK;
+}
+
+/* ---- what steps keep ---- */
+
+static const mbr_step *step_at(const mbr_pipeline *p, int i)
+{
+    return i < p->feature_count ? &p->features[i] : &p->posts[i - p->feature_count];
+}
+
+static mbr_status begin_steps(mbr_decider *d, mbr_error *err)
+{
+    const mbr_pipeline *p = d->pipeline;
+    int count = p->feature_count + p->post_count;
+    d->rows.states = mbr_arena_calloc(&d->arena, (size_t)count + 1, sizeof *d->rows.states);
+    if (!d->rows.states)
+        return mbr_no_memory(err, ((size_t)count + 1) * sizeof *d->rows.states);
+    for (int i = 0; i < count; i++) {
+        const mbr_step *s = step_at(p, i);
+        if (s->kind->keeper)
+            MBR_TRY(s->kind->keeper->begin(s, d->memory, &d->rows.states[s->index], err));
+    }
+    return MBR_OK;
+}
+
+static void end_steps(mbr_decider *d)
+{
+    const mbr_pipeline *p = d->pipeline;
+    for (int i = 0; d->rows.states && i < p->feature_count + p->post_count; i++) {
+        const mbr_step *s = step_at(p, i);
+        if (d->rows.states[s->index])
+            s->kind->keeper->end(s, d->rows.states[s->index]);
+    }
 }
 
 mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *options, mbr_decider **out,
@@ -72,10 +103,12 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
     atomic_fetch_add(&pipeline->references, 1);
     d->pipeline = pipeline;
     d->memory = pipeline->memory;
-    d->batch = pipeline->single ? 1 : o.batch ? o.batch : DEFAULT_BATCH;
+    d->batch = pipeline->single ? 1 : o.batch ? o.batch : pipeline->tensor_feeds ? TENSOR_BATCH : DEFAULT_BATCH;
     mbr_arena_init(&d->arena, d->memory, 0);
     mbr_pool_init(&d->rows.pool, d->memory);
     mbr_status st = make_rows(d, err);
+    if (st == MBR_OK)
+        st = begin_steps(d, err);
     if (st == MBR_OK)
         st = mbr_decider_make_session(d, &o, err);
     if (st == MBR_OK)
@@ -96,6 +129,7 @@ void mbr_decider_release(mbr_decider **decider)
     mbr_decider *d = *decider;
     *decider = NULL;
     mbr_decider_end_drift(d);
+    end_steps(d);
     mbr_session_release(&d->session);
     for (int i = 0; d->tensors && i < d->pipeline->feed_count; i++)
         mbr_value_release(&d->tensors[i]);

@@ -3,6 +3,7 @@
 #include "runtime/pipeline/decider.h"
 
 #include "base/checked.h"
+#include "runtime/pipeline/element.h"
 
 #include <math.h>
 #include <string.h>
@@ -26,30 +27,27 @@ mbr_status mbr_decider_make_session(mbr_decider *d, const mbr_decider_options *o
         return mbr_no_memory(err, (size_t)p->feed_count * sizeof *d->tensors);
     for (int i = 0; i < p->feed_count; i++) {
         const mbr_feed *feed = &p->feeds[i];
-        int64_t dims[MBR_MAX_RANK];
-        MBR_TRY(mbr_tensor_new(p->env, feed->dtype, feed->rank, feed_dims(feed, d->batch, dims), &d->tensors[i], err));
+        int64_t dims[MBR_MAX_RANK] = { 0 };
+        if (feed->tensor) /* grows with what comes */
+            MBR_TRY(mbr_tensor_new(p->env, feed->dtype, 1, dims, &d->tensors[i], err));
+        else
+            MBR_TRY(mbr_tensor_new(p->env, feed->dtype, feed->rank, feed_dims(feed, d->batch, dims), &d->tensors[i],
+                                   err));
     }
     return MBR_OK;
 }
 
 /* ---- tensors in ---- */
 
-/* Whether a number can be an element of the type. */
-static bool holds(mbr_dtype dtype, double x)
-{
-    switch (dtype) {
-    case MBR_DTYPE_I64: return x >= -9223372036854775808.0 && x < 9223372036854775808.0 && x == floor(x);
-    case MBR_DTYPE_I32: return x >= -2147483648.0 && x <= 2147483647.0 && x == floor(x);
-    case MBR_DTYPE_BOOL: return x == 0 || x == 1;
-    default: return true;
-    }
-}
-
 /* A row whose values an integer tensor cannot hold is faulty; a missing text as well. */
 static void check_feed(mbr_decider *d, const mbr_feed *feed)
 {
     mbr_rows *rows = &d->rows;
     bool text = feed->dtype == MBR_DTYPE_STRING;
+    if (feed->tensor) {
+        mbr_decider_check_cells(d, feed);
+        return;
+    }
     if (feed->dtype == MBR_DTYPE_F32 || feed->dtype == MBR_DTYPE_F64)
         return;
     for (int k = 0; k < feed->from_count; k++) {
@@ -60,22 +58,10 @@ static void check_feed(mbr_decider *d, const mbr_feed *feed)
             if (missing)
                 mbr_rows_fail(rows, i / col->width, "column '%s' is missing, and the model's input '%s' cannot be",
                               col->name, feed->name);
-            else if (!text && !holds(feed->dtype, lane->num[i]))
+            else if (!text && !mbr_element_holds(feed->dtype, lane->num[i]))
                 mbr_rows_fail(rows, i / col->width, "column '%s': %.17g does not fit the model's input '%s' of %s",
                               col->name, lane->num[i], feed->name, mbr_dtype_name(feed->dtype));
         }
-    }
-}
-
-/* Writes one value into element `at` of a tensor. */
-static void store(mbr_dtype dtype, void *data, size_t at, double x)
-{
-    switch (dtype) {
-    case MBR_DTYPE_F32: ((float *)data)[at] = (float)x; break;
-    case MBR_DTYPE_F64: ((double *)data)[at] = x; break;
-    case MBR_DTYPE_I64: ((int64_t *)data)[at] = (int64_t)x; break;
-    case MBR_DTYPE_I32: ((int32_t *)data)[at] = (int32_t)x; break;
-    default: ((unsigned char *)data)[at] = x != 0; break;
     }
 }
 
@@ -83,6 +69,8 @@ static mbr_status fill_tensor(mbr_decider *d, const mbr_feed *feed, mbr_value *t
                               mbr_error *err)
 {
     int64_t dims[MBR_MAX_RANK];
+    if (feed->tensor)
+        return mbr_decider_feed_cells(d, feed, tensor, which, n, err);
     MBR_TRY(mbr_tensor_set_shape(tensor, feed->rank, feed_dims(feed, n, dims), err));
     void *data = mbr_tensor_data(tensor);
     size_t begin = 0;
@@ -96,7 +84,7 @@ static mbr_status fill_tensor(mbr_decider *d, const mbr_feed *feed, mbr_value *t
                 continue;
             }
             for (size_t w = 0; w < width; w++)
-                store(feed->dtype, data, to + w, lane->num[row * width + w]);
+                mbr_element_store(feed->dtype, data, to + w, lane->num[row * width + w]);
         }
         begin += width;
     }
@@ -105,23 +93,14 @@ static mbr_status fill_tensor(mbr_decider *d, const mbr_feed *feed, mbr_value *t
 
 /* ---- tensors out ---- */
 
-static double load(mbr_dtype dtype, const void *data, size_t at)
-{
-    switch (dtype) {
-    case MBR_DTYPE_F32: return (double)((const float *)data)[at];
-    case MBR_DTYPE_F64: return ((const double *)data)[at];
-    case MBR_DTYPE_I64: return (double)((const int64_t *)data)[at];
-    case MBR_DTYPE_I32: return (double)((const int32_t *)data)[at];
-    default: return ((const unsigned char *)data)[at];
-    }
-}
-
 static mbr_status take_output(mbr_decider *d, const mbr_fetch *fetch, const int *which, int n, mbr_error *err)
 {
     const mbr_value *v = mbr_session_output(d->session, fetch->port);
     const mbr_col *col = &d->rows.cols[fetch->col];
     if (!v || mbr_value_kind(v) != MBR_KIND_TENSOR)
         return mbr_fail(err, MBR_ERR_RUN, "output '%s' of the model is no tensor", fetch->name);
+    if (col->type == MBR_COL_TENSOR)
+        return mbr_decider_take_cells(d, fetch, v, which, n, err);
     mbr_dtype dtype = mbr_tensor_dtype(v);
     size_t count = mbr_tensor_count(v), values = count / (size_t)n;
     if (values * (size_t)n != count || (size_t)fetch->column >= values || (size_t)col->width > values)
@@ -135,7 +114,7 @@ static mbr_status take_output(mbr_decider *d, const mbr_fetch *fetch, const int 
         size_t row = (size_t)which[i], from = (size_t)i * values + (size_t)fetch->column, width = (size_t)col->width;
         if (col->type != MBR_COL_STRING) {
             for (size_t w = 0; w < width; w++)
-                d->rows.lanes[fetch->col].num[row * width + w] = load(dtype, data, from + w);
+                d->rows.lanes[fetch->col].num[row * width + w] = mbr_element_load(dtype, data, from + w);
             continue;
         }
         const mbr_string *s = (const mbr_string *)data + from;
@@ -148,15 +127,8 @@ static mbr_status take_output(mbr_decider *d, const mbr_fetch *fetch, const int 
 static void clear_outputs(mbr_decider *d)
 {
     const mbr_pipeline *p = d->pipeline;
-    for (int i = 0; i < p->fetch_count; i++) {
-        const mbr_col *col = &d->rows.cols[p->fetches[i].col];
-        mbr_lane *lane = &d->rows.lanes[p->fetches[i].col];
-        if (col->type == MBR_COL_STRING)
-            memset(lane->str, 0, (size_t)d->rows.count * sizeof *lane->str);
-        else
-            for (int k = 0; k < d->rows.count * col->width; k++)
-                lane->num[k] = NAN;
-    }
+    for (int i = 0; i < p->fetch_count; i++)
+        mbr_rows_clear(&d->rows, p->fetches[i].col);
 }
 
 /* ---- the model ---- */
@@ -174,10 +146,38 @@ static mbr_status run_rows(mbr_decider *d, const int *which, int n, mbr_error *e
     return MBR_OK;
 }
 
+/* Runs rows that can be in one run; where one row's values make the run impossible, each alone. */
+static mbr_status run_group(mbr_decider *d, const int *which, int n, mbr_error *err)
+{
+    mbr_error why = { 0 };
+    mbr_status st = run_rows(d, which, n, &why);
+    if (st == MBR_ERR_RUN && n == 1) {
+        mbr_rows_fail(&d->rows, which[0], "model: %s", why.text);
+        return MBR_OK;
+    }
+    if (st != MBR_ERR_RUN)
+        return st == MBR_OK ? MBR_OK : mbr_fail(err, st, "%s", why.text);
+    for (int i = 0; i < n; i++)
+        MBR_TRY(run_group(d, &which[i], 1, err));
+    return MBR_OK;
+}
+
+/* Moves the rows that can run with the first one from `rest` to d->group, both in order. Returns how many. */
+static int take_group(mbr_decider *d, int *rest, int *left)
+{
+    int n = 0, kept = 0;
+    for (int i = 0; i < *left; i++)
+        if (i == 0 || mbr_decider_alike(d, rest[i], d->group[0]))
+            d->group[n++] = rest[i];
+        else
+            rest[kept++] = rest[i];
+    *left = kept;
+    return n;
+}
+
 mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err)
 {
     mbr_rows *rows = &d->rows;
-    mbr_error why = { 0 };
     int n = 0;
     for (int i = 0; i < d->pipeline->feed_count; i++)
         check_feed(d, &d->pipeline->feeds[i]);
@@ -185,14 +185,11 @@ mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err)
     for (int i = 0; i < rows->count; i++)
         if (!rows->fault[i])
             d->sound[n++] = i;
-    mbr_status st = n ? run_rows(d, d->sound, n, &why) : MBR_OK;
-    for (int i = 0; i < n && (st == MBR_ERR_RUN || st == MBR_OK) && why.status == MBR_ERR_RUN; i++) {
-        mbr_error one = { 0 };
-        st = n > 1 ? run_rows(d, &d->sound[i], 1, &one) : MBR_ERR_RUN;
-        if (st == MBR_ERR_RUN)
-            mbr_rows_fail(rows, d->sound[i], "model: %s", n > 1 ? one.text : why.text);
-        else if (st != MBR_OK)
-            why = one;
+    if (!d->pipeline->tensor_feeds)
+        return n ? run_group(d, d->sound, n, err) : MBR_OK;
+    while (n) {
+        int size = take_group(d, d->sound, &n);
+        MBR_TRY(run_group(d, d->group, size, err));
     }
-    return st == MBR_OK || st == MBR_ERR_RUN ? MBR_OK : mbr_fail(err, st, "%s", why.text);
+    return MBR_OK;
 }

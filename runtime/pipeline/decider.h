@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A decider: the buffers of one stream of decisions. decide_rows.c fills batches, decide.c takes them through the steps,
- * decide_model.c through the model, decide_rules.c makes decisions of them.
+ * A decider: the buffers of one stream of decisions. decide_rows.c fills batches, decide.c takes them through the
+ * steps, decide_model.c through the model, decide_rules.c makes decisions of them.
  */
 #ifndef MBR_RUNTIME_DECIDER_H
 #define MBR_RUNTIME_DECIDER_H
@@ -21,7 +21,7 @@ struct mbr_decider {
     mbr_value **tensors;  /* (feed_count) */
     mbr_rows rows;
     mbr_row_head *heads;  /* (batch) */
-    int *sound;           /* (batch), scratch: rows that go to the model */
+    int *sound, *group;   /* (batch), scratch: rows that go to the model, those of one run */
     double *scores;       /* (score_count) of the decision being given */
     int batch;
     uint64_t row_number;
@@ -56,6 +56,14 @@ mbr_status mbr_decider_make_session(mbr_decider *d, const mbr_decider_options *o
 
 /* Runs the sound rows. What only one row's values make impossible is that row's fault. */
 mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err);
+
+/* decide_tensor.c: feeds and fetches of tensor columns. */
+void mbr_decider_check_cells(mbr_decider *d, const mbr_feed *feed);
+bool mbr_decider_alike(const mbr_decider *d, int a, int b); /* whether two rows can be in one run */
+mbr_status mbr_decider_feed_cells(mbr_decider *d, const mbr_feed *feed, mbr_value *tensor, const int *which, int n,
+                                  mbr_error *err);
+mbr_status mbr_decider_take_cells(mbr_decider *d, const mbr_fetch *fetch, const mbr_value *v, const int *which, int n,
+                                  mbr_error *err);
 
 /* The decision of a row that has run. */
 void mbr_decider_decide(mbr_decider *d, int row, mbr_decision *out);

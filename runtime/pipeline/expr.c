@@ -155,7 +155,8 @@ static mbr_status advance(parser *p)
         return MBR_OK;
     char c = *p->at;
     if (is_letter(c)) {
-        while (p->at < p->end && (is_letter(*p->at) || is_digit(*p->at)))
+        while (p->at < p->end && (is_letter(*p->at) || is_digit(*p->at) ||
+                                  (*p->at == '.' && p->at + 1 < p->end && is_letter(p->at[1]))))
             p->at++;
         p->string = (mbr_string){ .data = p->start, .size = (size_t)(p->at - p->start) };
         p->kind = keyword(p->string.data, p->string.size);
@@ -259,6 +260,9 @@ static mbr_status parse_column(parser *p, int *index, int *item)
                         "an earlier step, and text needs quotes", name);
     }
     const mbr_col *col = &p->scope->cols[*index];
+    if (col->type == MBR_COL_TENSOR)
+        return mbr_fail(p->err, MBR_ERR_FORMAT, "column '%s' is a tensor; make numbers of it by a step of kind values",
+                        col->name);
     MBR_TRY(advance(p));
     if (p->kind == T_OPEN_LIST) {
         MBR_TRY(advance(p));

@@ -200,7 +200,7 @@ static mbr_status read_inputs(mbr_pipeline *p, const mbr_reading *r, const mbr_n
 
 /* ---- steps ---- */
 
-static mbr_status read_steps(const mbr_compiling *c, const mbr_node *n, const char *what, mbr_step **out, int *count)
+static mbr_status read_steps(mbr_compiling *c, const mbr_node *n, const char *what, mbr_step **out, int *count)
 {
     if (!n)
         return MBR_OK;
@@ -210,8 +210,10 @@ static mbr_status read_steps(const mbr_compiling *c, const mbr_node *n, const ch
     *out = mbr_arena_calloc(c->read.arena, n->count + 1, sizeof **out);
     if (!*out)
         return mbr_no_memory(c->read.err, (n->count + 1) * sizeof **out);
-    for (; (size_t)*count < n->count; ++*count)
-        MBR_TRY(mbr_step_compile(c, n->items[*count], &(*out)[*count]));
+    for (size_t i = 0; i < n->count; i++, c->steps++) {
+        ++*count; /* also of a step that fails: it may hold something */
+        MBR_TRY(mbr_step_compile(c, n->items[i], &(*out)[i]));
+    }
     return MBR_OK;
 }
 
@@ -254,7 +256,8 @@ static mbr_status open_model(mbr_pipeline *p, const mbr_reading *r, const mbr_no
 static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const mbr_pipeline_options *o,
                           mbr_error *err)
 {
-    mbr_compiling c = { .read = { .arena = &p->arena, .file = p->file, .err = err }, .scope = &p->scope };
+    mbr_compiling c = { .read = { .arena = &p->arena, .file = p->file, .err = err }, .scope = &p->scope,
+                       .env = p->env };
     const mbr_reading *r = &c.read;
     mbr_node *root;
     mbr_string name;
@@ -356,6 +359,13 @@ mbr_status mbr_pipeline_open(mbr_env *env, const char *path, const mbr_pipeline_
     return st;
 }
 
+static void drop_steps(const mbr_step *steps, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (steps[i].params && steps[i].kind->drop)
+            steps[i].kind->drop(&steps[i]);
+}
+
 void mbr_pipeline_release(mbr_pipeline **pipeline)
 {
     if (!pipeline || !*pipeline)
@@ -366,6 +376,8 @@ void mbr_pipeline_release(mbr_pipeline **pipeline)
         return;
     mbr_pipeline_drop_drift(p);
     mbr_pipeline_drop_reasons(p);
+    drop_steps(p->features, p->feature_count);
+    drop_steps(p->posts, p->post_count);
     mbr_model_release(&p->model);
     mbr_arena_destroy(&p->arena);
     mbr_free(p->memory, p);

@@ -85,7 +85,11 @@ static void print_columns(printer *to, const mbr_pipeline *p, const int *cols, i
 
 static void print_type(printer *to, const mbr_col *col)
 {
+    char shape[160];
+    mbr_shape_text(col->dtype, col->rank, col->dims, shape, sizeof shape);
     print(to, "%s", mbr_col_type_name(col->type));
+    if (col->type == MBR_COL_TENSOR)
+        print(to, " %s", shape);
     if (col->width > 1)
         print(to, "[%d]", col->width);
 }
@@ -114,8 +118,10 @@ static void print_steps(printer *to, const mbr_pipeline *p, const char *title, c
         print(to, "%s\n", title);
     for (int i = 0; i < count; i++) {
         const mbr_step *s = &steps[i];
-        print(to, "    %s: ", s->name);
-        print_type(to, &p->scope.cols[s->out]);
+        for (int k = 0; k < s->out_count; k++) {
+            print(to, "%s%s: ", k ? ", " : "    ", p->scope.cols[s->outs[k]].name);
+            print_type(to, &p->scope.cols[s->outs[k]]);
+        }
         print(to, " = %s(", s->kind->name);
         print_columns(to, p, s->from, s->from_count);
         print(to, ")\n");
@@ -134,7 +140,11 @@ mbr_status mbr_pipeline_describe(const mbr_pipeline *p, mbr_write_fn write, void
     print(&to, "tensors\n");
     for (int i = 0; i < p->feed_count; i++) {
         const mbr_feed *feed = &p->feeds[i];
-        print(&to, "    %s: %s, %d values a row: ", feed->name, mbr_dtype_name(feed->dtype), feed->width);
+        if (feed->tensor)
+            print(&to, "    %s: %s, a tensor a row%s: ", feed->name, mbr_dtype_name(feed->dtype),
+                  feed->padded ? ", padded" : "");
+        else
+            print(&to, "    %s: %s, %d values a row: ", feed->name, mbr_dtype_name(feed->dtype), feed->width);
         print_columns(&to, p, feed->from, feed->from_count);
         print(&to, "\n");
     }
@@ -143,7 +153,10 @@ mbr_status mbr_pipeline_describe(const mbr_pipeline *p, mbr_write_fn write, void
         const mbr_fetch *fetch = &p->fetches[i];
         print(&to, "    %s: ", p->scope.cols[fetch->col].name);
         print_type(&to, &p->scope.cols[fetch->col]);
-        print(&to, " = %s, from value %lld\n", fetch->name, (long long)fetch->column);
+        if (p->scope.cols[fetch->col].type == MBR_COL_TENSOR)
+            print(&to, " = %s\n", fetch->name);
+        else
+            print(&to, " = %s, from value %lld\n", fetch->name, (long long)fetch->column);
     }
     print_steps(&to, p, "post", p->posts, p->post_count);
     print(&to, "scores\n    ");

@@ -45,6 +45,9 @@ typedef struct mbr_feed {
     int rank;
     bool batched;       /* dims[0] is the number of rows */
     int64_t dims[MBR_MAX_RANK];
+    bool tensor;        /* from one tensor column; dims may be -1, and rank too */
+    bool padded;        /* rows of different shapes are padded to the largest, by pad; else each shape is a run */
+    double pad;
     const char *name;
 } mbr_feed;
 
@@ -52,7 +55,8 @@ typedef struct mbr_feed {
 typedef struct mbr_fetch {
     int port;
     int64_t column;     /* first value of a row that is taken */
-    int col;            /* in the scope; as many values as it is wide */
+    int col;            /* in the scope; as many values as it is wide, or a tensor */
+    bool whole;         /* the output has no dimension for rows: all of it is the only row's tensor */
     const char *name;   /* of the output */
 } mbr_fetch;
 
@@ -82,6 +86,7 @@ struct mbr_pipeline {
     mbr_feed *feeds;      /* (feed_count) */
     mbr_fetch *fetches;   /* (fetch_count) */
     int feed_count, fetch_count;
+    int tensor_feeds;     /* how many of the feeds take tensor columns */
     int *scores;          /* (score_count), columns */
     int score_count;
     mbr_rule *rules;      /* (rule_count); the last is always true */
@@ -103,7 +108,7 @@ const char *mbr_pipeline_beside(mbr_arena *arena, const char *file, const char *
 mbr_status mbr_pipeline_read_feeds(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *tensors);
 mbr_status mbr_pipeline_read_fetches(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *outputs);
 
-/* pipeline_rules.c: `scores` (NULL: every single number column from the first-th on), `rules` and `fallback` (or NULL). */
+/* pipeline_rules.c: `scores` (NULL: every single number column from the first-th on), `rules`, `fallback` (or NULL). */
 mbr_status mbr_pipeline_read_scores(mbr_pipeline *p, const mbr_reading *r, const mbr_node *scores, int first);
 mbr_status mbr_pipeline_read_rules(mbr_pipeline *p, const mbr_reading *r, const mbr_node *rules,
                                    const mbr_node *fallback);

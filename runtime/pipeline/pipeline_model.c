@@ -3,6 +3,7 @@
 #include "runtime/pipeline/pipeline_impl.h"
 
 #include "base/checked.h"
+#include "runtime/pipeline/element.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,11 +44,13 @@ static void shape_text(const mbr_port *port, char *text, size_t size)
 typedef struct feed_keys {
     mbr_string input;
     mbr_strings from;
+    double pad; /* NaN: none */
 } feed_keys;
 
 static const mbr_param feed_params[] = {
     { .name = "input", .type = MBR_PARAM_STRING, .required = true, .offset = offsetof(feed_keys, input) },
     { .name = "from", .type = MBR_PARAM_STRINGS, .required = true, .offset = offsetof(feed_keys, from) },
+    { .name = "pad", .type = MBR_PARAM_NUMBER, .offset = offsetof(feed_keys, pad) },
     { .name = NULL }
 };
 
@@ -75,6 +78,14 @@ static mbr_status read_feed_columns(const mbr_compiling *c, const mbr_node *n, c
                                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         }
         const mbr_col *column = &c->scope->cols[col];
+        if (column->type == MBR_COL_TENSOR) {
+            if (names->count > 1)
+                return mbr_node_fail(r, n, "tensor '%s': '%s' is a tensor, and must then be the only column",
+                                     feed->name, name);
+            feed->tensor = true;
+            feed->from[feed->from_count++] = col;
+            return MBR_OK;
+        }
         if ((column->type == MBR_COL_STRING) != text)
             return mbr_node_fail(r, n, "tensor '%s': column '%s' is a %s, and the model takes %s; %s", feed->name, name,
                                  mbr_col_type_name(column->type), mbr_dtype_name(feed->dtype),
@@ -131,6 +142,52 @@ static mbr_status fit_shape(mbr_pipeline *p, const mbr_reading *r, const mbr_nod
     return MBR_OK;
 }
 
+/* Fits the tensors of one column, one a row, into the declared shape. */
+static mbr_status fit_cells(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *n, const mbr_port *port,
+                            mbr_feed *feed)
+{
+    const mbr_reading *r = &c->read;
+    const mbr_col *col = &c->scope->cols[feed->from[0]];
+    char have[160], want[160];
+    bool fits = true;
+    shape_text(port, want, sizeof want);
+    mbr_shape_text(col->dtype, col->rank, col->dims, have, sizeof have);
+    if (col->dtype != port->dtype && (!mbr_element_numeric(col->dtype) || !mbr_element_numeric(port->dtype)))
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "tensor '%s': column '%s' is a tensor %s, and the model takes %s",
+                               feed->name, col->name, have, mbr_dtype_name(port->dtype));
+    if (feed->padded && !(mbr_element_numeric(port->dtype) && mbr_element_holds(port->dtype, feed->pad)))
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "tensor '%s': the value of 'pad' cannot be an element of %s",
+                               feed->name, mbr_dtype_name(port->dtype));
+    p->tensor_feeds++;
+    feed->batched = true;
+    feed->rank = port->rank < 0 && col->rank >= 0 ? col->rank + 1 : port->rank;
+    for (int i = 0; i < MBR_MAX_RANK; i++)
+        feed->dims[i] = i < port->rank ? port->dims[i] : -1;
+    if (feed->rank < 0)
+        return MBR_OK;
+    /* Without a dimension for rows a row is the whole input. */
+    if (feed->rank == 0 || col->rank == feed->rank || (col->rank < 0 && port->dims[0] > 1))
+        feed->batched = false;
+    int rows = feed->batched;
+    if (feed->rank > MBR_MAX_RANK || (col->rank >= 0 && col->rank != feed->rank - rows))
+        fits = false;
+    for (int i = 0; fits && i < col->rank; i++) {
+        int64_t a = col->dims[i], b = feed->dims[i + rows];
+        fits = a < 0 || b < 0 || a == b || (feed->padded && a < b);
+    }
+    if (!fits)
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "column '%s' is a tensor %s a row, and input '%s' of the model has "
+                               "the shape %s; compare with what the model was trained on", col->name, have, feed->name,
+                               want);
+    if (rows && feed->dims[0] > 1)
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "input '%s' of the model has the shape %s: it always takes %lld "
+                               "rows; export it with a free first dimension", feed->name, want,
+                               (long long)feed->dims[0]);
+    if (!rows || feed->dims[0] == 1)
+        p->single = true;
+    return MBR_OK;
+}
+
 static mbr_status read_feed(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *n, mbr_feed *feed)
 {
     const mbr_reading *r = &c->read;
@@ -150,11 +207,19 @@ static mbr_status read_feed(mbr_pipeline *p, const mbr_compiling *c, const mbr_n
             return mbr_node_fail(r, n, "the input '%s' has two entries in 'tensors'", feed->name);
     MBR_TRY(mbr_model_input(p->model, feed->port, &port, r->err));
     feed->dtype = port.dtype;
-    if (port.kind != MBR_KIND_TENSOR || !feeds_dtype(port.dtype, &text))
+    feed->padded = mbr_node_get(n, "pad") != NULL;
+    feed->pad = keys.pad;
+    bool plain = feeds_dtype(port.dtype, &text);
+    if (port.kind == MBR_KIND_TENSOR)
+        MBR_TRY(read_feed_columns(c, n, &keys.from, text, feed));
+    if (port.kind == MBR_KIND_TENSOR && feed->tensor)
+        return fit_cells(p, c, n, &port, feed);
+    if (feed->padded)
+        return mbr_node_fail(r, n, "tensor '%s': only tensor columns have 'pad'", feed->name);
+    if (port.kind != MBR_KIND_TENSOR || !plain)
         return mbr_node_refuse(r, n, MBR_ERR_UNSUPPORTED, "input '%s' of the model is a %s of %s; pipelines make "
                                "tensors of f32, f64, i32, i64, bool and string", feed->name,
                                port.kind == MBR_KIND_TENSOR ? "tensor" : "container", mbr_dtype_name(port.dtype));
-    MBR_TRY(read_feed_columns(c, n, &keys.from, text, feed));
     return fit_shape(p, r, n, &port, feed);
 }
 
@@ -188,12 +253,16 @@ typedef struct fetch_keys {
     const mbr_node *name;
     mbr_string output;
     int64_t column;
+    int tensor;
 } fetch_keys;
+
+enum { FETCH_VALUES, FETCH_TENSOR, FETCH_WHOLE };
 
 static const mbr_param fetch_params[] = {
     { .name = "name", .type = MBR_PARAM_NODE, .required = true, .offset = offsetof(fetch_keys, name) },
     { .name = "output", .type = MBR_PARAM_STRING, .required = true, .offset = offsetof(fetch_keys, output) },
     { .name = "column", .type = MBR_PARAM_INT, .offset = offsetof(fetch_keys, column), .preset = -1 },
+    { .name = "tensor", .type = MBR_PARAM_CHOICE, .words = "false|true|whole", .offset = offsetof(fetch_keys, tensor) },
     { .name = NULL }
 };
 
@@ -211,6 +280,60 @@ static int64_t values_a_row(const mbr_port *port)
         if (port->dims[i] < 0 || !mbr_mul_i64(n, port->dims[i], &n))
             return -1;
     return port->rank < 0 ? -1 : n;
+}
+
+/* The column of an output that is taken as tensors. */
+static mbr_status fetch_cells(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n, const mbr_port *port,
+                              bool whole, mbr_fetch *fetch, mbr_col *col)
+{
+    char shape[160];
+    int rows = !whole;
+    shape_text(port, shape, sizeof shape);
+    if (mbr_node_get(n, "column"))
+        return mbr_node_fail(r, n, "output '%s': 'column' and 'tensor' exclude each other", fetch->name);
+    if (port->kind != MBR_KIND_TENSOR || !mbr_dtype_size(port->dtype))
+        return mbr_node_refuse(r, n, MBR_ERR_UNSUPPORTED, "output '%s' of the model is no tensor of a known type",
+                               fetch->name);
+    if (!whole && (port->rank == 0 || (port->rank > 0 && port->dims[0] > 1)))
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "output '%s' of the model has the shape %s: there is no first "
+                               "dimension for rows; say 'tensor: whole'", fetch->name, shape);
+    fetch->whole = whole;
+    p->single |= whole;
+    col->type = MBR_COL_TENSOR;
+    col->dtype = port->dtype;
+    col->rank = port->rank < 0 ? -1 : port->rank - rows;
+    for (int i = 0; i < col->rank; i++)
+        col->dims[i] = port->dims[i + rows];
+    return MBR_OK;
+}
+
+/* The column of an output that is taken as values. */
+static mbr_status fetch_values(const mbr_reading *r, const mbr_node *n, const fetch_keys *keys, const mbr_port *port,
+                               mbr_fetch *fetch, mbr_col *col)
+{
+    if (port->kind != MBR_KIND_TENSOR || !fetches_dtype(port->dtype))
+        return mbr_node_refuse(r, n, MBR_ERR_UNSUPPORTED, "output '%s' of the model is a %s of %s; pipelines read "
+                               "tensors of f32, f64, i32, i64, bool and string (export scikit-learn models without "
+                               "ZipMap)", fetch->name, port->kind == MBR_KIND_TENSOR ? "tensor" : "container",
+                               mbr_dtype_name(port->dtype));
+    int64_t values = values_a_row(port);
+    bool text = port->dtype == MBR_DTYPE_STRING;
+    if (port->dtype == MBR_DTYPE_BOOL)
+        col->type = MBR_COL_BOOL;
+    if (text)
+        col->type = MBR_COL_STRING;
+    if (mbr_node_get(n, "column")) {
+        if (keys->column < 0 || (values >= 0 && keys->column >= values))
+            return mbr_node_fail(r, n, "output '%s' has %lld values a row; 'column' counts from 0", fetch->name,
+                                 (long long)values);
+        fetch->column = keys->column;
+    } else if (values > 1) {
+        if (text || values > MBR_MAX_WIDTH)
+            return mbr_node_fail(r, n, "output '%s' has %lld values a row; name one by 'column'", fetch->name,
+                                 (long long)values);
+        col->width = (int)values;
+    }
+    return MBR_OK;
 }
 
 static mbr_status read_fetch(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *n, mbr_fetch *fetch)
@@ -233,28 +356,8 @@ static mbr_status read_fetch(mbr_pipeline *p, const mbr_compiling *c, const mbr_
         return mbr_node_refuse(r, n, MBR_ERR_INPUT, "the model has no output '%s'; it has %s", fetch->name, names);
     }
     MBR_TRY(mbr_model_output(p->model, fetch->port, &port, r->err));
-    if (port.kind != MBR_KIND_TENSOR || !fetches_dtype(port.dtype))
-        return mbr_node_refuse(r, n, MBR_ERR_UNSUPPORTED, "output '%s' of the model is a %s of %s; pipelines read "
-                               "tensors of f32, f64, i32, i64, bool and string (export scikit-learn models without "
-                               "ZipMap)", fetch->name, port.kind == MBR_KIND_TENSOR ? "tensor" : "container",
-                               mbr_dtype_name(port.dtype));
-    int64_t values = values_a_row(&port);
-    bool text = port.dtype == MBR_DTYPE_STRING;
-    if (port.dtype == MBR_DTYPE_BOOL)
-        col.type = MBR_COL_BOOL;
-    if (text)
-        col.type = MBR_COL_STRING;
-    if (mbr_node_get(n, "column")) {
-        if (keys.column < 0 || (values >= 0 && keys.column >= values))
-            return mbr_node_fail(r, n, "output '%s' has %lld values a row; 'column' counts from 0", fetch->name,
-                                 (long long)values);
-        fetch->column = keys.column;
-    } else if (values > 1) {
-        if (text || values > MBR_MAX_WIDTH)
-            return mbr_node_fail(r, n, "output '%s' has %lld values a row; name one by 'column'", fetch->name,
-                                 (long long)values);
-        col.width = (int)values;
-    }
+    MBR_TRY(keys.tensor == FETCH_VALUES ? fetch_values(r, n, &keys, &port, fetch, &col)
+                                        : fetch_cells(p, r, n, &port, keys.tensor == FETCH_WHOLE, fetch, &col));
     mbr_status st = mbr_scope_add(c->scope, &col, &fetch->col, r->err);
     return st == MBR_OK ? MBR_OK : mbr_fail_at(r->err, st, "%s:%d: ", r->file, n->line);
 }

@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool is_score(const mbr_col *col)
+{
+    return col->type != MBR_COL_STRING && col->type != MBR_COL_TENSOR && col->width == 1;
+}
+
 /* Number columns of one value. */
 mbr_status mbr_pipeline_read_scores(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n, int first)
 {
@@ -21,12 +26,12 @@ mbr_status mbr_pipeline_read_scores(mbr_pipeline *p, const mbr_reading *r, const
         int col = mbr_scope_find(&p->scope, names.items[i].data, names.items[i].size);
         if (col < 0)
             return mbr_node_fail(r, n, "'scores': there is no column '%s'", names.items[i].data);
-        if (p->scope.cols[col].type == MBR_COL_STRING || p->scope.cols[col].width != 1)
+        if (!is_score(&p->scope.cols[col]))
             return mbr_node_fail(r, n, "'scores': '%s' is not a single number", names.items[i].data);
         p->scores[p->score_count++] = col;
     }
     for (int col = first; !n && col < p->scope.count; col++)
-        if (p->scope.cols[col].type != MBR_COL_STRING && p->scope.cols[col].width == 1)
+        if (is_score(&p->scope.cols[col]))
             p->scores[p->score_count++] = col;
     return MBR_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Steps: what makes one column out of others, before the model (features) and after it (post-processing). A kind of
+ * Steps: what makes columns out of others, before the model (features) and after it (post-processing). A kind of
  * step is one row of the table in steps.c: its parameters as data, one function that checks and prepares it when the
  * pipeline is opened, and one that runs it over a batch. To add a kind: a line in MBR_STEP_KINDS below, the symbols
  * that it declares in a file of this folder, a case in tests/test_pipeline_steps.c, a paragraph in docs/pipeline.md.
@@ -8,17 +8,22 @@
 #ifndef MBR_RUNTIME_STEP_H
 #define MBR_RUNTIME_STEP_H
 
+#include "mbr/env.h"
+#include "mbr/model.h"
 #include "runtime/pipeline/column.h"
 #include "runtime/pipeline/node.h"
 
 #define MBR_STEP_INPUTS 64
-#define MBR_STEP_PARAMS 128
+#define MBR_STEP_OUTPUTS 64
+#define MBR_STEP_PARAMS 256
 
 typedef struct mbr_step mbr_step;
 
 typedef struct mbr_compiling {
     mbr_reading read;
     mbr_scope *scope;
+    mbr_env *env; /* of the pipeline; NULL in tests of single steps */
+    int steps;    /* compiled so far */
 } mbr_compiling;
 
 /* Sets of column types. */
@@ -26,7 +31,25 @@ typedef struct mbr_compiling {
 #define MBR_TYPES_NUMBER (MBR_TYPE_BIT(MBR_COL_NUMBER) | MBR_TYPE_BIT(MBR_COL_BOOL))
 #define MBR_TYPES_TIME MBR_TYPE_BIT(MBR_COL_TIME)
 #define MBR_TYPES_STRING MBR_TYPE_BIT(MBR_COL_STRING)
+#define MBR_TYPES_TENSOR MBR_TYPE_BIT(MBR_COL_TENSOR)
+/* What expressions can say; of tensors a step has to take something first. */
 #define MBR_TYPES_ANY (MBR_TYPES_NUMBER | MBR_TYPES_TIME | MBR_TYPES_STRING)
+
+/*
+ * What a step keeps from row to row, of one decider. Steps see the rows in their order, also those of later batches; a
+ * batch must give what row by row gives. A faulty row (rows->fault) should leave the state as it was.
+ */
+typedef struct mbr_step_keeper {
+    /* Makes the state, not NULL; it is rows->states[s->index] in run. memory: of everything the state holds. */
+    mbr_status (*begin)(const mbr_step *s, mbr_memory *memory, void **state, mbr_error *err);
+    void (*end)(const mbr_step *s, void *state);
+    /*
+     * The state as bytes, and back into a state that begin has just made. The bytes come from a file: hostile until
+     * checked. NULL: the state is not worth a file.
+     */
+    mbr_status (*save)(const mbr_step *s, const void *state, mbr_write_fn write, void *user, mbr_error *err);
+    mbr_status (*restore)(const mbr_step *s, void *state, const void *bytes, size_t size, mbr_error *err);
+} mbr_step_keeper;
 
 typedef struct mbr_step_kind {
     const char *name;
@@ -36,11 +59,13 @@ typedef struct mbr_step_kind {
     const mbr_param *params; /* they fill a struct of at most MBR_STEP_PARAMS bytes */
     /*
      * Called with s->params filled and *out set to a number column as wide as the first input. Checks what params
-     * cannot say, sets the type and width of *out. NULL: params say all, and *out stays.
+     * cannot say, sets the type and width of *out; mbr_step_part adds columns. NULL: params say all, and *out stays.
      */
     mbr_status (*compile)(const mbr_compiling *c, const mbr_node *at, mbr_step *s, mbr_col *out);
-    /* Fills column s->out of every row. Faults go to mbr_rows_fail; such a row still gets some value. */
+    /* Fills the columns s->outs of every row. Faults go to mbr_rows_fail; such a row still gets some value. */
     void (*run)(const mbr_step *s, mbr_rows *rows);
+    const mbr_step_keeper *keeper; /* NULL: stateless */
+    void (*drop)(const mbr_step *s); /* gives back what compile opened, also after compile failed; NULL: nothing */
 } mbr_step_kind;
 
 struct mbr_step {
@@ -49,8 +74,12 @@ struct mbr_step {
     int line;
     int *from;      /* (from_count), columns */
     int from_count;
-    int out;        /* column */
+    int out;        /* column: the first of outs */
+    int *outs;      /* (out_count) */
+    int out_count;
+    int index;      /* of the pipeline's steps, features first; its state is rows->states[index] */
     void *params;
+    mbr_col *parts; /* while it is compiled: columns beside the first */
 };
 
 /* The table: ends with a kind without name. */
@@ -60,6 +89,14 @@ extern const mbr_step_kind mbr_step_kinds[];
 mbr_status mbr_step_compile(const mbr_compiling *c, const mbr_node *n, mbr_step *out);
 
 /* ---- for the files of the kinds ---- */
+
+/*
+ * While compiling: one more output column, a number of width 1 until the caller says otherwise, or NULL after a
+ * complaint. It is called NAME.PART, and s->outs[1] is the first part. Where all columns of a step are equals,
+ * out->name can be such a name as well: mbr_step_part_name.
+ */
+mbr_col *mbr_step_part(const mbr_compiling *c, mbr_step *s, const char *part);
+const char *mbr_step_part_name(const mbr_compiling *c, const mbr_step *s, const char *part); /* NULL: no memory */
 
 /* The numbers that a step reads (input i) and writes, and how many there are in the batch. */
 static inline const double *mbr_step_in(const mbr_step *s, const mbr_rows *rows, int i)
@@ -77,8 +114,21 @@ static inline size_t mbr_step_count(const mbr_step *s, const mbr_rows *rows)
     return (size_t)rows->count * (size_t)rows->cols[s->out].width;
 }
 
-/* kind, compile, min_from, max_from, types, wide: see mbr_step_kind */
-#define MBR_STEP_KINDS(KIND) \
+static inline const mbr_cell *mbr_step_cells(const mbr_step *s, const mbr_rows *rows, int i)
+{
+    return rows->lanes[s->from[i]].cell;
+}
+
+static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
+{
+    return rows->states[s->index];
+}
+
+/*
+ * kind, compile, min_from, max_from, types, wide: see mbr_step_kind. KEEP: with mbr_keeper_KIND, HOLD: with
+ * mbr_drop_KIND.
+ */
+#define MBR_STEP_KINDS(KIND, KEEP, HOLD) \
     /* numbers */ \
     KIND(impute, mbr_compile_impute, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_STRING, true) \
     KIND(standardize, mbr_compile_standardize, 1, 1, MBR_TYPES_NUMBER, true) \
@@ -102,12 +152,22 @@ static inline size_t mbr_step_count(const mbr_step *s, const mbr_rows *rows)
     /* scores */ \
     KIND(sigmoid, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
     KIND(platt, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
-    KIND(softmax, mbr_compile_softmax, 1, 1, MBR_TYPES_NUMBER, true)
+    KIND(softmax, mbr_compile_softmax, 1, 1, MBR_TYPES_NUMBER, true) \
+    /* tensors */ \
+    KIND(tensor, mbr_compile_tensor, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
+    KIND(values, mbr_compile_values, 1, 1, MBR_TYPES_TENSOR, false) \
+    KIND(characters, mbr_compile_characters, 1, 1, MBR_TYPES_STRING, false)
 
 #define MBR_STEP_DECLARE(kind, check, min, max, types, wide) \
     mbr_status mbr_compile_##kind(const mbr_compiling *c, const mbr_node *at, mbr_step *s, mbr_col *out); \
     void mbr_run_##kind(const mbr_step *s, mbr_rows *rows); \
     extern const mbr_param mbr_params_##kind[];
-MBR_STEP_KINDS(MBR_STEP_DECLARE)
+#define MBR_STEP_DECLARE_KEEP(kind, check, min, max, types, wide) \
+    MBR_STEP_DECLARE(kind, check, min, max, types, wide) \
+    extern const mbr_step_keeper mbr_keeper_##kind;
+#define MBR_STEP_DECLARE_HOLD(kind, check, min, max, types, wide) \
+    MBR_STEP_DECLARE(kind, check, min, max, types, wide) \
+    void mbr_drop_##kind(const mbr_step *s);
+MBR_STEP_KINDS(MBR_STEP_DECLARE, MBR_STEP_DECLARE_KEEP, MBR_STEP_DECLARE_HOLD)
 
 #endif

@@ -5,14 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROW(kind, check, min, max, types_, wide_) \
-    { .name = #kind, .min_from = min, .max_from = max, .types = types_, .wide = wide_, \
-      .params = mbr_params_##kind, .compile = check, .run = mbr_run_##kind },
+#define CELLS(kind, check, min, max, types_, wide_) \
+    .name = #kind, .min_from = min, .max_from = max, .types = types_, .wide = wide_, \
+    .params = mbr_params_##kind, .compile = check, .run = mbr_run_##kind
+#define ROW(kind, ...) { CELLS(kind, __VA_ARGS__) },
+#define ROW_KEEP(kind, ...) { CELLS(kind, __VA_ARGS__), .keeper = &mbr_keeper_##kind },
+#define ROW_HOLD(kind, ...) { CELLS(kind, __VA_ARGS__), .drop = mbr_drop_##kind },
 const mbr_step_kind mbr_step_kinds[] = {
-    MBR_STEP_KINDS(ROW)
+    MBR_STEP_KINDS(ROW, ROW_KEEP, ROW_HOLD)
     { .name = NULL }
 };
 #undef ROW
+#undef ROW_KEEP
+#undef ROW_HOLD
+#undef CELLS
 
 /* What every step has. */
 typedef struct head {
@@ -47,10 +53,10 @@ static mbr_status unknown_kind(const mbr_reading *r, const mbr_node *at, const c
 
 static mbr_status check_type(const mbr_compiling *c, const mbr_node *at, const mbr_step *s, const mbr_col *col)
 {
-    static const char *const what[] = { "numbers", "numbers", "times", "strings" };
+    static const char *const what[] = { "numbers", "numbers", "times", "strings", "tensors" };
     char wanted[64] = "";
     if (!(s->kind->types & MBR_TYPE_BIT(col->type))) {
-        for (int t = MBR_COL_BOOL; t <= MBR_COL_STRING; t++)
+        for (int t = MBR_COL_BOOL; t <= MBR_COL_TENSOR; t++)
             if (s->kind->types & MBR_TYPE_BIT(t)) {
                 size_t used = strlen(wanted);
                 snprintf(wanted + used, sizeof wanted - used, "%s%s", used ? " or " : "", what[t]);
@@ -100,6 +106,59 @@ static mbr_status read_from(const mbr_compiling *c, const mbr_node *at, const mb
     return MBR_OK;
 }
 
+/* ---- output columns ---- */
+
+const char *mbr_step_part_name(const mbr_compiling *c, const mbr_step *s, const char *part)
+{
+    size_t bytes = strlen(s->name) + strlen(part) + 2;
+    char *name = mbr_arena_alloc(c->read.arena, bytes);
+    if (name)
+        snprintf(name, bytes, "%s.%s", s->name, part);
+    else
+        mbr_no_memory(c->read.err, bytes);
+    return name;
+}
+
+mbr_col *mbr_step_part(const mbr_compiling *c, mbr_step *s, const char *part)
+{
+    if (!s->parts)
+        s->parts = mbr_arena_calloc(c->read.arena, MBR_STEP_OUTPUTS - 1, sizeof *s->parts);
+    if (!s->parts) {
+        mbr_no_memory(c->read.err, (MBR_STEP_OUTPUTS - 1) * sizeof *s->parts);
+        return NULL;
+    }
+    if (s->out_count == MBR_STEP_OUTPUTS - 1) {
+        mbr_fail(c->read.err, MBR_ERR_LIMIT, "%s:%d: step '%s' would make more than %d columns", c->read.file, s->line,
+                 s->name, MBR_STEP_OUTPUTS);
+        return NULL;
+    }
+    mbr_col *col = &s->parts[s->out_count++];
+    *col = (mbr_col){ .name = mbr_step_part_name(c, s, part), .type = MBR_COL_NUMBER, .width = 1, .line = s->line };
+    return col->name ? col : NULL;
+}
+
+/* Adds the columns of a compiled step to the scope: the first one, then the parts. */
+static mbr_status add_columns(const mbr_compiling *c, const mbr_node *at, mbr_step *s, const mbr_col *first)
+{
+    const mbr_reading *r = &c->read;
+    int parts = s->out_count;
+    s->outs = mbr_arena_calloc(r->arena, (size_t)parts + 1, sizeof *s->outs);
+    if (!s->outs)
+        return mbr_no_memory(r->err, ((size_t)parts + 1) * sizeof *s->outs);
+    for (s->out_count = 0; s->out_count <= parts; s->out_count++) {
+        const mbr_col *col = s->out_count ? &s->parts[s->out_count - 1] : first;
+        int twin = mbr_scope_find(c->scope, col->name, strlen(col->name));
+        if (twin >= 0)
+            return mbr_node_fail(r, at, "there is a column '%s' already, from line %d", col->name,
+                                 c->scope->cols[twin].line);
+        mbr_status st = mbr_scope_add(c->scope, col, &s->outs[s->out_count], r->err);
+        if (st != MBR_OK)
+            return mbr_fail_at(r->err, st, "%s:%d: ", r->file, at->line);
+    }
+    s->out = s->outs[0];
+    return MBR_OK;
+}
+
 mbr_status mbr_step_compile(const mbr_compiling *c, const mbr_node *n, mbr_step *s)
 {
     const mbr_reading *r = &c->read;
@@ -121,6 +180,7 @@ mbr_status mbr_step_compile(const mbr_compiling *c, const mbr_node *n, mbr_step 
     if (!s->kind->name)
         return unknown_kind(r, kind_node, kind.data);
     s->line = n->line;
+    s->index = c->steps;
     MBR_TRY(read_from(c, n, mbr_node_get(n, "from"), s));
     snprintf(what, sizeof what, "step '%s' (%s)", s->name, s->kind->name);
     s->params = mbr_arena_calloc(r->arena, 1, MBR_STEP_PARAMS);
@@ -132,6 +192,5 @@ mbr_status mbr_step_compile(const mbr_compiling *c, const mbr_node *n, mbr_step 
         col.width = c->scope->cols[s->from[0]].width;
     if (s->kind->compile)
         MBR_TRY(s->kind->compile(c, n, s, &col));
-    mbr_status st = mbr_scope_add(c->scope, &col, &s->out, r->err);
-    return st == MBR_OK ? MBR_OK : mbr_fail_at(r->err, st, "%s:%d: ", r->file, n->line);
+    return add_columns(c, n, s, &col);
 }

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Tensor columns into and out of a model, steps with several columns, and steps that keep something. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "base/env.h"
+#include "runtime/pipeline/decider.h"
+#include "tests/pipeline_file.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifdef HAVE_YAML
+
+static mbr_env *env;
+static mbr_error err;
+
+static void setup(void)
+{
+    mbr_env_options o = { .size = sizeof o, .threads = 1 };
+    memset(&err, 0, sizeof err);
+    ck_assert_msg(mbr_env_new(&o, &env, &err) == MBR_OK, "%s", err.text);
+}
+
+static void teardown(void)
+{
+    mbr_env_release(&env);
+}
+
+#define DIMS(...) (const int64_t[]){ __VA_ARGS__, -2 }
+
+/* ids, mask (N, S) -> total: sum of ids * mask (N, 1); kept: ids * mask (N, S) */
+static wire masked_model(int ids_dtype)
+{
+    static const int64_t axis = 1;
+    wire g = { 0 };
+    add_input(&g, "ids", ids_dtype, DIMS(-1, -3));
+    add_input(&g, "mask", ids_dtype, DIMS(-1, -3));
+    add_constant(&g, "axes", 7, DIMS(1), &axis, sizeof axis);
+    wire_add_node(&g, "", "Mul", "ids mask", "kept");
+    wire_add_node(&g, "", "ReduceSum", "kept axes", "total");
+    add_output(&g, "total", ids_dtype, DIMS(-1, 1));
+    add_output(&g, "kept", ids_dtype, DIMS(-1, -3));
+    return wire_model(8, 13, &g);
+}
+
+/* x of the shape -> y = -x of the same shape */
+static wire negative_model(const int64_t *dims)
+{
+    wire g = { 0 };
+    add_input(&g, "x", 1, dims);
+    wire_add_node(&g, "", "Neg", "x", "y");
+    add_output(&g, "y", 1, dims);
+    return wire_model(8, 13, &g);
+}
+
+static mbr_decider *open_decider(const char *text, wire model, int batch)
+{
+    mbr_pipeline *p;
+    mbr_decider *d;
+    mbr_decider_options o = { .size = sizeof o, .batch = batch };
+    ck_assert_msg(open_text(env, text, &model, &p, &err) == MBR_OK, "%s", err.text);
+    ck_assert_msg(mbr_decider_new(p, &o, &d, &err) == MBR_OK, "%s", err.text);
+    mbr_pipeline_release(&p);
+    return d;
+}
+
+static void expect_refusal(const char *text, wire model, const char *message)
+{
+    mbr_pipeline *p = NULL;
+    ck_assert_msg(open_text(env, text, &model, &p, &err) != MBR_OK, "opened: %s", text);
+    ck_assert_ptr_null(p);
+    ck_assert_msg(strstr(err.text, message) != NULL, "'%s' does not say '%s'", err.text, message);
+}
+
+/* ---- texts of different lengths ---- */
+
+#define TEXTS(entry) \
+    "version: 1\nname: t\nmodel: {path: m}\ninputs: {text: {type: string, missing: keep}}\n" \
+    "features:\n  - {name: ids, kind: characters, from: text, most: 6}\n" \
+    "tensors:\n  - {input: ids, from: ids" entry "}\n  - {input: mask, from: ids.mask" entry "}\n" \
+    "outputs:\n  - {name: total, output: total}\n  - {name: kept, output: kept, tensor: true}\n" \
+    "post:\n  - {name: first, kind: values, from: kept, width: 3}\n" \
+    "  - {name: second, kind: expr, expr: 'first[1]'}\n  - {name: third, kind: expr, expr: 'first[2]'}\n" \
+    "scores: [total, second, third]\n" \
+    "rules:\n  - {name: low, when: 'total < 200', then: A}\n  - {then: B}\n"
+
+typedef struct collected {
+    int count;
+    double scores[16][3];
+    bool faulty[16];
+    char error[16][200];
+} collected;
+
+static mbr_status collect(void *user, const mbr_decision *d)
+{
+    collected *c = user;
+    for (int i = 0; i < d->score_count && i < 3; i++)
+        c->scores[c->count][i] = d->scores[i];
+    c->faulty[c->count] = d->error != NULL;
+    snprintf(c->error[c->count], sizeof c->error[0], "%s", d->error ? d->error : "");
+    c->count++;
+    return MBR_OK;
+}
+
+static const char texts[] = "text,no\nab,1\nabc,2\n\xc3\xa9z,3\n,4\nabcdefgh,5\nx,6\nba,7\n";
+
+static void expect_texts(const char *pipeline, int ids_dtype, int batch, bool padded)
+{
+    /* sums of code points of at most six characters; a row without text is faulty */
+    static const double want[][3] = { { 195, 98, NAN }, { 294, 98, 99 }, { 355, 122, NAN }, { NAN, NAN, NAN },
+                                      { 597, 98, 99 }, { 120, NAN, NAN }, { 195, 97, NAN } };
+    collected c = { 0 };
+    mbr_decider *d = open_decider(pipeline, masked_model(ids_dtype), batch);
+    ck_assert_msg(decide_text(d, texts, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+    ck_assert_int_eq(c.count, (int)MBR_COUNT_OF(want));
+    for (int i = 0; i < c.count; i++)
+        for (int k = 0; k < 3; k++) {
+            double got = c.scores[i][k];
+            bool same = isnan(want[i][k]) ? isnan(got) || (padded && got == 0) : got == want[i][k];
+            ck_assert_msg(same, "batch %d: row %d, score %d: %g, not %g", batch, i, k, got, want[i][k]);
+            ck_assert_msg(c.faulty[i] == isnan(want[i][0]), "row %d: %s", i, c.error[i]);
+        }
+    ck_assert_msg(strstr(c.error[3], "rows:5: column 'ids' is missing, and the model's input 'ids' cannot be") != NULL,
+                  "%s", c.error[3]);
+    mbr_decider_release(&d);
+}
+
+START_TEST(rows_of_different_shapes)
+{
+    for (int batch = 0; batch < 6; batch++) {
+        expect_texts(TEXTS(""), MBR_DTYPE_I64, batch, false);
+        expect_texts(TEXTS(", pad: 0"), MBR_DTYPE_I64, batch, true);
+        expect_texts(TEXTS(", pad: 0"), MBR_DTYPE_F32, batch, true); /* converted */
+        expect_texts(TEXTS(""), MBR_DTYPE_I32, batch, false);
+    }
+}
+END_TEST
+
+START_TEST(what_an_element_type_cannot_hold)
+{
+    collected c = { 0 };
+    wire g = { 0 };
+    static const char text[] =
+        "version: 1\nname: t\nmodel: {path: m}\ninputs: {text: {type: string}}\n"
+        "features: [{name: ids, kind: characters, from: text}]\ntensors: [{input: x, from: ids}]\n"
+        "outputs: [{name: y, output: y, tensor: true}]\npost: [{name: v, kind: values, from: y, width: 1}]\n"
+        "rules: [{then: A}]\nfallback: F\n";
+    add_input(&g, "x", MBR_DTYPE_U8, DIMS(-1, -3));
+    wire_add_node(&g, "", "Identity", "x", "y");
+    add_output(&g, "y", MBR_DTYPE_U8, DIMS(-1, -3));
+    mbr_decider *d = open_decider(text, wire_model(8, 13, &g), 4);
+    ck_assert_msg(decide_text(d, "text\na\n\xe2\x82\xac\n\xc3\xa9\n", MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s",
+                  err.text);
+    ck_assert_int_eq(c.count, 3);
+    ck_assert(c.scores[0][0] == 97 && c.scores[2][0] == 233);
+    ck_assert(!c.faulty[0] && c.faulty[1] && !c.faulty[2]);
+    ck_assert_msg(strstr(c.error[1], "8364 does not fit the model's input 'x' of u8") != NULL, "%s", c.error[1]);
+    mbr_decider_release(&d);
+}
+END_TEST
+
+/* ---- shapes that are known ---- */
+
+#define NUMBERS(step, entry, output) \
+    "version: 1\nname: t\nmodel: {path: m}\ninputs:\n  a: {type: number}\n  b: {type: number}\n  c: {type: number}\n" \
+    "  d: {type: number}\nfeatures:\n  - {name: x, kind: tensor, from: [a, b, c, d]" step "}\n" \
+    "tensors: [{input: x, from: x" entry "}]\noutputs: [{name: y, output: y" output "}]\n" \
+    "post:\n  - {name: v, kind: values, from: y}\n  - {name: v3, kind: expr, expr: 'v[3]'}\n" \
+    "rules: [{then: A}]\n"
+
+static const char quads[] = "a,b,c,d\n1,2,3,4\n5,6,7,8\n-1,-2,-3,-4\n";
+
+static void expect_quads(const char *pipeline, const int64_t *dims, int batch)
+{
+    collected c = { 0 };
+    mbr_decider *d = open_decider(pipeline, negative_model(dims), batch);
+    ck_assert_msg(decide_text(d, quads, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+    ck_assert_int_eq(c.count, 3);
+    ck_assert_msg(c.scores[0][0] == -4 && c.scores[1][0] == -8 && c.scores[2][0] == 4, "%g %g %g", c.scores[0][0],
+                  c.scores[1][0], c.scores[2][0]);
+    mbr_decider_release(&d);
+}
+
+START_TEST(rows_with_and_without_their_dimension)
+{
+    for (int batch = 0; batch < 4; batch++) {
+        expect_quads(NUMBERS(", shape: [2, 2]", "", ", tensor: true"), DIMS(-1, 2, 2), batch);
+        expect_quads(NUMBERS(", shape: [2, 2]", "", ", tensor: true"), DIMS(1, 2, 2), batch);
+        expect_quads(NUMBERS("", "", ", tensor: true"), DIMS(-1, 4), batch);
+        expect_quads(NUMBERS(", shape: [2, 2]", "", ", tensor: whole"), DIMS(2, 2), batch);
+        expect_quads(NUMBERS(", shape: [4, 1]", "", ", tensor: whole"), DIMS(4, 1), batch);
+    }
+}
+END_TEST
+
+START_TEST(shapes_that_do_not_fit)
+{
+    expect_refusal(NUMBERS(", shape: [2, 2]", "", ", tensor: true"), negative_model(DIMS(-1, 2, 3)),
+                   "column 'x' is a tensor f32[2, 2] a row, and input 'x' of the model has the shape [N, 2, 3]");
+    expect_refusal(NUMBERS(", shape: [2, 2]", "", ", tensor: true"), negative_model(DIMS(-1, 4)), "has the shape");
+    expect_refusal(NUMBERS(", shape: [2, 2]", "", ", tensor: true"), negative_model(DIMS(3, 2, 2)),
+                   "it always takes 3 rows");
+    expect_refusal(NUMBERS(", shape: [2, 3]", "", ", tensor: true"), negative_model(DIMS(-1, 4)),
+                   "the columns are 4 values a row, and the product of 'shape' is another number");
+    expect_refusal(NUMBERS(", shape: [2, 2.5]", "", ", tensor: true"), negative_model(DIMS(-1, 4)), "another number");
+    expect_refusal(NUMBERS(", dtype: f33", "", ", tensor: true"), negative_model(DIMS(-1, 4)), "'dtype' must be");
+    expect_refusal(NUMBERS("", "", ", tensor: true"), negative_model(DIMS(4)), "say 'tensor: whole'");
+    expect_refusal(NUMBERS("", "", ", tensor: true, column: 1"), negative_model(DIMS(-1, 4)), "exclude each other");
+    expect_refusal(NUMBERS("", "", ""), negative_model(DIMS(-1, 4)), "values reads tensors, and 'y' is a number");
+    expect_refusal(NUMBERS("", "", ", tensor: true"), masked_model(1), "the model has no input 'x'");
+    expect_refusal(TEXTS(", pad: 0.5"), masked_model(MBR_DTYPE_I64), "the value of 'pad' cannot be an element of i64");
+    expect_refusal(TEXTS(""), masked_model(MBR_DTYPE_F16), "is a tensor i64[?], and the model takes f16");
+    expect_refusal("version: 1\nname: t\nmodel: {path: m}\ninputs: {text: {type: string}}\n"
+                   "features:\n  - {name: ids, kind: characters, from: text}\n"
+                   "  - {name: n, kind: expr, expr: 'ids.mask > 1'}\n"
+                   "tensors: []\noutputs: []\nrules: []\n", negative_model(DIMS(-1, 4)),
+                   "column 'ids.mask' is a tensor; make numbers of it by a step of kind values");
+}
+END_TEST
+
+START_TEST(padding_up_to_a_fixed_shape)
+{
+    collected c = { 0 };
+    static const char text[] =
+        "version: 1\nname: t\nmodel: {path: m}\ninputs: {text: {type: string}}\n"
+        "features: [{name: ids, kind: characters, from: text}]\ntensors: [{input: x, from: ids, pad: 7}]\n"
+        "outputs: [{name: y, output: y, tensor: true}]\npost:\n  - {name: v, kind: values, from: y}\n"
+        "  - {name: v0, kind: expr, expr: 'v[0]'}\n  - {name: v2, kind: expr, expr: 'v[2]'}\n"
+        "scores: [v0, v2]\nrules: [{then: A}]\nfallback: F\n";
+    mbr_decider *d = open_decider(text, negative_model(DIMS(-1, 3)), 4);
+    ck_assert_msg(decide_text(d, "text\na\nabc\nabcd\n", MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+    ck_assert_int_eq(c.count, 3);
+    ck_assert(c.scores[0][0] == -97 && c.scores[0][1] == -7);
+    ck_assert(c.scores[1][0] == -97 && c.scores[1][1] == -99);
+    ck_assert(c.faulty[2]);
+    ck_assert_msg(strstr(c.error[2], "column 'ids' is a tensor i64[4], and the model's input 'x' takes f32[3] a row"),
+                  "%s", c.error[2]);
+    mbr_decider_release(&d);
+}
+END_TEST
+
+/* ---- steps that keep something ---- */
+
+typedef struct running {
+    mbr_memory *memory;
+    double sum;
+} running;
+
+static int open_states;
+static bool fail_begin;
+
+static mbr_status begin_running(const mbr_step *s, mbr_memory *memory, void **state, mbr_error *e)
+{
+    (void)s;
+    if (fail_begin)
+        return mbr_fail(e, MBR_ERR_LIMIT, "no state today");
+    running *r = mbr_calloc(memory, 1, sizeof *r);
+    if (!r)
+        return mbr_no_memory(e, sizeof *r);
+    r->memory = memory;
+    *state = r;
+    open_states++;
+    return MBR_OK;
+}
+
+static void end_running(const mbr_step *s, void *state)
+{
+    (void)s;
+    running *r = state;
+    open_states--;
+    mbr_free(r->memory, r);
+}
+
+static void run_running(const mbr_step *s, mbr_rows *rows)
+{
+    running *r = mbr_step_state(s, rows);
+    for (int i = 0; i < rows->count; i++) {
+        if (!rows->fault[i])
+            r->sum += mbr_step_in(s, rows, 0)[i];
+        mbr_step_out(s, rows)[i] = r->sum;
+    }
+}
+
+static const mbr_step_keeper running_keeper = { .begin = begin_running, .end = end_running };
+static const mbr_step_kind running_kind = { .name = "running", .run = run_running, .keeper = &running_keeper };
+
+START_TEST(steps_with_state)
+{
+    static const char text[] =
+        "version: 1\nname: t\nmodel: {path: m}\ninputs: {a: {type: number}}\n"
+        "features: [{name: sum, kind: affine, from: a, multiply: 1, add: 0}]\n"
+        "tensors: [{input: x, from: [sum]}]\noutputs: [{name: y, output: y}]\n"
+        "post: [{name: sums, kind: affine, from: y, multiply: 1, add: 0}]\nscores: [y, sums]\nrules: [{then: A}]\n"
+        "fallback: F\n";
+    for (int batch = 1; batch < 6; batch++) {
+        wire model = negative_model(DIMS(-1, 1));
+        mbr_decider_options o = { .size = sizeof o, .batch = batch };
+        mbr_pipeline *p;
+        mbr_decider *d, *other;
+        collected c = { 0 };
+        ck_assert_msg(open_text(env, text, &model, &p, &err) == MBR_OK, "%s", err.text);
+        p->features[0].kind = p->posts[0].kind = &running_kind;
+        ck_assert_msg(mbr_decider_new(p, &o, &d, &err) == MBR_OK, "%s", err.text);
+        ck_assert_msg(mbr_decider_new(p, &o, &other, &err) == MBR_OK, "%s", err.text);
+        ck_assert_int_eq(open_states, 4);
+        ck_assert_int_eq(decide_text(d, "a\n1\n2\nx\n3\n4\n", MBR_ROWS_CSV, collect, &c, &err), MBR_OK);
+        ck_assert_int_eq(decide_text(other, "a\n9\n", MBR_ROWS_CSV, collect, &c, &err), MBR_OK);
+        static const double want[][2] = { { -1, -1 }, { -3, -4 }, { NAN, -4 }, { -6, -10 }, { -10, -20 }, { -9, -9 } };
+        for (int i = 0; i < 6; i++)
+            for (int k = 0; k < 2; k++)
+                ck_assert_msg(c.scores[i][k] == want[i][k] || (isnan(want[i][k]) && isnan(c.scores[i][k])),
+                              "batch %d, row %d, score %d: %g", batch, i, k, c.scores[i][k]);
+        mbr_decider_release(&d);
+        ck_assert_int_eq(open_states, 2);
+        mbr_decider_release(&other);
+        ck_assert_int_eq(open_states, 0);
+        fail_begin = true;
+        ck_assert_int_eq(mbr_decider_new(p, &o, &d, &err), MBR_ERR_LIMIT);
+        ck_assert_ptr_null(d);
+        ck_assert_int_eq(open_states, 0);
+        fail_begin = false;
+        mbr_pipeline_release(&p);
+    }
+}
+END_TEST
+
+/* ---- memory ---- */
+
+static mbr_status ignore(void *user, const mbr_decision *d)
+{
+    (void)user;
+    (void)d;
+    return MBR_OK;
+}
+
+/* The n-th allocation fails, for all n: a status or a row's fault, never a crash, never a leak. */
+START_TEST(without_memory)
+{
+    mbr_memory *memory = mbr_env_heap(env);
+    size_t before = atomic_load(&memory->in_use);
+    int failures = 0;
+    for (long n = 0;; n++) {
+        wire model = masked_model(MBR_DTYPE_I64);
+        mbr_pipeline *p = NULL;
+        mbr_decider *d = NULL;
+        atomic_store(&memory->fail_after, n);
+        mbr_status st = open_text(env, TEXTS(", pad: 0"), &model, &p, &err);
+        if (st == MBR_OK)
+            st = mbr_decider_new(p, NULL, &d, &err);
+        if (st == MBR_OK)
+            st = decide_text(d, texts, MBR_ROWS_CSV, ignore, NULL, &err);
+        bool none = atomic_load(&memory->fail_after) != 0;
+        atomic_store(&memory->fail_after, -1);
+        failures += st != MBR_OK;
+        mbr_decider_release(&d);
+        mbr_pipeline_release(&p);
+        ck_assert_uint_eq(atomic_load(&memory->in_use), before);
+        if (none)
+            break;
+    }
+    ck_assert_int_gt(failures, 20);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("pipeline tensors");
+    TCase *t = tcase_create("all");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, rows_of_different_shapes);
+    tcase_add_test(t, what_an_element_type_cannot_hold);
+    tcase_add_test(t, rows_with_and_without_their_dimension);
+    tcase_add_test(t, shapes_that_do_not_fit);
+    tcase_add_test(t, padding_up_to_a_fixed_shape);
+    tcase_add_test(t, steps_with_state);
+    tcase_add_test(t, without_memory);
+    suite_add_tcase(suite, t);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#else
+
+int main(void)
+{
+    printf("built without libyaml\n");
+    return 77;
+}
+
+#endif
