@@ -49,8 +49,10 @@ MBR_RUNTIME_SOURCES = \
     runtime/rows/text.h \
     runtime/steps/step.h \
     runtime/steps/step_category.c \
+    runtime/steps/step_image.c \
     runtime/steps/step_number.c \
     runtime/steps/step_tensor.c \
+    runtime/steps/step_text.c \
     runtime/steps/step_time.c \
     runtime/steps/steps.c
 

@@ -3,6 +3,9 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
 #include "base/env.h"
 #include "runtime/pipeline/decider.h"
 #include "tests/pipeline_file.h"
@@ -11,6 +14,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #ifdef HAVE_YAML
 
@@ -242,6 +246,132 @@ START_TEST(padding_up_to_a_fixed_shape)
 }
 END_TEST
 
+/* ---- texts and images ---- */
+
+static const char tokenizer[] =
+    "{\"version\": \"1.0\", \"added_tokens\": [], \"pre_tokenizer\": {\"type\": \"BertPreTokenizer\"}, "
+    "\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"continuing_subword_prefix\": \"##\", "
+    "\"max_input_chars_per_word\": 12, \"vocab\": {\"[UNK]\": 0, \"un\": 1, \"##aff\": 2, \"##able\": 3, "
+    "\"a\": 4, \"##a\": 5, \",\": 6}}}";
+
+static void write_file(const char *path, const void *data, size_t bytes)
+{
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(data, 1, bytes, f), bytes);
+    fclose(f);
+}
+
+START_TEST(texts_become_tokens)
+{
+    char path[] = "/tmp/mbr-tokens-XXXXXX", text[1200];
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    write_file(path, tokenizer, strlen(tokenizer));
+    for (int most = 0; most < 4; most += 3)
+        for (int batch = 1; batch < 6; batch++) {
+            collected c = { 0 };
+            snprintf(text, sizeof text,
+                     "version: 1\nname: t\nmodel: {path: m}\ninputs:\n  text: {type: string, missing: keep}\n"
+                     "features:\n  - {name: ids, kind: tokens, from: text, tokenizer: %s%s}\n"
+                     "tensors:\n  - {input: ids, from: ids, pad: 0}\n  - {input: mask, from: ids.mask, pad: 0}\n"
+                     "outputs:\n  - {name: total, output: total}\nrules: [{then: A}]\nfallback: F\n", path,
+                     most ? ", most: 3" : "");
+            mbr_decider *d = open_decider(text, masked_model(MBR_DTYPE_I64), batch);
+            const char *rows = "text,no\nunaffable,1\n\"a,a , unaff\",2\n,3\naa zz,4\n";
+            ck_assert_msg(decide_text(d, rows, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+            ck_assert_int_eq(c.count, 4);
+            ck_assert(c.scores[0][0] == 6 && c.scores[1][0] == (most ? 14 : 23) && c.scores[3][0] == 9);
+            ck_assert(c.faulty[2] && !c.faulty[3]);
+            mbr_decider_release(&d);
+        }
+    write_file(path, "{}", 2);
+    expect_refusal(text, masked_model(MBR_DTYPE_I64), "p.yaml:7: step 'ids': ");
+    unlink(path);
+    expect_refusal(text, masked_model(MBR_DTYPE_I64), "cannot be opened");
+}
+END_TEST
+
+/* A picture of 4 by 2 points whose red is 10 x + y. */
+static void write_picture(const char *path)
+{
+    char data[11 + 24] = "P6\n4 2\n255\n";
+    size_t at = 11;
+    for (int y = 0; y < 2; y++)
+        for (int x = 0; x < 4; x++) {
+            data[at++] = (char)(10 * x + y);
+            data[at++] = 100;
+            data[at++] = 50;
+        }
+    write_file(path, data, sizeof data);
+}
+
+#define PICTURES(step) \
+    "version: 1\nname: t\nmodel: {path: m}\ninputs:\n  file: {type: string}\nfeatures:\n" \
+    "  - {name: x, kind: image, from: file, folder: %s/in" step "}\ntensors: [{input: x, from: x}]\n" \
+    "outputs: [{name: y, output: y, tensor: true}]\npost:\n  - {name: v, kind: values, from: y}\n" \
+    "  - {name: a, kind: expr, expr: 'v[0]'}\n  - {name: b, kind: expr, expr: 'v[1]'}\n" \
+    "  - {name: left, kind: expr, expr: 'x.place[0]'}\nscores: [a, b, left]\nrules: [{then: A}]\nfallback: F\n"
+
+START_TEST(images_become_tensors)
+{
+    char folder[] = "/tmp/mbr-images-XXXXXX", path[400], text[1500];
+    static const struct {
+        const char *pipeline;
+        int64_t dims[5];
+        double a, b, left;
+    } cases[] = {
+        { PICTURES(", crop: [2, 2], divide: 1"), { -1, 3, 2, 2, -2 }, -10, -20, -1 },
+        { PICTURES(", crop: [2, 2], divide: 1, layout: hwc, colours: bgr"), { -1, 2, 2, 3, -2 }, -50, -100, -1 },
+        { PICTURES(", crop: [2, 2], divide: 10, mean: [1, 0, 0], deviation: [2]"), { -1, 3, 2, 2, -2 }, -0, -0.5, -1 },
+        { PICTURES(", resize: [2, 1], filter: pillow-nearest, divide: 1"), { -1, 3, 1, 2, -2 }, -11, -31, 0 },
+        { PICTURES(", letterbox: [4, 4], filter: opencv-linear, fill: [7], divide: 1"), { -1, 3, 4, 4, -2 }, -7, -7, 0 },
+        { PICTURES(", crop: [6, 2], divide: 1"), { -1, 3, 2, 6, -2 }, 0, 0, 1 },
+        { PICTURES(", shorter: 1, filter: pillow-nearest, crop: [2, 1], divide: 1"), { -1, 3, 1, 2, -2 }, -11, -31,
+          0 },
+    };
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/in", folder);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/in/ok.ppm", folder);
+    write_picture(path);
+    snprintf(path, sizeof path, "%s/out.ppm", folder);
+    write_picture(path);
+    snprintf(path, sizeof path, "%s/in/link.ppm", folder);
+    ck_assert_int_eq(symlink("../out.ppm", path), 0);
+    snprintf(path, sizeof path, "%s/in/broken.ppm", folder);
+    write_file(path, "P6\n4 2\n255\nshort", 16);
+    for (size_t i = 0; i < MBR_COUNT_OF(cases); i++) {
+        collected c = { 0 };
+        char rows[400];
+        snprintf(text, sizeof text, cases[i].pipeline, folder);
+        mbr_decider *d = open_decider(text, negative_model(cases[i].dims), 3);
+        snprintf(rows, sizeof rows,
+                 "file\nok.ppm\n../out.ppm\nlink.ppm\n%s/in/ok.ppm\nnone.ppm\nbroken.ppm\n./ok.ppm\n",
+                 folder);
+        ck_assert_msg(decide_text(d, rows, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+        ck_assert_int_eq(c.count, 7);
+        for (int k = 0; k < 7; k += 6)
+            ck_assert_msg(c.scores[k][0] == cases[i].a && c.scores[k][1] == cases[i].b &&
+                          c.scores[k][2] == cases[i].left, "case %zu: %g %g %g %s", i, c.scores[k][0], c.scores[k][1], c.scores[k][2], c.error[k]);
+        static const char *const faults[] = { "is not below the folder", "a link leads", "is not below the folder",
+                                              "none.ppm", "broken.ppm" };
+        for (int k = 1; k < 6; k++)
+            ck_assert_msg(c.faulty[k] && strstr(c.error[k], faults[k - 1]), "row %d: %s", k, c.error[k]);
+        mbr_decider_release(&d);
+    }
+    snprintf(text, sizeof text, PICTURES(", crop: [2, 2], resize: [1, 1], shorter: 3"), folder);
+    expect_refusal(text, negative_model(DIMS(-1, 3, 2, 2)), "exclude each other");
+    snprintf(text, sizeof text, PICTURES(", crop: [2, 2], filter: best"), folder);
+    expect_refusal(text, negative_model(DIMS(-1, 3, 2, 2)), "there is no filter 'best'");
+    snprintf(text, sizeof text, PICTURES(", crop: [2, 3]"), folder);
+    expect_refusal(text, negative_model(DIMS(-1, 3, 2, 2)), "is a tensor f32[3, 3, 2] a row");
+    snprintf(text, sizeof text, "rm -r %s", folder);
+    ck_assert_int_eq(system(text), 0);
+}
+END_TEST
+
 /* ---- steps that keep something ---- */
 
 typedef struct running {
@@ -375,6 +505,8 @@ int main(void)
     tcase_add_test(t, rows_with_and_without_their_dimension);
     tcase_add_test(t, shapes_that_do_not_fit);
     tcase_add_test(t, padding_up_to_a_fixed_shape);
+    tcase_add_test(t, texts_become_tokens);
+    tcase_add_test(t, images_become_tensors);
     tcase_add_test(t, steps_with_state);
     tcase_add_test(t, without_memory);
     suite_add_tcase(suite, t);

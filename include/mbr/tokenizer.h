@@ -37,6 +37,7 @@ typedef struct mbr_tokenizer_options {
     size_t size;      /* sizeof(mbr_tokenizer_options) */
     int regex_jit;    /* let PCRE2 compile regular expressions to machine code, where the system allows that; 0: no */
     int no_matchers;  /* leave even the well-known regular expressions to PCRE2 (for tests); 0: no */
+    uint32_t truncate_to; /* max_length of truncation in place of the file's, special tokens included; 0: the file's */
 } mbr_tokenizer_options;
 
 /*

@@ -15,7 +15,7 @@
 
 #define MBR_STEP_INPUTS 64
 #define MBR_STEP_OUTPUTS 64
-#define MBR_STEP_PARAMS 256
+#define MBR_STEP_PARAMS 384
 
 typedef struct mbr_step mbr_step;
 
@@ -91,6 +91,13 @@ mbr_status mbr_step_compile(const mbr_compiling *c, const mbr_node *n, mbr_step 
 /* ---- for the files of the kinds ---- */
 
 /*
+ * Where a file lies that a row names: below the folder, unless anywhere is allowed. Text of the batch's pool; NULL
+ * after mbr_rows_fail. Names that climb out of the folder, by "..", an absolute path or a link, are faults of the row.
+ */
+const char *mbr_step_path(const mbr_step *s, mbr_rows *rows, int row, const char *folder, bool anywhere,
+                          const mbr_string *name);
+
+/*
  * While compiling: one more output column, a number of width 1 until the caller says otherwise, or NULL after a
  * complaint. It is called NAME.PART, and s->outs[1] is the first part. Where all columns of a step are equals,
  * out->name can be such a name as well: mbr_step_part_name.
@@ -126,9 +133,9 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
 
 /*
  * kind, compile, min_from, max_from, types, wide: see mbr_step_kind. KEEP: with mbr_keeper_KIND, HOLD: with
- * mbr_drop_KIND.
+ * mbr_drop_KIND; BOTH: with both.
  */
-#define MBR_STEP_KINDS(KIND, KEEP, HOLD) \
+#define MBR_STEP_KINDS(KIND, KEEP, HOLD, BOTH) \
     /* numbers */ \
     KIND(impute, mbr_compile_impute, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_STRING, true) \
     KIND(standardize, mbr_compile_standardize, 1, 1, MBR_TYPES_NUMBER, true) \
@@ -156,7 +163,9 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
     /* tensors */ \
     KIND(tensor, mbr_compile_tensor, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
     KIND(values, mbr_compile_values, 1, 1, MBR_TYPES_TENSOR, false) \
-    KIND(characters, mbr_compile_characters, 1, 1, MBR_TYPES_STRING, false)
+    KIND(characters, mbr_compile_characters, 1, 1, MBR_TYPES_STRING, false) \
+    KIND(image, mbr_compile_image, 1, 1, MBR_TYPES_STRING, false) \
+    BOTH(tokens, mbr_compile_tokens, 1, 2, MBR_TYPES_STRING, false)
 
 #define MBR_STEP_DECLARE(kind, check, min, max, types, wide) \
     mbr_status mbr_compile_##kind(const mbr_compiling *c, const mbr_node *at, mbr_step *s, mbr_col *out); \
@@ -168,6 +177,9 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
 #define MBR_STEP_DECLARE_HOLD(kind, check, min, max, types, wide) \
     MBR_STEP_DECLARE(kind, check, min, max, types, wide) \
     void mbr_drop_##kind(const mbr_step *s);
-MBR_STEP_KINDS(MBR_STEP_DECLARE, MBR_STEP_DECLARE_KEEP, MBR_STEP_DECLARE_HOLD)
+#define MBR_STEP_DECLARE_BOTH(kind, check, min, max, types, wide) \
+    MBR_STEP_DECLARE_KEEP(kind, check, min, max, types, wide) \
+    void mbr_drop_##kind(const mbr_step *s);
+MBR_STEP_KINDS(MBR_STEP_DECLARE, MBR_STEP_DECLARE_KEEP, MBR_STEP_DECLARE_HOLD, MBR_STEP_DECLARE_BOTH)
 
 #endif

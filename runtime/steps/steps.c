@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The table of step kinds, and what is common to compiling them. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
 #include "runtime/steps/step.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CELLS(kind, check, min, max, types_, wide_) \
@@ -11,13 +15,15 @@
 #define ROW(kind, ...) { CELLS(kind, __VA_ARGS__) },
 #define ROW_KEEP(kind, ...) { CELLS(kind, __VA_ARGS__), .keeper = &mbr_keeper_##kind },
 #define ROW_HOLD(kind, ...) { CELLS(kind, __VA_ARGS__), .drop = mbr_drop_##kind },
+#define ROW_BOTH(kind, ...) { CELLS(kind, __VA_ARGS__), .keeper = &mbr_keeper_##kind, .drop = mbr_drop_##kind },
 const mbr_step_kind mbr_step_kinds[] = {
-    MBR_STEP_KINDS(ROW, ROW_KEEP, ROW_HOLD)
+    MBR_STEP_KINDS(ROW, ROW_KEEP, ROW_HOLD, ROW_BOTH)
     { .name = NULL }
 };
 #undef ROW
 #undef ROW_KEEP
 #undef ROW_HOLD
+#undef ROW_BOTH
 #undef CELLS
 
 /* What every step has. */
@@ -104,6 +110,55 @@ static mbr_status read_from(const mbr_compiling *c, const mbr_node *at, const mb
         s->from[s->from_count++] = index;
     }
     return MBR_OK;
+}
+
+/* ---- files that rows name ---- */
+
+/* Whether a relative path goes through "..". */
+static bool climbs(const char *path)
+{
+    for (const char *at = path; *at;) {
+        size_t n = strcspn(at, "/");
+        if (n == 2 && at[0] == '.' && at[1] == '.')
+            return true;
+        at += n + (at[n] == '/');
+    }
+    return false;
+}
+
+const char *mbr_step_path(const mbr_step *s, mbr_rows *rows, int row, const char *folder, bool anywhere,
+                          const mbr_string *name)
+{
+    const char *column = rows->cols[s->from[0]].name;
+    int shown = (int)(name->size > 200 ? 200 : name->size);
+    bool absolute = name->size && name->data[0] == '/';
+    if (!name->size || (!anywhere && (absolute || climbs(name->data)))) {
+        mbr_rows_fail(rows, row, "column '%s': the file '%.*s' is not below the folder '%s' of step '%s'", column,
+                      shown, name->data, folder, s->name);
+        return NULL;
+    }
+    size_t before = absolute ? 0 : strlen(folder) + 1;
+    char *path = mbr_pool_alloc(&rows->pool, before + name->size + 1);
+    if (!path) {
+        mbr_rows_fail(rows, row, "out of memory");
+        return NULL;
+    }
+    if (before) {
+        memcpy(path, folder, before - 1);
+        path[before - 1] = '/';
+    }
+    memcpy(path + before, name->data, name->size + 1);
+    /* Links may lead out of the folder. */
+    char *real = anywhere ? NULL : realpath(path, NULL), *root = real ? realpath(folder, NULL) : NULL;
+    size_t n = root ? strlen(root) : 0;
+    bool below = anywhere || !real || (root && strncmp(real, root, n) == 0 && (n == 1 || real[n] == '/'));
+    free(real);
+    free(root);
+    if (below) /* what is not there is the reader's to complain of */
+        return path;
+    mbr_rows_fail(rows, row, "column '%s': a link leads the file '%.*s' out of the folder '%s' of step '%s'", column,
+                  shown, name->data, folder, s->name);
+    return NULL;
 }
 
 /* ---- output columns ---- */

@@ -59,6 +59,10 @@ mbr_status mbr_tokenizer_open_memory(mbr_env *env, const void *data, size_t byte
     }
     if (st == MBR_OK)
         st = mbr_tokenizer_load(t, err);
+    if (o.truncate_to) {
+        t->truncates = true; /* from the end of the longest, where the file says nothing */
+        t->max_length = o.truncate_to;
+    }
     mbr_json_free_nodes(&t->json);
     if (st != MBR_OK)
         mbr_tokenizer_release(&t);
