@@ -9,4 +9,9 @@ bench_bench_gemm_LDADD = libmbr_all.la -ldl
 # A program like any other: it decodes with the public interface alone.
 bench_bench_decode_SOURCES = bench/bench_decode.c
 bench_bench_decode_LDADD = libmbr_all.la
+if MBR_RUNTIME
+EXTRA_PROGRAMS += bench/bench-keyed
+endif
+bench_bench_keyed_SOURCES = bench/bench_keyed.c
+bench_bench_keyed_LDADD = libmbr_all.la
 EXTRA_DIST += bench/shapes bench/make_forest.py bench/denormals.py bench/inner_loops.py bench/overhead.py bench/peers.py bench/tree_trainers.py

@@ -20,6 +20,10 @@ MBR_RUNTIME_SOURCES = \
     runtime/image/image.c \
     runtime/image/image_impl.h \
     runtime/image/image_open.c \
+    runtime/keyed/aggregate.h \
+    runtime/keyed/series.h \
+    runtime/keyed/snapshot.c \
+    runtime/keyed/store.h \
     runtime/pipeline/column.c \
     runtime/pipeline/column.h \
     runtime/pipeline/decide.c \
@@ -67,7 +71,10 @@ MBR_RUNTIME_FAST = \
     runtime/image/image_resize.c \
     runtime/image/image_tensor.c \
     runtime/image/resize_opencv.c \
-    runtime/image/resize_pillow.c
+    runtime/image/resize_pillow.c \
+    runtime/keyed/aggregate.c \
+    runtime/keyed/series.c \
+    runtime/keyed/store.c
 
 # Loops over text: for speed, not for size.
 MBR_TOKENIZER_SOURCES = \

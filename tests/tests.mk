@@ -77,6 +77,7 @@ MBR_UNIT_TESTS += \
     tests/test_drift_sketch \
     tests/test_explain \
     tests/test_image \
+    tests/test_keyed \
     tests/test_pipeline \
     tests/test_pipeline_expr \
     tests/test_pipeline_steps \
@@ -88,6 +89,7 @@ tests_test_drift_SOURCES = tests/test_drift.c tests/random.h
 tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h
 tests_test_drift_sketch_SOURCES = tests/test_drift_sketch.c tests/random.h
 tests_test_explain_SOURCES = tests/test_explain.c tests/onnx_writer.h tests/random.h
+tests_test_keyed_SOURCES = tests/test_keyed.c tests/random.h
 tests_test_pipeline_expr_SOURCES = tests/test_pipeline_expr.c tests/pipeline_rows.h
 tests_test_pipeline_tensors_SOURCES = tests/test_pipeline_tensors.c tests/onnx_writer.h tests/pipeline_file.h
 tests_test_pipeline_steps_SOURCES = tests/test_pipeline_steps.c tests/pipeline_rows.h
