@@ -222,6 +222,7 @@ static mbr_status carry(mbr_session *s, int input, mbr_error *err)
 mbr_status mbr_session_run(mbr_session *s, mbr_error *err)
 {
     atomic_store_explicit(&s->run.cancelled, false, memory_order_relaxed);
+    s->run.unlooked = 0.0;
     s->ran = false;
     mbr_arena_reset(&s->run.arena);
     MBR_TRY(bind_all(s, err));
@@ -253,6 +254,11 @@ const mbr_value *mbr_session_output(const mbr_session *s, int index)
 void mbr_session_cancel(mbr_session *session)
 {
     atomic_store_explicit(&session->run.cancelled, true, memory_order_relaxed);
+}
+
+void mbr_session_set_deadline(mbr_session *session, uint64_t nanoseconds)
+{
+    session->run.deadline = nanoseconds;
 }
 
 mbr_status mbr_session_get_bill(mbr_session *s, mbr_bill *bill, mbr_error *err)

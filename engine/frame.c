@@ -9,6 +9,9 @@
 #define TEAM_WORTH_NS 15000.0
 /* Between two looks at the cancel flag. */
 #define CANCEL_NS 200000.0
+/* Between two looks at the clock, where there is a deadline: steps have at least LEAST_NS for what their cost leaves out. */
+#define LOOK_NS 50000.0
+#define LEAST_NS 500.0
 
 /* Values whose data moves with an input or output: it and its planned aliases. */
 typedef struct frame_link {
@@ -607,11 +610,31 @@ typedef struct team_job {
     mbr_error *err;      /* of whoever fails first */
 } team_job;
 
+/* Cancelled, or out of time: then it is cancelled for all threads. */
+static bool stopped(mbr_run *run)
+{
+    if (run->deadline && mbr_spans_now() >= run->deadline)
+        atomic_store_explicit(&run->cancelled, true, memory_order_relaxed);
+    return atomic_load_explicit(&run->cancelled, memory_order_relaxed);
+}
+
+/* The same after a step, by the thread that runs the steps; many short ones share a look at the clock. */
+static bool stopped_after(mbr_run *run, double cost_ns)
+{
+    run->unlooked += cost_ns > LEAST_NS ? cost_ns : LEAST_NS;
+    if (run->unlooked < LOOK_NS)
+        return atomic_load_explicit(&run->cancelled, memory_order_relaxed);
+    run->unlooked = 0.0;
+    return stopped(run);
+}
+
 static bool run_tiles(void *user, size_t first, size_t last, int worker)
 {
     team_job *t = user;
     mbr_error local;
     mbr_job job = { t->phase, first, last, worker, t->scratch + (size_t)worker * t->scratch_each };
+    if (stopped(t->s->frame->run))
+        return false;
     mbr_spans *spans = t->s->frame->run->spans;
     uint64_t begin = spans ? mbr_spans_now() : 0;
     mbr_status st = t->s->op->run(t->s, &job, &local);
@@ -627,7 +650,9 @@ static bool run_tiles(void *user, size_t first, size_t last, int worker)
 
 static mbr_status cancelled(const mbr_frame *f, mbr_error *err)
 {
-    return mbr_fail(err, MBR_ERR_CANCELLED, "%s: the run was cancelled", f->p->module->file);
+    bool late = f->run->deadline && mbr_spans_now() >= f->run->deadline;
+    return mbr_fail(err, MBR_ERR_CANCELLED, late ? "%s: the run's time was up" : "%s: the run was cancelled",
+                    f->p->module->file);
 }
 
 static mbr_status run_phase(mbr_frame *f, mbr_step *s, int phase, mbr_error *err)
@@ -653,8 +678,7 @@ static mbr_status run_phase(mbr_frame *f, mbr_step *s, int phase, mbr_error *err
         done = mbr_team_run(run->team, run->workers, tiles, grain, run_tiles, &t, &run->cancelled);
     } else {
         for (size_t at = 0; at < tiles && done; at += grain)
-            done = !atomic_load_explicit(&run->cancelled, memory_order_relaxed) &&
-                   run_tiles(&t, at, mbr_min_size(at + grain, tiles), 0);
+            done = run_tiles(&t, at, mbr_min_size(at + grain, tiles), 0);
     }
     if (done)
         return MBR_OK;
@@ -895,7 +919,7 @@ mbr_status mbr_frame_run(mbr_frame *f, mbr_error *err)
             f->hook(f->hook_user, s, false);
         if (st != MBR_OK)
             return blame(s, st, err);
-        if (atomic_load_explicit(&f->run->cancelled, memory_order_relaxed))
+        if (stopped_after(f->run, s->cost_ns))
             return cancelled(f, err);
     }
     return close_outputs(f, err);
@@ -1112,7 +1136,7 @@ int mbr_step_workers(const mbr_step *s)
 
 bool mbr_step_cancelled(const mbr_step *s)
 {
-    return atomic_load_explicit(&s->frame->run->cancelled, memory_order_relaxed);
+    return stopped(s->frame->run);
 }
 
 size_t mbr_step_split(mbr_step *s, size_t n, double ns_each)

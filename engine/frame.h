@@ -26,6 +26,8 @@ typedef struct mbr_run {
     mbr_team *team;        /* NULL: the calling thread alone */
     int workers;           /* at most */
     atomic_bool cancelled;
+    uint64_t deadline;     /* by mbr_spans_now; 0: none */
+    double unlooked;       /* estimated work of the run's thread since the clock was last asked, ns */
     int64_t *dims;         /* sizes of the symbols and expressions of the module */
     mbr_arena arena;       /* memory of host operators until the end of the run */
     char *scratch;         /* workers * scratch_each bytes */

@@ -2,6 +2,7 @@
 # The public headers: all that is installed.
 mbrinclude_HEADERS = \
     include/mbr/custom.h \
+    include/mbr/deadline.h \
     include/mbr/drift.h \
     include/mbr/dtype.h \
     include/mbr/env.h \

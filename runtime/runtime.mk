@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_RUNTIME_SOURCES = \
+    runtime/deadline/bill.c \
+    runtime/deadline/clock.h \
+    runtime/deadline/deadline.c \
+    runtime/deadline/deadline.h \
+    runtime/deadline/hdr.h \
+    runtime/deadline/report.c \
     runtime/drift/drift_action.c \
     runtime/drift/drift_baseline.c \
     runtime/drift/drift_concept.c \
@@ -51,6 +57,8 @@ MBR_RUNTIME_SOURCES = \
     runtime/rows/jsonl.h \
     runtime/rows/text.c \
     runtime/rows/text.h \
+    runtime/rows/words.c \
+    runtime/rows/words.h \
     runtime/steps/step.h \
     runtime/steps/step_category.c \
     runtime/steps/step_image.c \
@@ -62,6 +70,8 @@ MBR_RUNTIME_SOURCES = \
 
 # Loops over values: fast rather than small.
 MBR_RUNTIME_FAST = \
+    runtime/deadline/clock.c \
+    runtime/deadline/hdr.c \
     runtime/drift/drift_fit.c \
     runtime/drift/drift_sketch.c \
     runtime/drift/drift_stats.c \

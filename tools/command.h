@@ -32,6 +32,7 @@ typedef struct command_options {
     bool json, exact, verbose, quiet, describe, steps, verify, progress, ids, pairs, decode,
         special, zero, reasons;
     const char *trace, *html;
+    const char *report;                 /* --report [FILE]; "": standard error; NULL: none */
 } command_options;
 
 /* Bits of what a command accepts. */
@@ -39,7 +40,7 @@ enum {
     OPT_DATA = 1 << 0, OPT_INPUT = 1 << 1, OPT_SAVE = 1 << 2, OPT_THREADS = 1 << 3, OPT_SECONDS = 1 << 4,
     OPT_JSON = 1 << 5, OPT_PASSES = 1 << 6, OPT_STAGE = 1 << 7, OPT_FORMAT = 1 << 8, OPT_BATCH = 1 << 9,
     OPT_DESCRIBE = 1 << 10, OPT_PROFILE = 1 << 11, OPT_COMPILE = 1 << 12,
-    OPT_TOKENS = 1 << 13, OPT_REASONS = 1 << 14
+    OPT_TOKENS = 1 << 13, OPT_REASONS = 1 << 14, OPT_REPORT = 1 << 15
 };
 
 typedef struct command {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "mbr/pipeline.h"
+#include "mbr/deadline.h"
 #include "tools/command.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,6 +70,47 @@ static mbr_status print_text(void *user, const char *text, size_t bytes)
     return fwrite(text, 1, bytes, stdout) == bytes ? MBR_OK : MBR_ERR_IO;
 }
 
+/* Where the pages of a report go: into memory, since a file is there whole or not at all. */
+typedef struct page {
+    char *text;
+    size_t bytes;
+} page;
+
+static mbr_status add_text(void *user, const char *text, size_t bytes)
+{
+    page *p = user;
+    char *more = realloc(p->text, p->bytes + bytes + 1);
+    if (!more)
+        return MBR_ERR_NO_MEMORY;
+    memcpy(more + p->bytes, text, bytes);
+    p->text = more;
+    p->bytes += bytes;
+    return MBR_OK;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && strcmp(s + n - k, end) == 0;
+}
+
+static int report(const mbr_decider *decider, const char *path)
+{
+    mbr_error err;
+    page p = { NULL, 0 };
+    mbr_report_format format = ends_with(path, ".json") ? MBR_REPORT_JSON : ends_with(path, ".html") ? MBR_REPORT_HTML
+                                                                                                     : MBR_REPORT_TEXT;
+    int st = EXIT_DONE;
+    if (mbr_decider_report(decider, format, add_text, &p, &err) != MBR_OK)
+        st = fail_with(&err);
+    else if (!*path)
+        fwrite(p.text, 1, p.bytes, stderr);
+    else if (!write_file(path, p.text, p.bytes))
+        st = EXIT_RESOURCES;
+    free(p.text);
+    return st;
+}
+
 static ptrdiff_t read_stdin(void *user, void *to, size_t bytes)
 {
     (void)user;
@@ -79,7 +121,8 @@ static int decide(const command_options *o, mbr_pipeline *pipeline)
 {
     mbr_error err;
     mbr_decider *decider = NULL;
-    mbr_decider_options options = { .size = sizeof options, .batch = o->batch };
+    mbr_decider_options options = { .size = sizeof options, .batch = o->batch, .threads = o->threads,
+                                    .times = o->report != NULL };
     mbr_decide_totals totals = { .size = sizeof totals };
     printing p = { pipeline, o->json, o->reasons };
     mbr_rows_format format = MBR_ROWS_AUTO;
@@ -96,6 +139,7 @@ static int decide(const command_options *o, mbr_pipeline *pipeline)
                         ? mbr_decider_reader(decider, "standard input", read_stdin, NULL, format, print_decision, &p,
                                              &totals, &err)
                         : mbr_decider_file(decider, input, format, print_decision, &p, &totals, &err);
+    int reported = o->report && st == MBR_OK ? report(decider, o->report) : EXIT_DONE;
     mbr_decider_release(&decider);
     if (st == MBR_ERR_IO && ferror(stdout)) {
         say_error("standard output cannot be written; is the disk full?");
@@ -106,7 +150,7 @@ static int decide(const command_options *o, mbr_pipeline *pipeline)
     if (totals.undecided)
         return fail_input("%s: %llu of %llu rows got no action; their lines above say why", input,
                           (unsigned long long)totals.undecided, (unsigned long long)totals.rows);
-    return EXIT_DONE;
+    return reported;
 }
 
 static int run(const command_options *o)
@@ -134,11 +178,11 @@ static int run(const command_options *o)
 
 const command command_decide = {
     .name = "decide",
-    .synopsis = "PIPELINE INPUT [--json] [--reasons] [--format NAME] [options]",
+    .synopsis = "PIPELINE INPUT [--json] [--reasons] [--format NAME] [--report[=FILE]] [options]",
     .what = "reads rows of CSV or JSON lines and prints an action for each",
     .help = "INPUT - is standard input. One line a row: id, action, score, the rule that fired. A faulty row gets the\n"
             "pipeline's fallback action and a message; the rest goes on.\n",
-    .accepts = OPT_JSON | OPT_FORMAT | OPT_BATCH | OPT_DESCRIBE | OPT_REASONS | OPT_THREADS | OPT_PASSES,
+    .accepts = OPT_JSON | OPT_FORMAT | OPT_BATCH | OPT_DESCRIBE | OPT_REASONS | OPT_THREADS | OPT_PASSES | OPT_REPORT,
     .min_positional = 1,
     .max_positional = 2,
     .run = run,

@@ -110,6 +110,8 @@ static void print_command_help(const command *c)
         puts("  --describe         print the pipeline's inputs, steps, scores and rules, and stop");
     if (c->accepts & OPT_REASONS)
         puts("  --reasons          print why, where the pipeline has `reasons`");
+    if (c->accepts & OPT_REPORT)
+        puts("  --report[=FILE]    print how long the stages took, or write it: .json, .html, else text");
     if (c->accepts & OPT_PROFILE)
         puts("  --steps            a line for each step of the program instead of each node of the model\n"
              "  --trace FILE       write when which thread worked on what, for Perfetto or chrome://tracing\n"
@@ -203,6 +205,8 @@ static int set_option(const command *c, command_options *o, const char *name, co
     } else if (strcmp(name, "batch") == 0 && (c->accepts & OPT_BATCH)) {
         if (!parse_int(value, 1, 4096, &o->batch))
             return fail_usage("--batch %s: a number from 1 to 4096 is due", value);
+    } else if (strcmp(name, "report") == 0 && (c->accepts & OPT_REPORT)) {
+        o->report = value;
     } else if (strcmp(name, "trace") == 0 && (c->accepts & OPT_PROFILE)) {
         o->trace = value;
     } else if (strcmp(name, "html") == 0 && (c->accepts & OPT_PROFILE)) {
@@ -223,6 +227,8 @@ static bool set_switch(const command *c, command_options *o, const char *name)
         o->describe = true;
     else if (strcmp(name, "reasons") == 0 && (c->accepts & OPT_REASONS))
         o->reasons = true;
+    else if (strcmp(name, "report") == 0 && (c->accepts & OPT_REPORT))
+        o->report = "";
     else if (strcmp(name, "steps") == 0 && (c->accepts & OPT_PROFILE))
         o->steps = true;
     else if (strcmp(name, "verify") == 0 && (c->accepts & OPT_COMPILE))

@@ -103,9 +103,13 @@ typedef struct mbr_decider_options {
                             model takes one row at a time */
     int threads;         /* as in mbr_session_options */
     size_t memory_limit; /* as in mbr_session_options */
+    int times;           /* not 0: stages are timed also where the pipeline has no section `latency` (mbr/deadline.h) */
 } mbr_decider_options;
 
-/* options may be NULL. On success *out is the caller's. The decider keeps the pipeline alive. */
+/*
+ * options may be NULL. On success *out is the caller's. The decider keeps the pipeline alive. MBR_ERR_LIMIT, with the
+ * bill in the message, where it needs more than the section `resources` allows.
+ */
 MBR_API mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *options, mbr_decider **out,
                                    mbr_error *err);
 

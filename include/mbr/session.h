@@ -18,6 +18,8 @@
 
 #include "mbr/model.h"
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -73,6 +75,12 @@ MBR_API const mbr_value *mbr_session_output(const mbr_session *session, int inde
 
 /* Makes the run in progress return MBR_ERR_CANCELLED at the next tile. Any thread, also a signal handler. */
 MBR_API void mbr_session_cancel(mbr_session *session);
+
+/*
+ * A run that is not done by then, in nanoseconds of CLOCK_MONOTONIC, returns MBR_ERR_CANCELLED at the next tile; 0: no
+ * deadline. It holds for all following runs until it is set anew, and costs nothing while there is none.
+ */
+MBR_API void mbr_session_set_deadline(mbr_session *session, uint64_t nanoseconds);
 
 /*
  * The bill: bytes of activations that a run with the bound inputs would need, and estimated work, without running.

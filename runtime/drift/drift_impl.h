@@ -12,6 +12,7 @@
 #include "runtime/drift/drift_concept.h"
 #include "runtime/drift/drift_file.h"
 #include "runtime/drift/drift_sketch.h"
+#include "runtime/rows/words.h"
 
 #include <stdatomic.h>
 
@@ -127,6 +128,7 @@ typedef struct mbr_live_quality {
 } mbr_live_quality;
 
 typedef struct mbr_window {
+    mbr_memory *memory;
     uint64_t rows;
     double begin, end;   /* times of rows; NaN: none */
     mbr_live_col *cols;  /* (col_count) */
@@ -135,7 +137,8 @@ typedef struct mbr_window {
     mbr_live_quality quality;
 } mbr_window;
 
-mbr_status mbr_window_init(mbr_window *w, const mbr_drift_baseline *b, uint64_t seed, mbr_error *err);
+mbr_status mbr_window_init(mbr_window *w, mbr_memory *memory, const mbr_drift_baseline *b, uint64_t seed,
+                           mbr_error *err);
 void mbr_window_destroy(mbr_window *w, const mbr_drift_baseline *b);
 void mbr_window_clear(mbr_window *w, const mbr_drift_baseline *b);
 /* Counts of bin or category i. */
@@ -214,9 +217,12 @@ struct mbr_drift_monitor {
     mbr_out out;                  /* of saving, kept */
 };
 
-/* A monitor without state file, actions and callback: to read a state into. */
-mbr_status mbr_drift_monitor_make(mbr_drift_baseline *baseline, const mbr_drift_options *options, bool bare,
-                                  mbr_drift_monitor **out, mbr_error *err);                /* monitor.c */
+/* bare: without state file, actions and callback, to read a state into. */
+mbr_status mbr_drift_monitor_make(mbr_memory *memory, mbr_drift_baseline *baseline, const mbr_drift_options *options,
+                                  bool bare, mbr_drift_monitor **out, mbr_error *err);     /* monitor.c */
+/* mbr_drift_monitor_new with memory of its own. */
+mbr_status mbr_drift_monitor_new_in(mbr_memory *memory, mbr_drift_baseline *baseline, const mbr_drift_options *options,
+                                    mbr_drift_monitor **out, mbr_error *err);
 mbr_status mbr_drift_flush(mbr_drift_monitor *m, mbr_error *err);                          /* window.c */
 mbr_status mbr_drift_judge(mbr_drift_monitor *m, mbr_error *err);                          /* judge.c */
 mbr_drift_level mbr_col_state_step(mbr_col_state *s, double p, const mbr_drift_options *o);
@@ -232,19 +238,5 @@ void mbr_actions_free(mbr_drift_monitor *m);
 /* Tells the caller of an event, completing its texts, and starts what it sets off. */
 void mbr_drift_tell(mbr_drift_monitor *m, mbr_drift_event *event);
 
-/* ---- text that grows; failed once memory is out ---- */
-
-typedef struct mbr_words {
-    mbr_memory *memory;
-    char *text;
-    size_t used, capacity;
-    bool failed;
-} mbr_words;
-
-void mbr_words_add(mbr_words *w, const char *fmt, ...) MBR_PRINTF(2, 3);
-void mbr_words_json(mbr_words *w, const char *text, size_t size); /* quoted, escaped */
-void mbr_words_html(mbr_words *w, const char *text, size_t size); /* escaped */
-void mbr_words_number(mbr_words *w, double x);                    /* null where JSON has no number */
-void mbr_words_free(mbr_words *w);
-
 #endif
+

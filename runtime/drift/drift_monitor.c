@@ -121,8 +121,8 @@ static mbr_status make_arrays(mbr_drift_monitor *m, mbr_error *err)
         return mbr_no_memory(err, cols * MBR_DRIFT_TIMELINE * 2 * sizeof *m->past_psi);
     for (size_t i = 0; i < cols; i++)
         mbr_sketch_init(&m->sketches[i], m->memory, m->options.whole, m->options.seed + i);
-    MBR_TRY(mbr_window_init(&m->open, b, m->options.seed + cols, err));
-    return mbr_window_init(&m->last, b, m->options.seed + cols + 1, err);
+    MBR_TRY(mbr_window_init(&m->open, m->memory, b, m->options.seed + cols, err));
+    return mbr_window_init(&m->last, m->memory, b, m->options.seed + cols + 1, err);
 }
 
 static void destroy(mbr_drift_monitor *m)
@@ -144,14 +144,14 @@ static void destroy(mbr_drift_monitor *m)
     mbr_free(m->memory, m);
 }
 
-mbr_status mbr_drift_monitor_make(mbr_drift_baseline *baseline, const mbr_drift_options *options, bool bare,
-                                  mbr_drift_monitor **out, mbr_error *err)
+mbr_status mbr_drift_monitor_make(mbr_memory *memory, mbr_drift_baseline *baseline, const mbr_drift_options *options,
+                                  bool bare, mbr_drift_monitor **out, mbr_error *err)
 {
     *out = NULL;
-    mbr_drift_monitor *m = mbr_calloc(baseline->memory, 1, sizeof *m);
+    mbr_drift_monitor *m = mbr_calloc(memory, 1, sizeof *m);
     if (!m)
         return mbr_no_memory(err, sizeof *m);
-    m->memory = baseline->memory;
+    m->memory = memory;
     m->baseline = baseline;
     mbr_drift_baseline_retain(baseline);
     mbr_arena_init(&m->arena, m->memory, 0);
@@ -175,9 +175,15 @@ mbr_status mbr_drift_monitor_make(mbr_drift_baseline *baseline, const mbr_drift_
 mbr_status mbr_drift_monitor_new(mbr_drift_baseline *baseline, const mbr_drift_options *options,
                                  mbr_drift_monitor **out, mbr_error *err)
 {
+    return mbr_drift_monitor_new_in(baseline->memory, baseline, options, out, err);
+}
+
+mbr_status mbr_drift_monitor_new_in(mbr_memory *memory, mbr_drift_baseline *baseline, const mbr_drift_options *options,
+                                    mbr_drift_monitor **out, mbr_error *err)
+{
     mbr_drift_monitor *m;
     *out = NULL;
-    MBR_TRY(mbr_drift_monitor_make(baseline, options, false, &m, err));
+    MBR_TRY(mbr_drift_monitor_make(memory, baseline, options, false, &m, err));
     const char *path = m->options.state_path;
     if (path && access(path, F_OK) == 0) {
         mbr_status st = mbr_drift_monitor_restore(m, path, err);

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/env.h"
 #include "mbr/drift.h"
+#include "runtime/drift/drift_impl.h"
 
 #include <math.h>
 #include <string.h>
@@ -154,7 +155,7 @@ mbr_status mbr_decider_begin_drift(mbr_decider *d, mbr_error *err)
     mbr_decider_drift *mine = attach(d, drift->from, drift->count);
     if (!mine)
         return mbr_no_memory(err, sizeof *mine);
-    MBR_TRY(mbr_drift_monitor_new(drift->baseline, &drift->options, &mine->monitor, err));
+    MBR_TRY(mbr_drift_monitor_new_in(d->memory, drift->baseline, &drift->options, &mine->monitor, err));
     d->drift = mine;
     return MBR_OK;
 }

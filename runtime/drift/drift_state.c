@@ -410,7 +410,7 @@ static mbr_status open_state(const mbr_drift_monitor *m, const char *path, mbr_d
         o.window_rows = 0;
     *out = NULL;
     MBR_TRY(mbr_filemap_open(&map, m->memory, path, err));
-    mbr_status st = mbr_drift_monitor_make(m->baseline, &o, true, out, err);
+    mbr_status st = mbr_drift_monitor_make(m->memory, m->baseline, &o, true, out, err);
     if (st == MBR_OK)
         st = mbr_drift_read_state(*out, map.data, map.size, path, err);
     mbr_filemap_close(&map);

@@ -11,12 +11,14 @@
 
 /* ---- windows ---- */
 
-mbr_status mbr_window_init(mbr_window *w, const mbr_drift_baseline *b, uint64_t seed, mbr_error *err)
+mbr_status mbr_window_init(mbr_window *w, mbr_memory *memory, const mbr_drift_baseline *b, uint64_t seed,
+                           mbr_error *err)
 {
     size_t n = (size_t)b->col_count;
     memset(w, 0, sizeof *w);
-    w->cols = mbr_calloc(b->memory, n, sizeof *w->cols);
-    w->sample = mbr_calloc(b->memory, n, MBR_DRIFT_SAMPLE * sizeof *w->sample);
+    w->memory = memory;
+    w->cols = mbr_calloc(memory, n, sizeof *w->cols);
+    w->sample = mbr_calloc(memory, n, MBR_DRIFT_SAMPLE * sizeof *w->sample);
     if (!w->cols || !w->sample)
         return mbr_no_memory(err, n * MBR_DRIFT_SAMPLE * sizeof *w->sample);
     for (size_t i = 0; i < n; i++) {
@@ -24,11 +26,11 @@ mbr_status mbr_window_init(mbr_window *w, const mbr_drift_baseline *b, uint64_t 
         mbr_live_col *c = &w->cols[i];
         bool number = base->type == MBR_DRIFT_NUMBER;
         c->count_count = number ? MBR_HISTOGRAM_TABLES * (size_t)(base->bins + 3) : base->name_count + 2;
-        c->counts = mbr_calloc(b->memory, c->count_count, sizeof *c->counts);
+        c->counts = mbr_calloc(memory, c->count_count, sizeof *c->counts);
         if (!c->counts)
             return mbr_no_memory(err, c->count_count * sizeof *c->counts);
         if (!number)
-            MBR_TRY(mbr_tally_init(&c->strange, b->memory, STRANGE_SLOTS, err));
+            MBR_TRY(mbr_tally_init(&c->strange, memory, STRANGE_SLOTS, err));
     }
     mbr_reservoir_init(&w->reservoir, MBR_DRIFT_SAMPLE, seed);
     mbr_window_clear(w, b);
@@ -38,11 +40,13 @@ mbr_status mbr_window_init(mbr_window *w, const mbr_drift_baseline *b, uint64_t 
 void mbr_window_destroy(mbr_window *w, const mbr_drift_baseline *b)
 {
     for (int i = 0; w->cols && i < b->col_count; i++) {
-        mbr_free(b->memory, w->cols[i].counts);
+        mbr_free(w->memory, w->cols[i].counts);
         mbr_tally_destroy(&w->cols[i].strange);
     }
-    mbr_free(b->memory, w->cols);
-    mbr_free(b->memory, w->sample);
+    if (w->memory) {
+        mbr_free(w->memory, w->cols);
+        mbr_free(w->memory, w->sample);
+    }
     memset(w, 0, sizeof *w);
 }
 

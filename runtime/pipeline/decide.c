@@ -63,8 +63,10 @@ static mbr_status begin_steps(mbr_decider *d, mbr_error *err)
         return mbr_no_memory(err, ((size_t)count + 1) * sizeof *d->rows.states);
     for (int i = 0; i < count; i++) {
         const mbr_step *s = step_at(p, i);
-        if (s->kind->keeper)
-            MBR_TRY(s->kind->keeper->begin(s, d->memory, &d->rows.states[s->index], err));
+        if (!s->kind->keeper)
+            continue;
+        MBR_TRY(s->kind->keeper->begin(s, d->memory, &d->rows.states[s->index], err));
+        d->stateful |= i < p->feature_count;
     }
     return MBR_OK;
 }
@@ -102,19 +104,29 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
         return mbr_no_memory(err, sizeof *d);
     atomic_fetch_add(&pipeline->references, 1);
     d->pipeline = pipeline;
-    d->memory = pipeline->memory;
+    mbr_meter_init(&d->meter, pipeline->memory);
+    d->memory = &d->meter.memory;
     d->batch = pipeline->single ? 1 : o.batch ? o.batch : pipeline->tensor_feeds ? TENSOR_BATCH : DEFAULT_BATCH;
     mbr_arena_init(&d->arena, d->memory, 0);
     mbr_pool_init(&d->rows.pool, d->memory);
     mbr_status st = make_rows(d, err);
     if (st == MBR_OK)
+        st = mbr_decider_begin_clock(d, o.times, err);
+    mbr_meter_note(&d->meter, MBR_BILL_BUFFERS);
+    if (st == MBR_OK)
         st = begin_steps(d, err);
+    mbr_meter_note(&d->meter, MBR_BILL_STATE);
     if (st == MBR_OK)
         st = mbr_decider_make_session(d, &o, err);
+    mbr_meter_note(&d->meter, MBR_BILL_BUFFERS);
     if (st == MBR_OK)
         st = mbr_decider_begin_drift(d, err);
+    mbr_meter_note(&d->meter, MBR_BILL_DRIFT);
     if (st == MBR_OK)
         st = mbr_decider_begin_reasons(d, err);
+    mbr_meter_note(&d->meter, MBR_BILL_BUFFERS);
+    if (st == MBR_OK)
+        st = mbr_decider_bill(d, err);
     if (st == MBR_OK)
         *out = d;
     else
@@ -130,13 +142,15 @@ void mbr_decider_release(mbr_decider **decider)
     *decider = NULL;
     mbr_decider_end_drift(d);
     end_steps(d);
+    mbr_decider_drop_bill(d);
+    mbr_clock_free(d->clock, d->memory);
     mbr_session_release(&d->session);
     for (int i = 0; d->tensors && i < d->pipeline->feed_count; i++)
         mbr_value_release(&d->tensors[i]);
     mbr_pool_destroy(&d->rows.pool);
     mbr_arena_destroy(&d->arena);
     mbr_pipeline *p = d->pipeline;
-    mbr_free(d->memory, d);
+    mbr_free(p->memory, d);
     mbr_pipeline_release(&p);
 }
 
@@ -146,17 +160,30 @@ void mbr_decider_begin_batch(mbr_decider *d)
 {
     d->rows.count = 0;
     mbr_pool_reset(&d->rows.pool);
+    d->late = NULL;
+    if (d->clock)
+        mbr_clock_begin(d->clock, d->batch == 1);
 }
 
 mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
 {
     const mbr_pipeline *p = d->pipeline;
-    for (int i = 0; i < p->feature_count; i++)
+    mbr_clock *clock = d->clock;
+    bool late = clock && !mbr_clock_admit(clock, d->rows.count);
+    for (int i = 0; i < p->feature_count && (!late || d->stateful); i++) /* what is kept sees every row */
         p->features[i].kind->run(&p->features[i], &d->rows);
-    MBR_TRY(mbr_decider_run_model(d, err));
-    for (int i = 0; i < p->post_count; i++)
+    if (late) {
+        mbr_decider_refuse(d, "the call was not begun: it would not be done");
+        return MBR_OK;
+    }
+    MBR_TRY(mbr_decider_run_model_in_time(d, err));
+    for (int i = 0; i < p->post_count && !d->late; i++)
         p->posts[i].kind->run(&p->posts[i], &d->rows);
+    mbr_clock_lap(clock, MBR_STAGE_POST);
+    if (d->late)
+        mbr_decider_refuse(d, NULL);
     mbr_decider_watch(d);
+    mbr_clock_lap(clock, MBR_STAGE_DRIFT);
     return MBR_OK;
 }
 
@@ -165,7 +192,11 @@ mbr_status mbr_decider_give_batch(mbr_decider *d, mbr_decision_fn fn, void *user
 {
     for (int i = 0; i < d->rows.count; i++) {
         mbr_decision decision;
+        mbr_clock_row(d->clock, i);
         mbr_decider_decide(d, i, &decision);
+        mbr_clock_row_lap(d->clock, MBR_STAGE_RULES);
+        if (d->clock && i + 1 == d->rows.count)
+            mbr_clock_end(d->clock);
         totals->rows++;
         totals->faulty += decision.error != NULL;
         totals->undecided += decision.action == NULL;
@@ -183,11 +214,16 @@ mbr_status mbr_decider_row(mbr_decider *d, const mbr_field *fields, size_t field
     if (!d || !decision || (!fields && field_count))
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_row: a pointer is NULL");
     mbr_decider_begin_batch(d);
+    if (d->clock && d->batch > 1)
+        mbr_clock_begin(d->clock, true);
     int row = mbr_decider_begin_row(d, ++d->row_number, 0);
     mbr_decider_put_fields(d, row, fields, field_count);
     mbr_decider_end_row(d, row);
     MBR_TRY(mbr_decider_run_batch(d, err));
     mbr_decider_decide(d, row, &made);
+    mbr_clock_lap(d->clock, MBR_STAGE_RULES);
+    if (d->clock)
+        mbr_clock_end(d->clock);
     size_t size = mbr_min_size(decision->size, sizeof made);
     made.size = decision->size;
     memcpy(decision, &made, size);

@@ -20,7 +20,10 @@ static const int64_t *feed_dims(const mbr_feed *feed, int n, int64_t *dims)
 mbr_status mbr_decider_make_session(mbr_decider *d, const mbr_decider_options *o, mbr_error *err)
 {
     mbr_pipeline *p = d->pipeline;
-    mbr_session_options so = { .size = sizeof so, .threads = o->threads, .memory_limit = o->memory_limit };
+    size_t cap = p->resources.memory;
+    mbr_session_options so = { .size = sizeof so, .memory_limit = o->memory_limit };
+    so.memory_limit = cap && (!so.memory_limit || cap < so.memory_limit) ? cap : so.memory_limit;
+    MBR_TRY(mbr_decider_threads(d, o->threads, &so.threads, err));
     MBR_TRY(mbr_session_new(p->model, &so, &d->session, err));
     d->tensors = mbr_arena_calloc(&d->arena, (size_t)p->feed_count + 1, sizeof *d->tensors);
     if (!d->tensors)

@@ -186,6 +186,8 @@ typedef struct stream {
     mbr_source source;
     mbr_decision_fn fn;
     void *user;
+    mbr_read_fn read;
+    void *read_user;
     mbr_decide_totals totals;
     uint64_t row;
 } stream;
@@ -336,16 +338,28 @@ static mbr_rows_format format_of_text(const mbr_source *s)
     return i < s->filled && s->buffer[i] == '{' ? MBR_ROWS_JSONL : MBR_ROWS_CSV;
 }
 
+/* Time spent in the caller's reader is nobody's. */
+static ptrdiff_t read_apart(void *user, void *to, size_t bytes)
+{
+    stream *s = user;
+    uint64_t begin = s->d->clock ? mbr_clock_now() : 0;
+    ptrdiff_t n = s->read(s->read_user, to, bytes);
+    if (s->d->clock)
+        mbr_clock_wait(s->d->clock, mbr_clock_now() - begin);
+    return n;
+}
+
 mbr_status mbr_decider_reader(mbr_decider *d, const char *name, mbr_read_fn read, void *read_user,
                               mbr_rows_format format, mbr_decision_fn fn, void *user, mbr_decide_totals *totals,
                               mbr_error *err)
 {
     if (!d || !read)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_reader: the decider or the reader is NULL");
-    stream s = { .d = d, .fn = fn, .user = user, .totals = { .size = sizeof s.totals } };
+    stream s = { .d = d, .fn = fn, .user = user, .read = read, .read_user = read_user,
+                 .totals = { .size = sizeof s.totals } };
     d->source_name = name ? name : "input";
     mbr_decider_begin_batch(d);
-    mbr_status st = mbr_source_open(&s.source, d->memory, read, read_user, err);
+    mbr_status st = mbr_source_open(&s.source, d->memory, read_apart, &s, err);
     if (st == MBR_OK)
         st = mbr_source_skip_mark(&s.source, err);
     if (format == MBR_ROWS_AUTO)

@@ -14,7 +14,8 @@ typedef struct mbr_row_head {
 } mbr_row_head;
 
 struct mbr_decider {
-    mbr_memory *memory;
+    mbr_meter meter;
+    mbr_memory *memory;   /* of the meter */
     mbr_arena arena;
     mbr_pipeline *pipeline;
     mbr_session *session;
@@ -28,6 +29,9 @@ struct mbr_decider {
     const char *source_name;
     struct mbr_decider_drift *drift; /* NULL: none */
     struct mbr_decider_reasons *reasons; /* NULL: none */
+    mbr_clock *clock;     /* NULL: nothing is timed */
+    const char *late;     /* the fault of rows that are late */
+    bool stateful;        /* features keep something from row to row */
 };
 
 /* An empty batch; what an earlier one left is gone. */

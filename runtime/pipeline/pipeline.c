@@ -19,7 +19,7 @@
 
 typedef struct top {
     const mbr_node *version, *name, *description, *model, *csv, *inputs, *features, *tensors, *outputs, *post, *scores,
-        *rules, *fallback, *drift, *reasons;
+        *rules, *fallback, *drift, *reasons, *latency, *resources;
     int extra_columns;
 } top;
 
@@ -29,15 +29,15 @@ static const mbr_param top_params[] = {
     TOP_NODE(version, true),   TOP_NODE(name, true),    TOP_NODE(description, false), TOP_NODE(model, true),
     TOP_NODE(csv, false),      TOP_NODE(inputs, true),  TOP_NODE(features, false),    TOP_NODE(tensors, true),
     TOP_NODE(outputs, true),   TOP_NODE(post, false),   TOP_NODE(scores, false),      TOP_NODE(rules, true),
-    TOP_NODE(fallback, false), TOP_NODE(drift, false),
-    TOP_NODE(reasons, false),
+    TOP_NODE(fallback, false), TOP_NODE(drift, false),  TOP_NODE(reasons, false),     TOP_NODE(latency, false),
+    TOP_NODE(resources, false),
     { .name = "extra_columns", .type = MBR_PARAM_CHOICE, .words = "ignore|error",
       .offset = offsetof(top, extra_columns) },
     { .name = NULL }
 };
 
 /* Sections that a later version of the format will have: named, so that nobody believes they are in force. */
-static const char *const reserved[] = { "latency", "deadline", "state", "log", "streams", "resources" };
+static const char *const reserved[] = { "deadline", "state", "log", "streams" };
 
 static mbr_status check_reserved(const mbr_reading *r, const mbr_node *root)
 {
@@ -270,6 +270,8 @@ static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const
     p->name = name.data;
     p->refuse_extra = keys.extra_columns != 0;
     p->fitting = o->fitting != 0;
+    MBR_TRY(mbr_pipeline_read_latency(p, r, keys.latency));
+    MBR_TRY(mbr_pipeline_read_resources(p, r, keys.resources));
     MBR_TRY(read_csv_section(p, r, keys.csv));
     MBR_TRY(read_inputs(p, r, keys.inputs));
     MBR_TRY(read_steps(&c, keys.features, "'features'", &p->features, &p->feature_count));
@@ -306,6 +308,7 @@ mbr_status mbr_pipeline_open_memory(mbr_env *env, const void *text, size_t bytes
     p->env = env;
     p->id = -1;
     atomic_init(&p->references, 1);
+    atomic_init(&p->reserved, 0);
     mbr_arena_init(&p->arena, memory, 0);
     p->scope.arena = &p->arena;
     p->file = mbr_arena_strdup(&p->arena, name ? name : "pipeline");

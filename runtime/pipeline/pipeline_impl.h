@@ -12,6 +12,7 @@
 
 #include "mbr/pipeline.h"
 #include "mbr/session.h"
+#include "runtime/deadline/deadline.h"
 #include "runtime/pipeline/expr.h"
 #include "runtime/steps/step.h"
 
@@ -98,6 +99,9 @@ struct mbr_pipeline {
     bool fitting;         /* see mbr_pipeline_options */
     struct mbr_pipeline_drift *drift; /* NULL: none */
     struct mbr_pipeline_reasons *reasons; /* NULL: none */
+    mbr_latency latency;
+    mbr_resources resources;
+    atomic_size_t reserved; /* memory of deciders, where there is a cap */
     mbr_scope scope;
 };
 
