@@ -72,6 +72,7 @@ tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
+    tests/test_deadline \
     tests/test_drift \
     tests/test_drift_power \
     tests/test_drift_sketch \
@@ -85,6 +86,7 @@ MBR_UNIT_TESTS += \
     tests/test_pipeline_text \
     tests/test_tokenizer
 endif
+tests_test_deadline_SOURCES = tests/test_deadline.c tests/onnx_writer.h tests/random.h
 tests_test_drift_SOURCES = tests/test_drift.c tests/random.h
 tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h
 tests_test_drift_sketch_SOURCES = tests/test_drift_sketch.c tests/random.h

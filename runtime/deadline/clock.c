@@ -74,6 +74,8 @@ static uint64_t kth_largest(const uint32_t *x, uint32_t n, uint32_t k)
 static void remember(mbr_clock *c, uint64_t call, uint64_t rest)
 {
     mbr_recent *r = &c->recent[class_of(c->row_count)];
+    if (c->probe && !c->late) /* times have changed: what was known is void */
+        *r = (mbr_recent){ 0 };
     r->call[r->next] = call < UINT32_MAX ? (uint32_t)call : UINT32_MAX;
     r->rest[r->next] = rest < UINT32_MAX ? (uint32_t)rest : UINT32_MAX;
     r->next = (r->next + 1) % MBR_CLOCK_RECENT;
