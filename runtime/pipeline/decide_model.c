@@ -20,7 +20,7 @@ static const int64_t *feed_dims(const mbr_feed *feed, int n, int64_t *dims)
 mbr_status mbr_decider_make_session(mbr_decider *d, const mbr_decider_options *o, mbr_error *err)
 {
     mbr_pipeline *p = d->pipeline;
-    size_t cap = p->resources.memory;
+    size_t cap = p->tensor_feeds ? p->resources.memory : 0; /* otherwise the bill tells */
     mbr_session_options so = { .size = sizeof so, .memory_limit = o->memory_limit };
     so.memory_limit = cap && (!so.memory_limit || cap < so.memory_limit) ? cap : so.memory_limit;
     MBR_TRY(mbr_decider_threads(d, o->threads, &so.threads, err));
