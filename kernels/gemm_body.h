@@ -64,7 +64,7 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
         size_t cells = (size_t)(gemm_tile_macs(all) / (double)k);
         /* An unpacked B is packed once for each row of tiles: then rows are cheap. */
         bool packed = g->b_form == MBR_GEMM_B_PACKED;
-        gemm_cut(g->m, panels, k, cells, packed ? 3 : SIZE_MAX, packed ? 0.5 : 4, &p.tm, &p.tn);
+        gemm_cut(g->m, panels, k, cells, packed ? 3 : SIZE_MAX, packed ? 0.12 : 4, &p.tm, &p.tn);
         p.m_tiles = (g->m + p.tm - 1) / p.tm;
         /* Rows that far apart share one set of the first cache; up to 8 fit there. */
         size_t stride = (size_t)(g->lda < 0 ? -g->lda : g->lda) * sizeof(float);

@@ -163,7 +163,9 @@ void mbr_lp_norm(const mbr_lp_norm_args *a, size_t first, size_t last)
         double sum = 0;
         for (size_t k = 0; k < a->axis; k++) {
             double x = mbr_real_get(a->dtype, a->in, base + k * a->inner);
-            sum += a->p == 1 ? fabs(x) : x * x;
+            /* Squares overflow and vanish as those of the type do; what is summed is exact. */
+            double square = a->dtype == MBR_DTYPE_F32 ? (double)(float)(x * x) : x * x;
+            sum += a->p == 1 ? fabs(x) : square;
         }
         double norm = a->p == 1 ? sum : sqrt(sum);
         for (size_t k = 0; k < a->axis; k++) {
