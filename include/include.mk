@@ -13,6 +13,7 @@ mbrinclude_HEADERS = \
     include/mbr/onnx.h \
     include/mbr/pipeline.h \
     include/mbr/plugin.h \
+    include/mbr/post.h \
     include/mbr/session.h \
     include/mbr/status.h \
     include/mbr/tokenizer.h \

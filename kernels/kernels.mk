@@ -35,6 +35,10 @@ MBR_KERNELS_BASE = \
     kernels/cpu.def \
     kernels/cpu.h \
     kernels/det.h \
+    kernels/dots.c \
+    kernels/dots.def \
+    kernels/dots.h \
+    kernels/dots_body.h \
     kernels/einsum.h \
     kernels/elementwise.h \
     kernels/families.c \
@@ -108,6 +112,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/det_ref.c \
     kernels/ref/dft_f32.h \
     kernels/ref/dft_f32_ref.c \
+    kernels/ref/dots_ref.c \
     kernels/ref/einsum_ref.c \
     kernels/ref/element.c \
     kernels/ref/element.h \
@@ -190,6 +195,7 @@ MBR_KERNELS_VEC = \
     kernels/ref/chain_vec.c \
     kernels/ref/convert_vec.c \
     kernels/ref/copy_vec.c \
+    kernels/ref/dots_vec.c \
     kernels/ref/gemm_vec.c \
     kernels/ref/histogram_vec.c \
     kernels/ref/norm_vec.c \
@@ -209,6 +215,7 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/conv_narrow_avx2.c \
     kernels/x86/convert_avx2.c \
     kernels/x86/copy_avx2.c \
+    kernels/x86/dots_avx2.c \
     kernels/x86/gemm_avx2.c \
     kernels/x86/histogram_avx2.c \
     kernels/x86/norm_avx2.c \
@@ -269,6 +276,7 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_conv.c \
     tests/kernels/check_convert.c \
     tests/kernels/check_copy.c \
+    tests/kernels/check_dots.c \
     tests/kernels/check_gemm.c \
     tests/kernels/check_histogram.c \
     tests/kernels/check_nbits.c \

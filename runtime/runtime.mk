@@ -49,6 +49,8 @@ MBR_RUNTIME_SOURCES = \
     runtime/pipeline/pipeline_model.c \
     runtime/pipeline/pipeline_rules.c \
     runtime/pipeline/pipeline_yaml.c \
+    runtime/post/npy.c \
+    runtime/post/post.h \
     runtime/post/reasons.c \
     runtime/post/reasons.h \
     runtime/rows/csv.c \
@@ -63,6 +65,11 @@ MBR_RUNTIME_SOURCES = \
     runtime/steps/step_category.c \
     runtime/steps/step_image.c \
     runtime/steps/step_number.c \
+    runtime/steps/step_post.c \
+    runtime/steps/step_post.h \
+    runtime/steps/step_post_boxes.c \
+    runtime/steps/step_post_sequence.c \
+    runtime/steps/step_post_vector.c \
     runtime/steps/step_tensor.c \
     runtime/steps/step_text.c \
     runtime/steps/step_time.c \
@@ -85,6 +92,12 @@ MBR_RUNTIME_FAST = \
     runtime/keyed/aggregate.c \
     runtime/keyed/series.c \
     runtime/keyed/store.c
+
+MBR_RUNTIME_FAST += \
+    runtime/post/boxes.c \
+    runtime/post/ctc.c \
+    runtime/post/scores.c \
+    runtime/post/vectors.c
 
 # Loops over text: for speed, not for size.
 MBR_TOKENIZER_SOURCES = \

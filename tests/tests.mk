@@ -84,12 +84,14 @@ MBR_UNIT_TESTS += \
     tests/test_pipeline_steps \
     tests/test_pipeline_tensors \
     tests/test_pipeline_text \
+    tests/test_post \
     tests/test_tokenizer
 endif
 tests_test_deadline_SOURCES = tests/test_deadline.c tests/onnx_writer.h tests/random.h
 tests_test_drift_SOURCES = tests/test_drift.c tests/random.h
 tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h
 tests_test_drift_sketch_SOURCES = tests/test_drift_sketch.c tests/random.h
+tests_test_post_SOURCES = tests/test_post.c tests/pipeline_rows.h tests/random.h
 tests_test_explain_SOURCES = tests/test_explain.c tests/onnx_writer.h tests/random.h
 tests_test_keyed_SOURCES = tests/test_keyed.c tests/random.h
 tests_test_pipeline_expr_SOURCES = tests/test_pipeline_expr.c tests/pipeline_rows.h

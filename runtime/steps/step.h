@@ -160,6 +160,20 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
     KIND(sigmoid, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
     KIND(platt, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
     KIND(softmax, mbr_compile_softmax, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(isotonic, mbr_compile_isotonic, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(temperature, mbr_compile_temperature, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(threshold, mbr_compile_threshold, 1, 1, MBR_TYPES_NUMBER, false) \
+    KIND(points, mbr_compile_points, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(top_k, mbr_compile_top_k, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
+    KIND(argmax, mbr_compile_argmax, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
+    /* what a network says */ \
+    KIND(boxes, mbr_compile_boxes, 1, 2, MBR_TYPES_TENSOR, false) \
+    KIND(ctc, mbr_compile_ctc, 1, 1, MBR_TYPES_TENSOR, false) \
+    KIND(span, mbr_compile_span, 2, 2, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
+    HOLD(detokenize, mbr_compile_detokenize, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
+    KIND(pool, mbr_compile_pool, 1, 2, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
+    KIND(l2_normalize, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
+    HOLD(nearest, mbr_compile_nearest, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
     /* tensors */ \
     KIND(tensor, mbr_compile_tensor, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
     KIND(values, mbr_compile_values, 1, 1, MBR_TYPES_TENSOR, false) \
