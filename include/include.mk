@@ -3,6 +3,7 @@
 mbrinclude_HEADERS = \
     include/mbr/custom.h \
     include/mbr/deadline.h \
+    include/mbr/decision_log.h \
     include/mbr/drift.h \
     include/mbr/dtype.h \
     include/mbr/env.h \

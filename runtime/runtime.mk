@@ -6,6 +6,14 @@ MBR_RUNTIME_SOURCES = \
     runtime/deadline/deadline.h \
     runtime/deadline/hdr.h \
     runtime/deadline/report.c \
+    runtime/actions/actions.h \
+    runtime/actions/actions_read.c \
+    runtime/actions/decisions.c \
+    runtime/actions/line.h \
+    runtime/actions/limits.c \
+    runtime/actions/limits.h \
+    runtime/actions/log.c \
+    runtime/actions/log.h \
     runtime/drift/drift_action.c \
     runtime/drift/drift_baseline.c \
     runtime/drift/drift_concept.c \
@@ -79,6 +87,8 @@ MBR_RUNTIME_SOURCES = \
 MBR_RUNTIME_FAST = \
     runtime/deadline/clock.c \
     runtime/deadline/hdr.c \
+    runtime/actions/line.c \
+    runtime/actions/record.c \
     runtime/drift/drift_fit.c \
     runtime/drift/drift_sketch.c \
     runtime/drift/drift_stats.c \

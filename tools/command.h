@@ -6,6 +6,7 @@
 #include "mbr/mbr.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* Exit statuses, the same for every command. */
@@ -31,7 +32,7 @@ typedef struct command_options {
     size_t memory;                      /* --memory BYTES, with k, M or G; 0: no limit */
     bool json, exact, verbose, quiet, describe, steps, verify, progress, ids, pairs, decode,
         special, zero, reasons;
-    const char *trace, *html;
+    const char *trace, *html, *log;
     const char *report;                 /* --report [FILE]; "": standard error; NULL: none */
 } command_options;
 
@@ -40,7 +41,7 @@ enum {
     OPT_DATA = 1 << 0, OPT_INPUT = 1 << 1, OPT_SAVE = 1 << 2, OPT_THREADS = 1 << 3, OPT_SECONDS = 1 << 4,
     OPT_JSON = 1 << 5, OPT_PASSES = 1 << 6, OPT_STAGE = 1 << 7, OPT_FORMAT = 1 << 8, OPT_BATCH = 1 << 9,
     OPT_DESCRIBE = 1 << 10, OPT_PROFILE = 1 << 11, OPT_COMPILE = 1 << 12,
-    OPT_TOKENS = 1 << 13, OPT_REASONS = 1 << 14, OPT_REPORT = 1 << 15
+    OPT_TOKENS = 1 << 13, OPT_REASONS = 1 << 14, OPT_REPORT = 1 << 15, OPT_LOG = 1 << 16
 };
 
 typedef struct command {
@@ -123,6 +124,17 @@ const char *compare_values(const mbr_value *got, const mbr_value *want, double r
 /* --- JSON --- */
 
 void print_json_string(FILE *f, const char *s);
+
+/* --- long work: a line on stderr, where that is a terminal and stdout is not --- */
+
+typedef struct progress {
+    const char *what; /* "decisions" */
+    double begun, shown;
+    bool off, any;
+} progress;
+
+void show_progress(progress *p, uint64_t count); /* cheap: may be called for each of them */
+void end_progress(progress *p);
 
 /* --- measuring --- */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "mbr/deadline.h"
+#include "mbr/decision_log.h"
 #include "tools/command.h"
 
 #include <math.h>
@@ -10,13 +11,23 @@
 typedef struct printing {
     const mbr_pipeline *pipeline;
     bool json, reasons;
+    progress progress;
 } printing;
+
+static void print_text_member(const char *name, const char *text)
+{
+    if (!text)
+        return;
+    printf(", \"%s\": ", name);
+    print_json_string(stdout, text);
+}
 
 /* One line a row: id, action, score, rule; or the reason why there is none. */
 static mbr_status print_decision(void *user, const mbr_decision *d)
 {
-    const printing *p = user;
+    printing *p = user;
     double score = d->score_count ? d->scores[0] : NAN;
+    show_progress(&p->progress, d->row);
     if (!p->json) {
         if (d->id)
             printf("%s", d->id);
@@ -27,6 +38,8 @@ static mbr_status print_decision(void *user, const mbr_decision *d)
             printf("  %.6f", score);
         if (d->rule)
             printf("  %s", d->rule);
+        if (d->cause && !d->error)
+            printf("  %s", d->cause);
         for (int i = 0; p->reasons && i < d->reason_count; i++)
             printf("%s%s (%+.3f)", i ? ", " : "  because: ", d->reasons[i].name, d->reasons[i].contribution);
         if (d->error)
@@ -56,10 +69,9 @@ static mbr_status print_decision(void *user, const mbr_decision *d)
         print_json_string(stdout, d->reasons[i].name);
         printf(", \"contribution\": %.9g}%s", d->reasons[i].contribution, i + 1 == d->reason_count ? "]" : "");
     }
-    if (d->error) {
-        printf(", \"error\": ");
-        print_json_string(stdout, d->error);
-    }
+    print_text_member("decision", d->decision_id);
+    print_text_member("cause", d->cause);
+    print_text_member("error", d->error);
     puts("}");
     return ferror(stdout) ? MBR_ERR_IO : MBR_OK;
 }
@@ -122,9 +134,10 @@ static int decide(const command_options *o, mbr_pipeline *pipeline)
     mbr_error err;
     mbr_decider *decider = NULL;
     mbr_decider_options options = { .size = sizeof options, .batch = o->batch, .threads = o->threads,
-                                    .times = o->report != NULL };
+                                    .times = o->report != NULL, .log_path = o->log };
     mbr_decide_totals totals = { .size = sizeof totals };
-    printing p = { pipeline, o->json, o->reasons };
+    printing p = { .pipeline = pipeline, .json = o->json, .reasons = o->reasons, .progress = { .what = "decisions" } };
+    mbr_log_facts facts = { .size = sizeof facts };
     mbr_rows_format format = MBR_ROWS_AUTO;
     if (o->format && strcmp(o->format, "csv") == 0)
         format = MBR_ROWS_CSV;
@@ -140,6 +153,10 @@ static int decide(const command_options *o, mbr_pipeline *pipeline)
                                              &totals, &err)
                         : mbr_decider_file(decider, input, format, print_decision, &p, &totals, &err);
     int reported = o->report && st == MBR_OK ? report(decider, o->report) : EXIT_DONE;
+    end_progress(&p.progress);
+    (void)mbr_decider_log_facts(decider, &facts);
+    if (facts.lost)
+        fprintf(stderr, "mbr: %s: %llu decisions could not be logged\n", facts.path, (unsigned long long)facts.lost);
     mbr_decider_release(&decider);
     if (st == MBR_ERR_IO && ferror(stdout)) {
         say_error("standard output cannot be written; is the disk full?");
@@ -178,11 +195,12 @@ static int run(const command_options *o)
 
 const command command_decide = {
     .name = "decide",
-    .synopsis = "PIPELINE INPUT [--json] [--reasons] [--format NAME] [--report[=FILE]] [options]",
+    .synopsis = "PIPELINE INPUT [--json] [--reasons] [--format NAME] [--log FILE] [--report[=FILE]] [options]",
     .what = "reads rows of CSV or JSON lines and prints an action for each",
     .help = "INPUT - is standard input. One line a row: id, action, score, the rule that fired. A faulty row gets the\n"
             "pipeline's fallback action and a message; the rest goes on.\n",
-    .accepts = OPT_JSON | OPT_FORMAT | OPT_BATCH | OPT_DESCRIBE | OPT_REASONS | OPT_THREADS | OPT_PASSES | OPT_REPORT,
+    .accepts = OPT_JSON | OPT_FORMAT | OPT_BATCH | OPT_DESCRIBE | OPT_REASONS | OPT_LOG | OPT_THREADS | OPT_PASSES |
+               OPT_REPORT,
     .min_positional = 1,
     .max_positional = 2,
     .run = run,

@@ -124,6 +124,8 @@ static void print_command_help(const command *c)
              "  --pairs            a tab parts a line into two texts\n"
              "  --zero             texts end with a zero byte, not with their line\n"
              "  --decode           lines hold ids; print their text (--special: special tokens too)");
+    if (c->accepts & OPT_LOG)
+        puts("  --log FILE         append each decision to FILE, see `mbr replay`; default: what the pipeline says");
     if (c->accepts & OPT_JSON)
         puts("  --json             print JSON");
     puts("  --verbose          show the library's log on stderr");
@@ -207,6 +209,8 @@ static int set_option(const command *c, command_options *o, const char *name, co
             return fail_usage("--batch %s: a number from 1 to 4096 is due", value);
     } else if (strcmp(name, "report") == 0 && (c->accepts & OPT_REPORT)) {
         o->report = value;
+    } else if (strcmp(name, "log") == 0 && (c->accepts & OPT_LOG)) {
+        o->log = value;
     } else if (strcmp(name, "trace") == 0 && (c->accepts & OPT_PROFILE)) {
         o->trace = value;
     } else if (strcmp(name, "html") == 0 && (c->accepts & OPT_PROFILE)) {

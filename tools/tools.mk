@@ -15,6 +15,7 @@ mbr_SOURCES = \
     tools/profile.h \
     tools/profile_html.c \
     tools/profile_trace.c \
+    tools/progress.c \
     tools/run.c \
     tools/test.c
 if MBR_RUNTIME

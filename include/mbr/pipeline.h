@@ -53,6 +53,7 @@ typedef struct mbr_pipeline_options {
     const mbr_model_options *model_options; /* NULL: defaults */
     int fitting;             /* not 0: files that are learned from the pipeline's rows (`learned` of `reasons`) need not
                                 be there yet; for mbr_explain_fit */
+    const char *label;       /* one more column that rows have, of which the pipeline knows nothing: mbr_decision.label */
 } mbr_pipeline_options;
 
 /*
@@ -104,6 +105,7 @@ typedef struct mbr_decider_options {
     int threads;         /* as in mbr_session_options */
     size_t memory_limit; /* as in mbr_session_options */
     int times;           /* not 0: stages are timed also where the pipeline has no section `latency` (mbr/deadline.h) */
+    const char *log_path; /* file of the decision log; NULL: what the pipeline says, "": none */
 } mbr_decider_options;
 
 /*
@@ -135,6 +137,10 @@ typedef struct mbr_decision {
     int score_count;
     const mbr_reason *reasons; /* (reason_count), the weightiest first */
     int reason_count;      /* 0 where the pipeline names none, or not for this action */
+    const char *decision_id; /* 32 hexadecimal digits: no other decision has them; a replay of the log gives the same */
+    const char *cause;     /* why the action is not the rule's: "input", "row", "late", "model", "drift" (a fallback),
+                              "cap", "cool_down" (another action instead); NULL: it is */
+    const char *label;     /* what the column mbr_pipeline_options.label holds; NULL: nothing */
 } mbr_decision;
 
 /* Called once a row, in the order of the rows. Anything but MBR_OK ends the call, which then returns that status. */

@@ -161,8 +161,10 @@ void mbr_decider_refuse(mbr_decider *d, const char *why)
         d->late = kept ? memcpy(kept, text, (size_t)n + 1) : "late";
     }
     for (int i = 0; i < rows->count; i++)
-        if (!rows->fault[i])
+        if (!rows->fault[i]) {
             rows->fault[i] = d->late;
+            d->heads[i].cause = MBR_CAUSE_LATE;
+        }
     for (int i = 0; i < p->score_count; i++)
         for (int k = 0; k < rows->count; k++)
             rows->lanes[p->scores[i]].num[k] = NAN;

@@ -6,6 +6,7 @@
 #include "runtime/pipeline/decider.h"
 
 #include "base/checked.h"
+#include "runtime/actions/actions.h"
 #include "runtime/drift/drift_pipeline.h"
 #include "runtime/post/reasons.h"
 
@@ -30,8 +31,7 @@ static mbr_status make_rows(mbr_decider *d, mbr_error *err)
     d->heads = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->heads);
     d->sound = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->sound);
     d->group = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->group);
-    d->scores = mbr_arena_calloc(&d->arena, (size_t)p->score_count + 1, sizeof *d->scores);
-    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->group || !d->scores)
+    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->group)
         return mbr_no_memory(err, (size_t)d->batch * sizeof *d->heads);
     for (int i = 0; i < p->scope.count; i++) {
         const mbr_col *col = &rows->cols[i];
@@ -128,6 +128,8 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
     if (st == MBR_OK)
         st = mbr_decider_bill(d, err);
     if (st == MBR_OK)
+        st = mbr_decider_begin_actions(d, o.log_path, err);
+    if (st == MBR_OK)
         *out = d;
     else
         mbr_decider_release(&d);
@@ -140,6 +142,7 @@ void mbr_decider_release(mbr_decider **decider)
         return;
     mbr_decider *d = *decider;
     *decider = NULL;
+    mbr_decider_end_actions(d);
     mbr_decider_end_drift(d);
     end_steps(d);
     mbr_decider_drop_bill(d);
@@ -170,13 +173,17 @@ mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
     const mbr_pipeline *p = d->pipeline;
     mbr_clock *clock = d->clock;
     bool late = clock && !mbr_clock_admit(clock, d->rows.count);
+    mbr_decider_note_causes(d);
     for (int i = 0; i < p->feature_count && (!late || d->stateful); i++) /* what is kept sees every row */
         p->features[i].kind->run(&p->features[i], &d->rows);
     if (late) {
         mbr_decider_refuse(d, "the call was not begun: it would not be done");
         return MBR_OK;
     }
-    MBR_TRY(mbr_decider_run_model_in_time(d, err));
+    mbr_decider_repeat_faults(d);
+    mbr_status st = mbr_decider_run_model_in_time(d, err);
+    if (st != MBR_OK && !mbr_decider_model_failed(d, st, err))
+        return st;
     for (int i = 0; i < p->post_count && !d->late; i++)
         p->posts[i].kind->run(&p->posts[i], &d->rows);
     mbr_clock_lap(clock, MBR_STAGE_POST);
@@ -190,19 +197,15 @@ mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
 mbr_status mbr_decider_give_batch(mbr_decider *d, mbr_decision_fn fn, void *user, mbr_decide_totals *totals,
                                   mbr_error *err)
 {
+    MBR_TRY(mbr_decider_decide_batch(d, err));
     for (int i = 0; i < d->rows.count; i++) {
-        mbr_decision decision;
-        mbr_clock_row(d->clock, i);
-        mbr_decider_decide(d, i, &decision);
-        mbr_clock_row_lap(d->clock, MBR_STAGE_RULES);
-        if (d->clock && i + 1 == d->rows.count)
-            mbr_clock_end(d->clock);
+        const mbr_decision *made = &d->actions->made[i];
         totals->rows++;
-        totals->faulty += decision.error != NULL;
-        totals->undecided += decision.action == NULL;
-        mbr_status st = fn ? fn(user, &decision) : MBR_OK;
+        totals->faulty += made->error != NULL;
+        totals->undecided += made->action == NULL;
+        mbr_status st = fn ? fn(user, made) : MBR_OK;
         if (st != MBR_OK)
-            return mbr_fail(err, st, "stopped by the caller at row %llu", (unsigned long long)decision.row);
+            return mbr_fail(err, st, "stopped by the caller at row %llu", (unsigned long long)made->row);
     }
     return MBR_OK;
 }
@@ -210,7 +213,6 @@ mbr_status mbr_decider_give_batch(mbr_decider *d, mbr_decision_fn fn, void *user
 mbr_status mbr_decider_row(mbr_decider *d, const mbr_field *fields, size_t field_count, mbr_decision *decision,
                            mbr_error *err)
 {
-    mbr_decision made;
     if (!d || !decision || (!fields && field_count))
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_row: a pointer is NULL");
     mbr_decider_begin_batch(d);
@@ -220,12 +222,9 @@ mbr_status mbr_decider_row(mbr_decider *d, const mbr_field *fields, size_t field
     mbr_decider_put_fields(d, row, fields, field_count);
     mbr_decider_end_row(d, row);
     MBR_TRY(mbr_decider_run_batch(d, err));
-    mbr_decider_decide(d, row, &made);
-    mbr_clock_lap(d->clock, MBR_STAGE_RULES);
-    if (d->clock)
-        mbr_clock_end(d->clock);
-    size_t size = mbr_min_size(decision->size, sizeof made);
-    made.size = decision->size;
-    memcpy(decision, &made, size);
+    MBR_TRY(mbr_decider_decide_batch(d, err));
+    size_t size = decision->size;
+    memcpy(decision, d->actions->made, mbr_min_size(size, sizeof *decision));
+    decision->size = size;
     return MBR_OK;
 }

@@ -1,38 +1,112 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From the columns of a row to its decision: rules, actions, and what is said of a faulty row. */
-#include "runtime/pipeline/decider.h"
-
+/* From the columns of a row to its decision: rules, actions and their limits, and what is said of a faulty row. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "runtime/actions/actions.h"
 #include "runtime/drift/drift_pipeline.h"
 #include "runtime/post/reasons.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+const char *mbr_cause_name(mbr_cause cause)
+{
+    static const char *const names[MBR_CAUSE_COUNT] = { NULL,    "input", "row", "late",
+                                                        "model", "drift", "cap", "cool_down" };
+    return names[cause];
+}
 
 /* ---- rules ---- */
 
-/* The rule that fires; -1: the row is faulty. */
+/* Whether a rule holds. False with a fault in *fault: it cannot be told. */
+static bool holds(mbr_decider *d, int row, const mbr_rule *rule, const char **fault)
+{
+    mbr_keep *keep = NULL;
+    const mbr_expr *when = &rule->when;
+    mbr_slot slot;
+    if (rule->always)
+        return true;
+    if (rule->sticky) {
+        keep = mbr_decider_keep(d, rule->keeps, row);
+        when = keep->on ? &rule->leave : when;
+    }
+    if (!mbr_expr_eval(when, d->rows.lanes, (size_t)row, &slot, fault))
+        return false;
+    bool holds = mbr_slot_true(&slot);
+    if (keep)
+        keep->on = holds = keep->on ? !holds : holds;
+    return holds;
+}
+
+/*
+ * The rule that fires; -1: the row is faulty. Rules with a memory see every row, also where an earlier rule has decided;
+ * what they cannot tell then is no fault.
+ */
 static int find_rule(mbr_decider *d, int row)
 {
     const mbr_pipeline *p = d->pipeline;
-    if (!d->rows.fault[row] && mbr_decider_falls_back(d))
-        mbr_rows_fail(&d->rows, row, "drift has put the fallback in force");
-    if (d->rows.fault[row])
-        return -1;
-    for (int i = 0; i < p->rule_count; i++) {
+    int found = -1;
+    for (int i = 0; i < p->rule_count && (found < 0 || p->sticky_rules); i++) {
         const mbr_rule *rule = &p->rules[i];
         const char *fault = NULL;
-        mbr_slot slot;
-        if (rule->always)
-            return i;
-        if (!mbr_expr_eval(&rule->when, d->rows.lanes, (size_t)row, &slot, &fault)) {
+        if (found >= 0 && !rule->sticky)
+            continue;
+        bool fires = holds(d, row, rule, &fault);
+        if (found >= 0)
+            continue;
+        if (fault) {
             mbr_rows_fail(&d->rows, row, "rule '%s': %s", rule->name, fault);
             return -1;
         }
-        if (mbr_slot_true(&slot))
-            return i;
+        found = fires ? i : -1;
     }
-    return -1;
+    return found;
 }
+
+static bool number_of(mbr_decider *d, int row, const mbr_rule *rule, const mbr_expr *e, double *out)
+{
+    const char *fault = NULL;
+    mbr_slot slot;
+    if (!mbr_expr_eval(e, d->rows.lanes, (size_t)row, &slot, &fault))
+        mbr_rows_fail(&d->rows, row, "rule '%s': %s", rule->name, fault);
+    else
+        *out = slot.num;
+    return fault == NULL;
+}
+
+/* The action whose expected cost is the least, the first of equals; -1: the row is faulty. */
+static int cheapest(mbr_decider *d, int row, const mbr_rule *rule)
+{
+    const mbr_costs *c = &d->pipeline->actions_of->costs;
+    double chance[MBR_MOST_CLASSES], least = INFINITY;
+    int best = -1;
+    for (int k = 0; k < c->class_count; k++)
+        if (!number_of(d, row, rule, &rule->cheapest->chance[k], &chance[k]))
+            return -1;
+    for (int i = 0; i < c->action_count; i++) {
+        double sum = 0.0, cost;
+        for (int k = 0; k < c->class_count; k++) {
+            if (!number_of(d, row, rule, &c->cost[i * c->class_count + k], &cost))
+                return -1;
+            sum += chance[k] * cost;
+        }
+        if (isnan(sum)) {
+            mbr_rows_fail(&d->rows, row, "rule '%s': the expected cost of '%s' is missing", rule->name,
+                          d->pipeline->actions[c->actions[i]]);
+            return -1;
+        }
+        if (sum < least || best < 0) {
+            least = sum;
+            best = c->actions[i];
+        }
+    }
+    return best;
+}
+
+/* ---- decisions ---- */
 
 /* "sample.csv:17: what": where and what, for the caller. */
 static const char *place_fault(mbr_decider *d, int row)
@@ -52,27 +126,71 @@ static const char *place_fault(mbr_decider *d, int row)
     return text;
 }
 
-void mbr_decider_decide(mbr_decider *d, int row, mbr_decision *out)
+static const char *label_of(mbr_decider *d, int row)
 {
     const mbr_pipeline *p = d->pipeline;
-    const mbr_row_head *head = &d->heads[row];
-    int rule = find_rule(d, row);
-    *out = (mbr_decision){ .size = sizeof *out, .row = head->row, .line = head->line };
+    if (p->actions_of->label < 0)
+        return NULL;
+    const mbr_input *in = &p->inputs[p->actions_of->label];
+    const mbr_lane *lane = &d->rows.lanes[in->col];
+    char text[MBR_NUMBER_TEXT];
+    if (in->type == MBR_COL_STRING)
+        return lane->str[row].data;
+    if (!isfinite(lane->num[row]))
+        return NULL;
+    return mbr_decider_keep_text(d, row, text, mbr_format_number(text, lane->num[row])).data;
+}
+
+/* The action and the rule of a row, before the limits; -1: there is none. */
+static int choose(mbr_decider *d, int row, mbr_decision *out)
+{
+    const mbr_pipeline *p = d->pipeline;
+    mbr_row_head *head = &d->heads[row];
+    int rule = -1, action = -1;
+    if (!d->rows.fault[row] && (head->cause == MBR_CAUSE_DRIFT || mbr_decider_falls_back(d))) {
+        head->cause = MBR_CAUSE_DRIFT;
+        mbr_rows_fail(&d->rows, row, "drift has put the fallback in force");
+    }
+    if (!d->rows.fault[row])
+        rule = find_rule(d, row);
+    if (rule >= 0)
+        action = p->rules[rule].cheapest ? cheapest(d, row, &p->rules[rule]) : p->rules[rule].action;
+    if (action >= 0) {
+        out->rule = p->rules[rule].name;
+        return action;
+    }
+    head->cause = head->cause ? head->cause : MBR_CAUSE_ROW;
+    out->error = place_fault(d, row);
+    out->rule = p->fallback >= 0 ? "fallback" : NULL;
+    return p->fallbacks[head->cause];
+}
+
+static int64_t wall_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+void mbr_decider_decide(mbr_decider *d, int row, double *scores, mbr_decision *out)
+{
+    const mbr_pipeline *p = d->pipeline;
+    mbr_row_head *head = &d->heads[row];
+    *out = (mbr_decision){ .size = sizeof *out, .row = head->row, .line = head->line, .scores = scores,
+                           .score_count = p->score_count };
+    if (!head->time)
+        head->time = wall_clock();
     for (int i = 0; i < p->score_count; i++)
-        d->scores[i] = d->rows.lanes[p->scores[i]].num[row];
-    out->scores = d->scores;
-    out->score_count = p->score_count;
+        scores[i] = d->rows.lanes[p->scores[i]].num[row];
     if (p->id >= 0)
         out->id = d->rows.lanes[p->inputs[p->id].col].str[row].data;
-    if (rule >= 0) {
-        out->action = p->actions[p->rules[rule].action];
-        out->rule = p->rules[rule].name;
-        mbr_decider_give_reasons(d, row, p->rules[rule].action, out);
-        return;
+    out->label = label_of(d, row);
+    int action = choose(d, row, out);
+    if (action >= 0) {
+        action = mbr_decider_limit(d, row, action, &head->cause);
+        out->action = p->actions[action];
     }
-    out->error = place_fault(d, row);
-    if (p->fallback >= 0) {
-        out->action = p->actions[p->fallback];
-        out->rule = "fallback";
-    }
+    if (!out->error)
+        mbr_decider_give_reasons(d, row, action, out);
+    out->cause = mbr_cause_name(head->cause);
 }

@@ -8,9 +8,28 @@
 
 #include "runtime/pipeline/pipeline_impl.h"
 
-/* Where a row of the batch came from. */
+/* Why a row did not get the action that its rule names. */
+typedef enum mbr_cause {
+    MBR_CAUSE_NONE = 0,
+    MBR_CAUSE_INPUT,     /* the row itself is broken, or a field of it */
+    MBR_CAUSE_ROW,       /* a step, the model or a rule cannot take its values */
+    MBR_CAUSE_LATE,      /* there was no time */
+    MBR_CAUSE_MODEL,     /* the model could not run */
+    MBR_CAUSE_DRIFT,     /* drift has put the fallback in force */
+    MBR_CAUSE_CAP,       /* the action has been taken as often as it may be */
+    MBR_CAUSE_COOL_DOWN, /* the action has been taken too lately */
+    MBR_CAUSE_COUNT
+} mbr_cause;
+
+/* "input", "row", ...; NULL for none. */
+const char *mbr_cause_name(mbr_cause cause);
+
+/* Where a row of the batch came from, and what befell it outside of the steps. */
 typedef struct mbr_row_head {
     uint64_t row, line;
+    int64_t time;        /* of the decision, microseconds since 1970; 0: not made yet */
+    mbr_cause cause;     /* set together with a fault (or, for drift, without): which fallback the row gets */
+    const char *late;    /* a fault that the row gets before the model, in a replay */
 } mbr_row_head;
 
 struct mbr_decider {
@@ -23,7 +42,6 @@ struct mbr_decider {
     mbr_rows rows;
     mbr_row_head *heads;  /* (batch) */
     int *sound, *group;   /* (batch), scratch: rows that go to the model, those of one run */
-    double *scores;       /* (score_count) of the decision being given */
     int batch;
     uint64_t row_number;
     const char *source_name;
@@ -32,6 +50,7 @@ struct mbr_decider {
     mbr_clock *clock;     /* NULL: nothing is timed */
     const char *late;     /* the fault of rows that are late */
     bool stateful;        /* features keep something from row to row */
+    struct mbr_decider_actions *actions;
 };
 
 /* An empty batch; what an earlier one left is gone. */
@@ -69,8 +88,11 @@ mbr_status mbr_decider_feed_cells(mbr_decider *d, const mbr_feed *feed, mbr_valu
 mbr_status mbr_decider_take_cells(mbr_decider *d, const mbr_fetch *fetch, const mbr_value *v, const int *which, int n,
                                   mbr_error *err);
 
-/* The decision of a row that has run. */
-void mbr_decider_decide(mbr_decider *d, int row, mbr_decision *out);
+/* The decision of a row that has run, once for each row and in their order. out->scores has room for the scores. */
+void mbr_decider_decide(mbr_decider *d, int row, double *scores, mbr_decision *out);
+
+/* All decisions of a batch that has run (d->actions->made), in the log before it returns. */
+mbr_status mbr_decider_decide_batch(mbr_decider *d, mbr_error *err);
 
 /* Rules and actions: calls fn for each row. */
 mbr_status mbr_decider_give_batch(mbr_decider *d, mbr_decision_fn fn, void *user, mbr_decide_totals *totals,

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/env.h"
+#include "runtime/actions/actions.h"
 #include "runtime/drift/drift_pipeline.h"
 #include "runtime/post/reasons.h"
 
@@ -19,7 +20,7 @@
 
 typedef struct top {
     const mbr_node *version, *name, *description, *model, *csv, *inputs, *features, *tensors, *outputs, *post, *scores,
-        *rules, *fallback, *drift, *reasons, *latency, *resources;
+        *rules, *fallback, *actions, *costs, *limits, *log, *drift, *reasons, *latency, *resources;
     int extra_columns;
 } top;
 
@@ -29,7 +30,8 @@ static const mbr_param top_params[] = {
     TOP_NODE(version, true),   TOP_NODE(name, true),    TOP_NODE(description, false), TOP_NODE(model, true),
     TOP_NODE(csv, false),      TOP_NODE(inputs, true),  TOP_NODE(features, false),    TOP_NODE(tensors, true),
     TOP_NODE(outputs, true),   TOP_NODE(post, false),   TOP_NODE(scores, false),      TOP_NODE(rules, true),
-    TOP_NODE(fallback, false), TOP_NODE(drift, false),  TOP_NODE(reasons, false),     TOP_NODE(latency, false),
+    TOP_NODE(fallback, false), TOP_NODE(drift, false),  TOP_NODE(actions, false),     TOP_NODE(costs, false),
+    TOP_NODE(limits, false),   TOP_NODE(log, false),    TOP_NODE(reasons, false),     TOP_NODE(latency, false),
     TOP_NODE(resources, false),
     { .name = "extra_columns", .type = MBR_PARAM_CHOICE, .words = "ignore|error",
       .offset = offsetof(top, extra_columns) },
@@ -37,7 +39,7 @@ static const mbr_param top_params[] = {
 };
 
 /* Sections that a later version of the format will have: named, so that nobody believes they are in force. */
-static const char *const reserved[] = { "deadline", "state", "log", "streams" };
+static const char *const reserved[] = { "deadline", "state", "streams" };
 
 static mbr_status check_reserved(const mbr_reading *r, const mbr_node *root)
 {
@@ -247,6 +249,9 @@ static mbr_status open_model(mbr_pipeline *p, const mbr_reading *r, const mbr_no
     const char *path = o->model_path ? o->model_path : mbr_pipeline_beside(r->arena, r->file, model.path.data);
     if (!path)
         return mbr_no_memory(r->err, model.path.size);
+    p->model_path = mbr_arena_strdup(r->arena, path);
+    if (!p->model_path)
+        return mbr_no_memory(r->err, strlen(path) + 1);
     mbr_status st = mbr_model_open(p->env, path, o->model_options, &p->model, r->err);
     return st == MBR_OK ? MBR_OK : mbr_fail_at(r->err, st, "%s:%d: model: ", r->file, n->line);
 }
@@ -272,7 +277,9 @@ static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const
     p->fitting = o->fitting != 0;
     MBR_TRY(mbr_pipeline_read_latency(p, r, keys.latency));
     MBR_TRY(mbr_pipeline_read_resources(p, r, keys.resources));
+    p->hash = mbr_hash_bytes(text, bytes, (mbr_hash){ 0, 0 });
     MBR_TRY(read_csv_section(p, r, keys.csv));
+    MBR_TRY(mbr_pipeline_begin_actions(p, r, o->label, &keys.inputs));
     MBR_TRY(read_inputs(p, r, keys.inputs));
     MBR_TRY(read_steps(&c, keys.features, "'features'", &p->features, &p->feature_count));
     MBR_TRY(open_model(p, r, keys.model, o));
@@ -282,6 +289,8 @@ static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const
     MBR_TRY(read_steps(&c, keys.post, "'post'", &p->posts, &p->post_count));
     MBR_TRY(mbr_pipeline_read_scores(p, r, keys.scores, first));
     MBR_TRY(mbr_pipeline_read_rules(p, r, keys.rules, keys.fallback));
+    MBR_TRY(mbr_pipeline_read_actions(p, r, keys.actions, keys.costs, keys.limits));
+    MBR_TRY(mbr_pipeline_read_log(p, r, keys.log));
     MBR_TRY(mbr_pipeline_read_reasons(p, &c, keys.reasons));
     return mbr_pipeline_read_drift(p, r, keys.drift);
 }
@@ -381,6 +390,7 @@ void mbr_pipeline_release(mbr_pipeline **pipeline)
     mbr_pipeline_drop_reasons(p);
     drop_steps(p->features, p->feature_count);
     drop_steps(p->posts, p->post_count);
+    mbr_pipeline_drop_actions(p);
     mbr_model_release(&p->model);
     mbr_arena_destroy(&p->arena);
     mbr_free(p->memory, p);

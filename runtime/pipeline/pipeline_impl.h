@@ -10,6 +10,7 @@
 #ifndef MBR_RUNTIME_PIPELINE_IMPL_H
 #define MBR_RUNTIME_PIPELINE_IMPL_H
 
+#include "base/hash.h"
 #include "mbr/pipeline.h"
 #include "mbr/session.h"
 #include "runtime/deadline/deadline.h"
@@ -65,6 +66,10 @@ typedef struct mbr_rule {
     const char *name;
     bool always;
     mbr_expr when;
+    bool sticky;          /* once on, on until `leave` */
+    mbr_expr leave;
+    int keeps;            /* of a sticky rule: where its memory is */
+    struct mbr_cheapest *cheapest; /* NULL: `action` */
     int action;
     int line;
 } mbr_rule;
@@ -95,6 +100,12 @@ struct mbr_pipeline {
     const char **actions; /* (action_count) */
     int action_count;
     int fallback;         /* of actions, or -1 */
+    int *fallbacks;       /* (MBR_CAUSE_COUNT), the same by cause */
+    bool model_fallback;  /* a model that cannot run is a fault of the rows */
+    int sticky_rules;
+    struct mbr_pipeline_actions *actions_of;
+    mbr_hash hash;        /* of the pipeline file */
+    const char *model_path;
     bool single;          /* the model takes one row at a time */
     bool fitting;         /* see mbr_pipeline_options */
     struct mbr_pipeline_drift *drift; /* NULL: none */
@@ -116,5 +127,8 @@ mbr_status mbr_pipeline_read_fetches(mbr_pipeline *p, const mbr_compiling *c, co
 mbr_status mbr_pipeline_read_scores(mbr_pipeline *p, const mbr_reading *r, const mbr_node *scores, int first);
 mbr_status mbr_pipeline_read_rules(mbr_pipeline *p, const mbr_reading *r, const mbr_node *rules,
                                    const mbr_node *fallback);
+int mbr_pipeline_action_index(const mbr_pipeline *p, const char *name); /* -1: there is none */
+mbr_status mbr_pipeline_add_action(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n, const char *name,
+                                   int *index);
 
 #endif

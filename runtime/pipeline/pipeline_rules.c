@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Reading what a pipeline decides by: scores, rules, the fallback. */
-#include "runtime/pipeline/pipeline_impl.h"
+#include "runtime/actions/actions.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,26 +36,79 @@ mbr_status mbr_pipeline_read_scores(mbr_pipeline *p, const mbr_reading *r, const
     return MBR_OK;
 }
 
-static int action_index(mbr_pipeline *p, const char *name)
+/* ---- actions by name ---- */
+
+int mbr_pipeline_action_index(const mbr_pipeline *p, const char *name)
 {
-    int i = 0;
-    while (i < p->action_count && strcmp(p->actions[i], name) != 0)
-        i++;
-    if (i == p->action_count)
-        p->actions[p->action_count++] = name;
-    return i;
+    for (int i = 0; i < p->action_count; i++)
+        if (strcmp(p->actions[i], name) == 0)
+            return i;
+    return -1;
 }
 
+mbr_status mbr_pipeline_add_action(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n, const char *name,
+                                   int *index)
+{
+    *index = mbr_pipeline_action_index(p, name);
+    if (*index >= 0)
+        return MBR_OK;
+    if (p->action_count == MBR_MAX_COLUMNS)
+        return mbr_node_fail(r, n, "more than %d actions", MBR_MAX_COLUMNS);
+    if ((p->action_count & (p->action_count - 1)) == 0) { /* at each power of two there is no room */
+        size_t most = p->action_count ? 2 * (size_t)p->action_count : 1;
+        const char **actions = mbr_arena_calloc(r->arena, most, sizeof *actions);
+        if (!actions)
+            return mbr_no_memory(r->err, most * sizeof *actions);
+        if (p->action_count)
+            memcpy(actions, p->actions, (size_t)p->action_count * sizeof *actions);
+        p->actions = actions;
+    }
+    *index = p->action_count;
+    p->actions[p->action_count++] = name;
+    return MBR_OK;
+}
+
+/* ---- rules ---- */
+
 typedef struct rule_keys {
-    mbr_string name, when, then;
+    mbr_string name, when, leave, key, then;
+    const mbr_node *cheapest;
 } rule_keys;
 
+#define KEY(key, kind) { .name = #key, .type = kind, .offset = offsetof(rule_keys, key) }
+
 static const mbr_param rule_params[] = {
-    { .name = "name", .type = MBR_PARAM_STRING, .offset = offsetof(rule_keys, name) },
-    { .name = "when", .type = MBR_PARAM_STRING, .offset = offsetof(rule_keys, when) },
-    { .name = "then", .type = MBR_PARAM_STRING, .required = true, .offset = offsetof(rule_keys, then) },
+    KEY(name, MBR_PARAM_STRING), KEY(when, MBR_PARAM_STRING), KEY(leave, MBR_PARAM_STRING),
+    KEY(key, MBR_PARAM_STRING),  KEY(then, MBR_PARAM_STRING), KEY(cheapest, MBR_PARAM_NODE),
     { .name = NULL }
 };
+
+static mbr_status read_condition(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n, const mbr_rule *rule,
+                                 const mbr_string *text, mbr_expr *out)
+{
+    mbr_status st = mbr_expr_compile(text->data, text->size, &p->scope, out, r->err);
+    if (st == MBR_OK && out->type != MBR_COL_BOOL)
+        st = mbr_fail(r->err, MBR_ERR_FORMAT, "the expression gives a %s; a rule needs a condition",
+                      mbr_col_type_name(out->type));
+    return st == MBR_OK ? MBR_OK : mbr_fail_at(r->err, st, "%s:%d: rule '%s': ", r->file, n->line, rule->name);
+}
+
+static mbr_status read_sticky(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n, const rule_keys *keys,
+                              mbr_rule *rule)
+{
+    int column = -1;
+    if (!keys->leave.data)
+        return keys->key.data ? mbr_node_fail(r, n, "rule '%s': only a rule with 'leave' has a 'key'", rule->name)
+                              : MBR_OK;
+    if (rule->always)
+        return mbr_node_fail(r, n, "rule '%s' has a 'leave' without a 'when'", rule->name);
+    if (keys->key.data)
+        MBR_TRY(mbr_pipeline_key_column(p, r, n, &keys->key, &column));
+    rule->sticky = true;
+    p->sticky_rules++;
+    MBR_TRY(mbr_pipeline_add_keeps(p, r, column, &rule->keeps));
+    return read_condition(p, r, n, rule, &keys->leave, &rule->leave);
+}
 
 static mbr_status read_rule(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n, bool last, mbr_rule *rule)
 {
@@ -71,7 +124,12 @@ static mbr_status read_rule(mbr_pipeline *p, const mbr_reading *r, const mbr_nod
         if (strcmp(p->rules[i].name, rule->name) == 0)
             return mbr_node_fail(r, n, "there are two rules '%s'; the other is on line %d", rule->name,
                                  p->rules[i].line);
-    rule->action = action_index(p, keys.then.data);
+    if (!keys.then.data == !keys.cheapest)
+        return mbr_node_fail(r, n, "rule '%s' must have 'then', or 'cheapest' instead", rule->name);
+    if (keys.then.data)
+        MBR_TRY(mbr_pipeline_add_action(p, r, n, keys.then.data, &rule->action));
+    else
+        MBR_TRY(mbr_pipeline_read_cheapest(p, r, keys.cheapest, rule));
     rule->always = !keys.when.data;
     if (rule->always && !last)
         return mbr_node_fail(r, n, "rule '%s' has no 'when', so that the rules after it never fire; put it last",
@@ -79,32 +137,49 @@ static mbr_status read_rule(mbr_pipeline *p, const mbr_reading *r, const mbr_nod
     if (!rule->always && last)
         return mbr_node_fail(r, n, "the last rule must have no 'when', so that every row gets an action; add "
                              "'- {name: otherwise, then: ...}'");
-    if (rule->always)
-        return MBR_OK;
-    mbr_status st = mbr_expr_compile(keys.when.data, keys.when.size, &p->scope, &rule->when, r->err);
-    if (st == MBR_OK && rule->when.type != MBR_COL_BOOL)
-        st = mbr_fail(r->err, MBR_ERR_FORMAT, "the expression gives a %s; a rule needs a condition",
-                      mbr_col_type_name(rule->when.type));
-    return st == MBR_OK ? MBR_OK : mbr_fail_at(r->err, st, "%s:%d: rule '%s': ", r->file, n->line, rule->name);
+    MBR_TRY(read_sticky(p, r, n, &keys, rule));
+    return rule->always ? MBR_OK : read_condition(p, r, n, rule, &keys.when, &rule->when);
+}
+
+/* ---- what rows get that the rules cannot decide ---- */
+
+/* fallback: ACTION, or {action: ACTION, late: ACTION, ...} */
+static mbr_status read_fallback(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n)
+{
+    mbr_string names[MBR_CAUSE_COUNT] = { { NULL, 0 } };
+    mbr_param params[MBR_CAUSE_DRIFT + 2] = { { .name = "action", .type = MBR_PARAM_STRING, .required = true } };
+    p->fallback = -1;
+    p->fallbacks = mbr_arena_calloc(r->arena, MBR_CAUSE_COUNT, sizeof *p->fallbacks);
+    if (!p->fallbacks)
+        return mbr_no_memory(r->err, MBR_CAUSE_COUNT * sizeof *p->fallbacks);
+    if (n && n->kind == MBR_NODE_MAP) {
+        for (int i = MBR_CAUSE_INPUT; i <= MBR_CAUSE_DRIFT; i++)
+            params[i] = (mbr_param){ .name = mbr_cause_name((mbr_cause)i), .type = MBR_PARAM_STRING,
+                                     .offset = (size_t)i * sizeof *names };
+        MBR_TRY(mbr_node_read(r, n, "'fallback'", params, NULL, names));
+    } else if (n) {
+        MBR_TRY(mbr_node_string(r, n, "'fallback'", &names[0]));
+    }
+    for (int i = 0; i <= MBR_CAUSE_DRIFT; i++) {
+        p->fallbacks[i] = i ? p->fallbacks[0] : -1;
+        if (names[i].data)
+            MBR_TRY(mbr_pipeline_add_action(p, r, n, names[i].data, &p->fallbacks[i]));
+    }
+    p->fallback = p->fallbacks[0];
+    p->model_fallback = names[MBR_CAUSE_MODEL].data != NULL;
+    return MBR_OK;
 }
 
 mbr_status mbr_pipeline_read_rules(mbr_pipeline *p, const mbr_reading *r, const mbr_node *n,
                                    const mbr_node *fallback)
 {
-    mbr_string action;
     MBR_TRY(mbr_node_expect(r, n, MBR_NODE_LIST, "'rules'"));
     if (!n->count || n->count > MBR_MAX_COLUMNS)
         return mbr_node_fail(r, n, "'rules' must have 1 to %d rules", MBR_MAX_COLUMNS);
     p->rules = mbr_arena_calloc(r->arena, n->count, sizeof *p->rules);
-    p->actions = mbr_arena_calloc(r->arena, n->count + 1, sizeof *p->actions);
-    if (!p->rules || !p->actions)
+    if (!p->rules)
         return mbr_no_memory(r->err, n->count * sizeof *p->rules);
     for (size_t i = 0; i < n->count; i++, p->rule_count++)
         MBR_TRY(read_rule(p, r, n->items[i], i + 1 == n->count, &p->rules[i]));
-    p->fallback = -1;
-    if (fallback) {
-        MBR_TRY(mbr_node_string(r, fallback, "'fallback'", &action));
-        p->fallback = action_index(p, action.data);
-    }
-    return MBR_OK;
+    return read_fallback(p, r, fallback);
 }

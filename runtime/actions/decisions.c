@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Decisions of a decider: its memory of keys, the log that it shares, and a batch made, numbered and logged. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "runtime/actions/actions.h"
+
+#include "base/env.h"
+#include "base/filemap.h"
+#include "mbr/decision_log.h"
+
+#include <math.h>
+#include <string.h>
+
+/* A log that deciders of one pipeline write together. */
+typedef struct mbr_shared_log {
+    struct mbr_shared_log *next;
+    mbr_log *log;
+    int users;
+    char path[];
+} mbr_shared_log;
+
+/* ---- the memory of keys ---- */
+
+static mbr_hash key_of(const mbr_decider *d, int column, int row)
+{
+    const mbr_lane *lane = &d->rows.lanes[column];
+    if (d->rows.cols[column].type == MBR_COL_STRING) {
+        const mbr_string *s = &lane->str[row];
+        return s->data ? mbr_hash_bytes(s->data, s->size, d->pipeline->hash) : (mbr_hash){ 0, 1 };
+    }
+    double x = lane->num[row];
+    if (isnan(x))
+        return (mbr_hash){ 0, 1 };
+    x = x == 0.0 ? 0.0 : x; /* one key for both zeros */
+    return mbr_hash_bytes(&x, sizeof x, d->pipeline->hash);
+}
+
+mbr_keep *mbr_decider_keep(mbr_decider *d, int keeps, int row)
+{
+    int column = d->pipeline->actions_of->keep_keys[keeps];
+    mbr_hash key = column < 0 ? (mbr_hash){ 0, 0 } : key_of(d, column, row);
+    return mbr_keeps_use(&d->actions->keeps[keeps], key);
+}
+
+/* Seconds by the clock of the limits. A row without a time comes at the time of the row before. */
+static double now_of(mbr_decider *d, int row)
+{
+    int clock = d->pipeline->actions_of->clock;
+    double now = clock < 0 ? (double)d->heads[row].time / 1e6 : d->rows.lanes[clock].num[row];
+    if (!isnan(now))
+        d->actions->time = now;
+    return d->actions->time;
+}
+
+/* All limits of an action allow it; *cause: which does not. */
+static bool allowed(mbr_decider *d, int row, const mbr_action_limits *a, double now, mbr_cause *cause)
+{
+    mbr_keep *keeps[MBR_MOST_CAPS + 1];
+    for (int i = 0; i < a->count; i++) {
+        const mbr_limit *l = &a->limits[i];
+        keeps[i] = mbr_decider_keep(d, l->keeps, row);
+        if (l->most > 0 ? !mbr_bucket_has(keeps[i], now, l->most, l->per) : mbr_cooling(keeps[i], now, l->per)) {
+            *cause = l->most > 0 ? MBR_CAUSE_CAP : MBR_CAUSE_COOL_DOWN;
+            return false;
+        }
+    }
+    for (int i = 0; i < a->count; i++)
+        if (a->limits[i].most > 0)
+            mbr_bucket_take(keeps[i]);
+        else
+            mbr_cooling_begin(keeps[i], now);
+    return true;
+}
+
+int mbr_decider_limit(mbr_decider *d, int row, int action, mbr_cause *cause)
+{
+    const mbr_action_limits *limits = d->pipeline->actions_of->limits;
+    if (!limits[action].count)
+        return action;
+    double now = now_of(d, row);
+    while (limits[action].count && !allowed(d, row, &limits[action], now, cause))
+        action = limits[action].instead;
+    return action;
+}
+
+/* ---- causes ---- */
+
+void mbr_decider_note_causes(mbr_decider *d)
+{
+    for (int i = 0; i < d->rows.count; i++)
+        if (d->rows.fault[i] && !d->heads[i].cause)
+            d->heads[i].cause = MBR_CAUSE_INPUT;
+}
+
+void mbr_decider_repeat_faults(mbr_decider *d)
+{
+    for (int i = 0; i < d->rows.count; i++)
+        if (d->heads[i].late)
+            mbr_rows_fail(&d->rows, i, "%s", d->heads[i].late);
+}
+
+bool mbr_decider_model_failed(mbr_decider *d, mbr_status st, const mbr_error *why)
+{
+    if (!d->pipeline->model_fallback || st == MBR_ERR_INTERNAL)
+        return false;
+    for (int i = 0; i < d->rows.count; i++) {
+        if (d->rows.fault[i])
+            continue;
+        d->heads[i].cause = MBR_CAUSE_MODEL;
+        mbr_rows_fail(&d->rows, i, "model: %s", why ? why->text : mbr_status_name(st));
+    }
+    return true;
+}
+
+/* ---- the log ---- */
+
+/* Once for a pipeline: what its model is. A model that can be opened and not read again has no hash. */
+static void hash_model(mbr_pipeline *p)
+{
+    mbr_filemap map;
+    mbr_pipeline_actions *a = p->actions_of;
+    if (a->model_known)
+        return;
+    a->model_known = true;
+    if (!p->model_path || mbr_filemap_open(&map, p->memory, p->model_path, NULL) != MBR_OK)
+        return;
+    a->model = mbr_hash_bytes(map.data, map.size, (mbr_hash){ 0, 0 });
+    mbr_filemap_close(&map);
+}
+
+static mbr_status open_shared(mbr_pipeline *p, const char *path, mbr_shared_log **out, mbr_error *err)
+{
+    mbr_pipeline_actions *a = p->actions_of;
+    mbr_log_config config = a->log;
+    mbr_shared_log *s = a->logs;
+    mbr_status st = MBR_OK;
+    pthread_mutex_lock(&a->lock);
+    hash_model(p);
+    while (s && strcmp(s->path, path) != 0)
+        s = s->next;
+    if (!s) {
+        size_t n = strlen(path) + 1;
+        s = mbr_calloc(p->memory, 1, sizeof *s + n);
+        st = s ? MBR_OK : mbr_no_memory(err, sizeof *s + n);
+        if (s) {
+            memcpy(s->path, path, n);
+            config.path = s->path;
+            st = mbr_log_open(p->memory, &config, &s->log, err);
+        }
+        if (st == MBR_OK) {
+            s->next = a->logs;
+            a->logs = s;
+        } else {
+            mbr_free(p->memory, s);
+        }
+    }
+    if (st == MBR_OK) {
+        s->users++;
+        *out = s;
+    }
+    pthread_mutex_unlock(&a->lock);
+    return st;
+}
+
+static void close_shared(mbr_pipeline *p, mbr_shared_log *s)
+{
+    mbr_pipeline_actions *a = p->actions_of;
+    pthread_mutex_lock(&a->lock);
+    if (--s->users == 0) {
+        mbr_shared_log **link = &a->logs;
+        while (*link != s)
+            link = &(*link)->next;
+        *link = s->next;
+        mbr_log_close(&s->log);
+        mbr_free(p->memory, s);
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
+mbr_status mbr_decider_begin_actions(mbr_decider *d, const char *path, mbr_error *err)
+{
+    mbr_pipeline *p = d->pipeline;
+    const mbr_pipeline_actions *all = p->actions_of;
+    size_t batch = (size_t)d->batch;
+    mbr_decider_actions *a = mbr_arena_calloc(&d->arena, 1, sizeof *a);
+    if (!a)
+        return mbr_no_memory(err, sizeof *a);
+    d->actions = a;
+    a->out.memory = d->memory;
+    a->next = 1;
+    a->made = mbr_arena_calloc(&d->arena, batch, sizeof *a->made);
+    a->ids = mbr_arena_calloc(&d->arena, batch, sizeof *a->ids);
+    a->scores = mbr_arena_calloc(&d->arena, batch * (size_t)p->score_count + 1, sizeof *a->scores);
+    a->keeps = mbr_arena_calloc(&d->arena, (size_t)all->keeps + 1, sizeof *a->keeps);
+    if (!a->made || !a->ids || !a->scores || !a->keeps)
+        return mbr_no_memory(err, batch * (sizeof *a->made + sizeof *a->ids));
+    for (int i = 0; i < all->keeps; i++)
+        MBR_TRY(mbr_keeps_init(&a->keeps[i], &d->arena, all->keep_keys[i] < 0 ? 1 : all->keys, err));
+    path = path ? path : all->log.path;
+    return path && *path ? open_shared(p, path, &a->shared, err) : MBR_OK;
+}
+
+void mbr_decider_end_actions(mbr_decider *d)
+{
+    if (!d->actions)
+        return;
+    if (d->actions->shared)
+        close_shared(d->pipeline, d->actions->shared);
+    mbr_line_free(&d->actions->out);
+}
+
+/* Whether a decision depends on the ones before it. */
+static bool remembers(const mbr_pipeline *p)
+{
+    bool any = p->actions_of->keeps > 0;
+    for (int i = 0; i < p->feature_count; i++)
+        any |= p->features[i].kind->keeper != NULL;
+    for (int i = 0; i < p->post_count; i++)
+        any |= p->posts[i].kind->keeper != NULL;
+    return any;
+}
+
+static void make_id(const mbr_decider *d, uint64_t seq, int64_t time, const char *id, char *to)
+{
+    mbr_hash seed = d->pipeline->hash;
+    uint64_t words[2] = { seq, (uint64_t)time };
+    if (id)
+        seed = mbr_hash_bytes(id, strlen(id), seed);
+    mbr_format_hash(to, mbr_hash_bytes(words, sizeof words, seed));
+}
+
+/* Reasons stand in one place for all rows: they are copied. False: out of memory. */
+static bool make_decision(mbr_decider *d, int row, uint64_t seq)
+{
+    mbr_decider_actions *a = d->actions;
+    mbr_decision *made = &a->made[row];
+    mbr_decider_decide(d, row, a->scores + (size_t)row * (size_t)d->pipeline->score_count, made);
+    make_id(d, seq, d->heads[row].time, made->id, a->ids[row]);
+    made->decision_id = a->ids[row];
+    if (!made->reason_count)
+        return true;
+    size_t bytes = (size_t)made->reason_count * sizeof *made->reasons;
+    void *copy = mbr_pool_alloc(&d->rows.pool, bytes);
+    if (copy)
+        made->reasons = memcpy(copy, made->reasons, bytes);
+    return copy != NULL;
+}
+
+mbr_status mbr_decider_decide_batch(mbr_decider *d, mbr_error *err)
+{
+    mbr_decider_actions *a = d->actions;
+    uint64_t count = (uint64_t)d->rows.count;
+    if (!a->shared) {
+        for (int i = 0; i < d->rows.count; i++)
+            if (!make_decision(d, i, a->next++))
+                return mbr_no_memory(err, sizeof(mbr_reason));
+        return MBR_OK;
+    }
+    if (a->broken)
+        return mbr_fail(err, MBR_ERR_IO, "%s: the log could not be written earlier, and what this decider remembers is ahead "
+                        "of it; release it and make a new one", a->shared->path);
+    uint64_t seq = mbr_log_begin(a->shared->log);
+    uint64_t stream = a->stream ? a->stream : seq;
+    a->out.used = 0;
+    a->out.failed = false;
+    for (uint64_t i = 0; i < count; i++) {
+        a->out.failed |= !make_decision(d, (int)i, seq + i);
+        mbr_decider_write_record(d, (int)i, &a->made[i], seq + i, stream, &a->out);
+    }
+    mbr_status st;
+    if (a->out.failed) {
+        (void)mbr_log_end(a->shared->log, NULL, 0, 0, 0, NULL);
+        st = mbr_no_memory(err, a->out.capacity);
+    } else {
+        st = mbr_log_end(a->shared->log, a->out.text, a->out.used, count, count ? d->heads[0].time : 0, err);
+    }
+    if (st == MBR_OK)
+        a->stream = stream;
+    else
+        a->broken = remembers(d->pipeline);
+    return st;
+}
+
+mbr_status mbr_decider_log_facts(mbr_decider *d, mbr_log_facts *facts)
+{
+    mbr_log_facts f = { .size = facts ? facts->size : 0 };
+    if (!d || !facts || facts->size < sizeof(size_t))
+        return MBR_ERR_ARGUMENT;
+    if (d->actions->shared) {
+        f.path = d->actions->shared->path;
+        mbr_log_counts(d->actions->shared->log, &f.written, &f.lost);
+    }
+    memcpy(facts, &f, f.size < sizeof f ? f.size : sizeof f);
+    return MBR_OK;
+}
