@@ -14,6 +14,7 @@ MBR_RUNTIME_SOURCES = \
     runtime/actions/limits.h \
     runtime/actions/log.c \
     runtime/actions/log.h \
+    runtime/actions/replay.c \
     runtime/drift/drift_action.c \
     runtime/drift/drift_baseline.c \
     runtime/drift/drift_concept.c \

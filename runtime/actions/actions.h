@@ -114,6 +114,15 @@ mbr_keep *mbr_decider_keep(mbr_decider *d, int keeps, int row);
 /* The action that a row gets where `action` is wanted; *cause says what kept it from that. */
 int mbr_decider_limit(mbr_decider *d, int row, int action, mbr_cause *cause);
 
+/* Makes one decision of a batch that has run (actions->made[row]), by its number. False: out of memory. */
+bool mbr_decider_make(mbr_decider *d, int row, uint64_t seq);
+
+/* A decider that watches no drift. */
+mbr_status mbr_decider_new_quiet(mbr_pipeline *p, const mbr_decider_options *o, mbr_decider **out, mbr_error *err);
+
+/* Hashes the model's file, once: records need it. A model that can be opened and not read again has no hash. */
+void mbr_pipeline_know_model(mbr_pipeline *p);
+
 /* Adds the record of a decision to `out`. */
 void mbr_decider_write_record(mbr_decider *d, int row, const mbr_decision *made, uint64_t seq, uint64_t stream,
                               mbr_line *out);

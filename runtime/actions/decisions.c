@@ -115,28 +115,28 @@ bool mbr_decider_model_failed(mbr_decider *d, mbr_status st, const mbr_error *wh
 
 /* ---- the log ---- */
 
-/* Once for a pipeline: what its model is. A model that can be opened and not read again has no hash. */
-static void hash_model(mbr_pipeline *p)
+void mbr_pipeline_know_model(mbr_pipeline *p)
 {
     mbr_filemap map;
     mbr_pipeline_actions *a = p->actions_of;
-    if (a->model_known)
-        return;
+    pthread_mutex_lock(&a->lock);
+    if (!a->model_known && p->model_path && mbr_filemap_open(&map, p->memory, p->model_path, NULL) == MBR_OK) {
+        a->model = mbr_hash_bytes(map.data, map.size, (mbr_hash){ 0, 0 });
+        mbr_filemap_close(&map);
+    }
     a->model_known = true;
-    if (!p->model_path || mbr_filemap_open(&map, p->memory, p->model_path, NULL) != MBR_OK)
-        return;
-    a->model = mbr_hash_bytes(map.data, map.size, (mbr_hash){ 0, 0 });
-    mbr_filemap_close(&map);
+    pthread_mutex_unlock(&a->lock);
 }
 
 static mbr_status open_shared(mbr_pipeline *p, const char *path, mbr_shared_log **out, mbr_error *err)
 {
     mbr_pipeline_actions *a = p->actions_of;
     mbr_log_config config = a->log;
-    mbr_shared_log *s = a->logs;
+    mbr_shared_log *s;
     mbr_status st = MBR_OK;
+    mbr_pipeline_know_model(p);
     pthread_mutex_lock(&a->lock);
-    hash_model(p);
+    s = a->logs;
     while (s && strcmp(s->path, path) != 0)
         s = s->next;
     if (!s) {
@@ -230,8 +230,8 @@ static void make_id(const mbr_decider *d, uint64_t seq, int64_t time, const char
     mbr_format_hash(to, mbr_hash_bytes(words, sizeof words, seed));
 }
 
-/* Reasons stand in one place for all rows: they are copied. False: out of memory. */
-static bool make_decision(mbr_decider *d, int row, uint64_t seq)
+/* Reasons stand in one place for all rows: they are copied. */
+bool mbr_decider_make(mbr_decider *d, int row, uint64_t seq)
 {
     mbr_decider_actions *a = d->actions;
     mbr_decision *made = &a->made[row];
@@ -253,7 +253,7 @@ mbr_status mbr_decider_decide_batch(mbr_decider *d, mbr_error *err)
     uint64_t count = (uint64_t)d->rows.count;
     if (!a->shared) {
         for (int i = 0; i < d->rows.count; i++)
-            if (!make_decision(d, i, a->next++))
+            if (!mbr_decider_make(d, i, a->next++))
                 return mbr_no_memory(err, sizeof(mbr_reason));
         return MBR_OK;
     }
@@ -265,7 +265,7 @@ mbr_status mbr_decider_decide_batch(mbr_decider *d, mbr_error *err)
     a->out.used = 0;
     a->out.failed = false;
     for (uint64_t i = 0; i < count; i++) {
-        a->out.failed |= !make_decision(d, (int)i, seq + i);
+        a->out.failed |= !mbr_decider_make(d, (int)i, seq + i);
         mbr_decider_write_record(d, (int)i, &a->made[i], seq + i, stream, &a->out);
     }
     mbr_status st;
@@ -279,6 +279,15 @@ mbr_status mbr_decider_decide_batch(mbr_decider *d, mbr_error *err)
         a->stream = stream;
     else
         a->broken = remembers(d->pipeline);
+    return st;
+}
+
+mbr_status mbr_decider_new_quiet(mbr_pipeline *p, const mbr_decider_options *o, mbr_decider **out, mbr_error *err)
+{
+    struct mbr_pipeline_drift *drift = p->drift;
+    p->drift = NULL; /* the pipeline is the caller's alone here */
+    mbr_status st = mbr_decider_new(p, o, out, err);
+    p->drift = drift;
     return st;
 }
 
