@@ -13,6 +13,7 @@ static const command *const commands[] = {
     &command_compile,
 #ifdef MBR_RUNTIME
     &command_decide, &command_drift, &command_explain, &command_image, &command_tokenize,
+    &command_replay,
 #endif
 };
 
@@ -124,6 +125,8 @@ static void print_command_help(const command *c)
              "  --pairs            a tab parts a line into two texts\n"
              "  --zero             texts end with a zero byte, not with their line\n"
              "  --decode           lines hold ids; print their text (--special: special tokens too)");
+    if (c->accepts & OPT_OUTPUT)
+        puts("  -o FILE            write the repeated log there");
     if (c->accepts & OPT_LOG)
         puts("  --log FILE         append each decision to FILE, see `mbr replay`; default: what the pipeline says");
     if (c->accepts & OPT_JSON)
@@ -196,7 +199,7 @@ static int set_option(const command *c, command_options *o, const char *name, co
             return fail_usage("--seconds %s: a positive number is due", value);
     } else if (strcmp(name, "cache") == 0 && (c->accepts & OPT_THREADS)) {
         o->cache = value;
-    } else if (strcmp(name, "output") == 0 && (c->accepts & OPT_COMPILE)) {
+    } else if (strcmp(name, "output") == 0 && (c->accepts & (OPT_COMPILE | OPT_OUTPUT))) {
         o->output = value;
     } else if (strcmp(name, "passes") == 0 && (c->accepts & OPT_PASSES)) {
         o->passes = value;
@@ -261,7 +264,7 @@ static int parse(const command *c, int argc, char **argv, command_options *o)
         const char *arg = argv[i];
         if (options && strcmp(arg, "--") == 0) {
             options = false;
-        } else if (options && strcmp(arg, "-o") == 0 && (c->accepts & OPT_COMPILE)) {
+        } else if (options && strcmp(arg, "-o") == 0 && (c->accepts & (OPT_COMPILE | OPT_OUTPUT))) {
             if (i + 1 == argc)
                 return fail_usage("-o: its value is missing");
             o->output = argv[++i];

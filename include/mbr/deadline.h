@@ -29,8 +29,8 @@ typedef enum mbr_stage {
     MBR_STAGE_FEATURES = 1,
     MBR_STAGE_MODEL = 2,    /* tensors in, run, tensors out */
     MBR_STAGE_POST = 3,
-    MBR_STAGE_RULES = 4,    /* of a batch: estimated from every sixteenth row */
-    MBR_STAGE_LOG = 5,      /* the same */
+    MBR_STAGE_RULES = 4,
+    MBR_STAGE_LOG = 5,      /* of decisions: made and written */
     MBR_STAGE_DRIFT = 6,
     MBR_STAGE_CALL = 7      /* all of a call, but for the caller's function */
 } mbr_stage;

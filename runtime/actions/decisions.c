@@ -8,6 +8,7 @@
 #include "base/env.h"
 #include "base/filemap.h"
 #include "mbr/decision_log.h"
+#include "runtime/deadline/clock.h"
 
 #include <math.h>
 #include <string.h>
@@ -247,38 +248,48 @@ bool mbr_decider_make(mbr_decider *d, int row, uint64_t seq)
     return copy != NULL;
 }
 
-mbr_status mbr_decider_decide_batch(mbr_decider *d, mbr_error *err)
+/* Decisions and their records; the log is the caller's meanwhile. */
+static mbr_status make_batch(mbr_decider *d, uint64_t seq, uint64_t stream, mbr_error *err)
+{
+    mbr_decider_actions *a = d->actions;
+    a->out.used = 0;
+    a->out.failed = false;
+    for (int i = 0; i < d->rows.count; i++)
+        if (!mbr_decider_make(d, i, seq + (uint64_t)i))
+            return mbr_no_memory(err, sizeof(mbr_reason));
+    mbr_clock_lap(d->clock, MBR_STAGE_RULES);
+    for (int i = 0; a->shared && i < d->rows.count; i++)
+        mbr_decider_write_record(d, i, &a->made[i], seq + (uint64_t)i, stream, &a->out);
+    return a->out.failed ? mbr_no_memory(err, a->out.capacity) : MBR_OK;
+}
+
+static mbr_status decide_logged(mbr_decider *d, mbr_error *err)
 {
     mbr_decider_actions *a = d->actions;
     uint64_t count = (uint64_t)d->rows.count;
-    if (!a->shared) {
-        for (int i = 0; i < d->rows.count; i++)
-            if (!mbr_decider_make(d, i, a->next++))
-                return mbr_no_memory(err, sizeof(mbr_reason));
-        return MBR_OK;
-    }
     if (a->broken)
         return mbr_fail(err, MBR_ERR_IO, "%s: the log could not be written earlier, and what this decider remembers is ahead "
                         "of it; release it and make a new one", a->shared->path);
-    uint64_t seq = mbr_log_begin(a->shared->log);
-    uint64_t stream = a->stream ? a->stream : seq;
-    a->out.used = 0;
-    a->out.failed = false;
-    for (uint64_t i = 0; i < count; i++) {
-        a->out.failed |= !mbr_decider_make(d, (int)i, seq + i);
-        mbr_decider_write_record(d, (int)i, &a->made[i], seq + i, stream, &a->out);
-    }
-    mbr_status st;
-    if (a->out.failed) {
-        (void)mbr_log_end(a->shared->log, NULL, 0, 0, 0, NULL);
-        st = mbr_no_memory(err, a->out.capacity);
-    } else {
-        st = mbr_log_end(a->shared->log, a->out.text, a->out.used, count, count ? d->heads[0].time : 0, err);
-    }
+    uint64_t seq = mbr_log_begin(a->shared->log), stream = a->stream ? a->stream : seq;
+    mbr_status st = make_batch(d, seq, stream, err);
+    bool whole = st == MBR_OK && count;
+    mbr_status end = mbr_log_end(a->shared->log, a->out.text, whole ? a->out.used : 0, whole ? count : 0,
+                                 whole ? d->heads[0].time : 0, err);
+    st = st == MBR_OK ? end : st;
     if (st == MBR_OK)
         a->stream = stream;
     else
         a->broken = remembers(d->pipeline);
+    mbr_clock_lap(d->clock, MBR_STAGE_LOG);
+    return st;
+}
+
+mbr_status mbr_decider_decide_batch(mbr_decider *d, mbr_error *err)
+{
+    mbr_status st = d->actions->shared ? decide_logged(d, err) : make_batch(d, d->actions->next, 0, err);
+    d->actions->next += (uint64_t)d->rows.count;
+    if (d->clock)
+        mbr_clock_end(d->clock);
     return st;
 }
 

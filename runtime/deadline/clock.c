@@ -95,7 +95,7 @@ void mbr_clock_begin(mbr_clock *c, bool single)
 {
     c->begin = c->last = mbr_clock_now();
     c->waited = c->model_begin = c->deadline = c->budget = 0;
-    c->late = c->row_timed = c->probe = false;
+    c->late = c->probe = false;
     c->row_count = 0;
     c->timed = !single || c->turn++ % MBR_CLOCK_EVERY == 0;
     if (c->timed)
@@ -170,21 +170,9 @@ static void take(mbr_clock *c, mbr_stage stage, uint64_t ns)
     c->misses[stage] += c->latency.stages[stage] && ns > c->latency.stages[stage];
 }
 
-/* What the stages of timed rows stand for in all rows. */
-static uint64_t of_all_rows(const mbr_clock *c, mbr_stage stage)
-{
-    uint64_t timed = ((uint64_t)c->row_count + MBR_CLOCK_EVERY - 1) / MBR_CLOCK_EVERY;
-    return c->took[stage] * (uint64_t)c->row_count / timed;
-}
-
 void mbr_clock_end(mbr_clock *c)
 {
     uint64_t now = mbr_clock_now();
-    if (c->row_count > 1) {
-        /* The rows' part took what rules and log took; the rest of it was the caller's. */
-        uint64_t rows = of_all_rows(c, MBR_STAGE_RULES) + of_all_rows(c, MBR_STAGE_LOG);
-        now = c->rows_begin + rows < now ? c->rows_begin + rows : now;
-    }
     uint64_t call = now - c->begin - c->waited;
     c->calls++;
     c->rows += (uint64_t)c->row_count;
@@ -198,7 +186,7 @@ void mbr_clock_end(mbr_clock *c)
     if (!c->timed || (c->late && !c->model_begin))
         return;
     for (int i = MBR_STAGE_READ; i < MBR_STAGE_CALL; i++) {
-        uint64_t took = i == MBR_STAGE_RULES || i == MBR_STAGE_LOG ? of_all_rows(c, (mbr_stage)i) : c->took[i];
+        uint64_t took = c->took[i];
         if (took || i != MBR_STAGE_MODEL || !c->late) /* a model that was not begun took nothing */
             take(c, (mbr_stage)i, took);
     }

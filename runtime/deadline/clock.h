@@ -13,7 +13,7 @@
 
 #include <time.h>
 
-#define MBR_CLOCK_EVERY 16      /* of which one is timed: single rows, rows of a batch whose rules and log are timed */
+#define MBR_CLOCK_EVERY 16      /* calls of a single row, of which one is timed */
 #define MBR_CLOCK_RECENT 128    /* calls of a size that are remembered */
 #define MBR_CLOCK_CLASSES 13    /* of sizes: 1, 2, 3 to 4, 5 to 8 ... 4096 rows */
 #define MBR_CLOCK_PROBE 32      /* calls that are refused until one is tried again */
@@ -44,9 +44,8 @@ typedef struct mbr_clock {
     uint64_t begin, last, waited, model_begin;
     uint64_t budget, deadline;  /* 0: none */
     uint64_t took[MBR_STAGE_COUNT];
-    uint64_t rows_begin;        /* of what is done a row at a time */
     int row_count;
-    bool timed, row_timed, late, probe;
+    bool timed, late, probe;
     unsigned turn, since_refusal;
 } mbr_clock;
 
@@ -71,7 +70,7 @@ bool mbr_clock_admit(mbr_clock *c, int rows);
 bool mbr_clock_admit_model(mbr_clock *c);
 /* The model was stopped. */
 void mbr_clock_cut(mbr_clock *c);
-/* The call is done, but for the caller's function with the last row. */
+/* The call is done, but for the caller's function. */
 void mbr_clock_end(mbr_clock *c);
 
 /* The time since the last lap was that stage's. c may be NULL here and below. */
@@ -82,24 +81,6 @@ static inline void mbr_clock_lap(mbr_clock *c, mbr_stage stage)
     uint64_t now = mbr_clock_now();
     c->took[stage] += now - c->last;
     c->last = now;
-}
-
-/* Around what is done a row at a time (rules, log, the caller's function): row i begins. */
-static inline void mbr_clock_row(mbr_clock *c, int i)
-{
-    if (!c)
-        return;
-    c->row_timed = c->timed && i % MBR_CLOCK_EVERY == 0;
-    if (i == 0)
-        c->rows_begin = c->last;
-    else if (c->row_timed)
-        c->last = mbr_clock_now();
-}
-
-static inline void mbr_clock_row_lap(mbr_clock *c, mbr_stage stage)
-{
-    if (c && c->row_timed)
-        mbr_clock_lap(c, stage);
 }
 
 /* What a call of so many rows may take; 0: no end. */

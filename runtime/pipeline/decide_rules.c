@@ -181,7 +181,7 @@ void mbr_decider_decide(mbr_decider *d, int row, double *scores, mbr_decision *o
     if (!head->time)
         head->time = wall_clock();
     for (int i = 0; i < p->score_count; i++)
-        scores[i] = d->rows.lanes[p->scores[i]].num[row];
+        scores[i] = head->cause == MBR_CAUSE_LATE ? NAN : d->rows.lanes[p->scores[i]].num[row];
     if (p->id >= 0)
         out->id = d->rows.lanes[p->inputs[p->id].col].str[row].data;
     out->label = label_of(d, row);
