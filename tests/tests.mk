@@ -85,6 +85,7 @@ MBR_UNIT_TESTS += \
     tests/test_pipeline_tensors \
     tests/test_pipeline_text \
     tests/test_post \
+    tests/test_reasons \
     tests/test_tokenizer
 endif
 tests_test_deadline_SOURCES = tests/test_deadline.c tests/onnx_writer.h tests/random.h
@@ -135,6 +136,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_fusions.sh \
     tests/test_image_equal.sh \
     tests/test_plugin.sh \
+    tests/test_post_equal.sh \
     tests/test_tokenizer_equal.sh \
     tests/test_tools.sh
 # Writes the models that they run on.
@@ -160,7 +162,7 @@ EXTRA_DIST += tests/differential/differential.py tests/differential/draw.py test
     tests/differential/hostile.py tests/differential/nodes.py tests/differential/nodes_elementwise.py \
     tests/differential/nodes_movement.py tests/differential/nodes_others.py tests/differential/nodes_sums.py \
     tests/differential/nodes_windows.py tests/differential/operators.py tests/differential/oracle.py
-EXTRA_DIST += tests/drift_compare.py tests/image_equal.py
+EXTRA_DIST += tests/drift_compare.py tests/image_equal.py tests/post_equal.py
 EXTRA_DIST += $(MBR_SCRIPT_TESTS) tests/no-check.sh tests/conformance-floor.txt
 
 .PHONY: check-threads check-kernels
