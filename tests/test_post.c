@@ -473,8 +473,7 @@ START_TEST(complaints)
         "{name: o, kind: boxes, from: [corners, classes], format: anchors}", "anchors",
         "{name: o, kind: boxes, from: [corners, classes], layout: columns}", "layout",
         "{name: o, kind: boxes, from: [corners, classes], scale: [1]}", "two numbers",
-        "{name: o, kind: boxes, from: [corners, classes], format: anchors, priors: {image: [60000, 60000], "
-        "strides: [1], sizes: [[1]]}}", "anchors",
+        "{name: o, kind: boxes, from: [corners, classes], format: anchors, priors: {image: [6e4, 6e4], strides: [1], sizes: [[1]]}}", "anchors",
         "{name: o, kind: span, from: [wide, wide], text: text}", "belong together",
         "{name: o, kind: span, from: [wide, wide], mask: nothing}", "no column",
         "{name: o, kind: pool, from: wide}", "tensor",

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* boxes: what a detector gives, to a list of boxes in pixels or parts of the image. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
 #include "runtime/steps/step_post.h"
 
 #include "runtime/pipeline/pipeline_impl.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Steps over sequences: CTC, spans of an answer, tokens to text. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
 #include "runtime/steps/step_post.h"
 
 #include "mbr/tokenizer.h"

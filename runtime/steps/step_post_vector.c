@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Steps over embeddings: pooling, length 1, nearest neighbours. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
 #include "runtime/steps/step_post.h"
 
 #include "mbr/post.h"
