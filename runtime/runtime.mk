@@ -71,14 +71,18 @@ MBR_RUNTIME_SOURCES = \
     runtime/rows/words.c \
     runtime/rows/words.h \
     runtime/steps/step.h \
+    runtime/steps/step_aggregate.c \
     runtime/steps/step_category.c \
     runtime/steps/step_image.c \
+    runtime/steps/step_keyed.c \
+    runtime/steps/step_keyed.h \
     runtime/steps/step_number.c \
     runtime/steps/step_post.c \
     runtime/steps/step_post.h \
     runtime/steps/step_post_boxes.c \
     runtime/steps/step_post_sequence.c \
     runtime/steps/step_post_vector.c \
+    runtime/steps/step_sensor.c \
     runtime/steps/step_tensor.c \
     runtime/steps/step_text.c \
     runtime/steps/step_time.c \

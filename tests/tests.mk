@@ -86,6 +86,7 @@ MBR_UNIT_TESTS += \
     tests/test_pipeline_text \
     tests/test_post \
     tests/test_reasons \
+    tests/test_steps_keyed \
     tests/test_tokenizer
 endif
 tests_test_deadline_SOURCES = tests/test_deadline.c tests/onnx_writer.h tests/random.h
@@ -95,6 +96,7 @@ tests_test_drift_sketch_SOURCES = tests/test_drift_sketch.c tests/random.h
 tests_test_post_SOURCES = tests/test_post.c tests/pipeline_rows.h tests/random.h
 tests_test_explain_SOURCES = tests/test_explain.c tests/onnx_writer.h tests/random.h
 tests_test_keyed_SOURCES = tests/test_keyed.c tests/random.h
+tests_test_steps_keyed_SOURCES = tests/test_steps_keyed.c tests/pipeline_rows.h tests/random.h
 tests_test_pipeline_expr_SOURCES = tests/test_pipeline_expr.c tests/pipeline_rows.h
 tests_test_pipeline_tensors_SOURCES = tests/test_pipeline_tensors.c tests/onnx_writer.h tests/pipeline_file.h
 tests_test_pipeline_steps_SOURCES = tests/test_pipeline_steps.c tests/pipeline_rows.h

@@ -290,18 +290,22 @@ static double point_before(double period, double t)
     return k;
 }
 
-int mbr_resample_row(const mbr_resample *r, void *state, double t, const double *sample, double *out, double *first)
+int mbr_resample_row(const mbr_resample *r, void *state, double t, const double *sample, double *out, double *first,
+                     bool *anew)
 {
     grid *g = state;
     double *before = sample_of(state);
     size_t channels = (size_t)r->channels;
     int points = 0;
+    *anew = false;
+    *first = NAN;
     if (!(fabs(t) / r->period < 4e15)) /* beyond, the points of the grid are not told apart */
         return 0;
     if (g->begun && fabs(t - g->time) > r->max_gap)
         g->begun = 0;
     else if (g->begun && t <= g->time)
         return 0;
+    *anew = !g->begun;
     double k = point_before(r->period, t), from = g->begun ? point_before(r->period, g->time) + 1 : k;
     *first = from * r->period;
     for (; from <= k && points < mbr_resample_most(r); from++) {
@@ -376,7 +380,7 @@ void mbr_bands_row(const mbr_bands *b, void *scratch, const double *x, double *o
         double power = (re * re + im * im) / (squares * (double)n) * (alone ? 1 : 2);
         double hertz = (double)f * b->rate / (double)n;
         for (int k = 0; k < b->band_count; k++)
-            if (hertz >= b->edges[2 * k] && hertz < b->edges[2 * k + 1])
+            if (hertz >= b->edges[k] && hertz < b->edges[k + 1])
                 out[k] += power;
     }
 }

@@ -76,15 +76,17 @@ int mbr_resample_most(const mbr_resample *r);
  * Takes a sample and gives the points of the grid that it settles: those after the sample before it, up to its own
  * time. The first sample after a gap gives its own point when it lies on the grid. A sample that is not later is left
  * out. out (points, channels); *first: time of the first point. The result is the number of points.
+ * *anew: the sample is the first, or the first after a gap.
  */
-int mbr_resample_row(const mbr_resample *r, void *state, double t, const double *sample, double *out, double *first);
+int mbr_resample_row(const mbr_resample *r, void *state, double t, const double *sample, double *out, double *first,
+                     bool *anew);
 
 /* ---- power in bands of frequency ---- */
 
 typedef struct mbr_bands {
     int length, band_count;
     double rate;           /* samples a second */
-    const double *edges;   /* (band_count, 2): from <= f < to */
+    const double *edges;   /* (band_count + 1): edges[k] <= f < edges[k + 1] */
     int taper;             /* an mbr_taper, or -1: none */
     bool centre;           /* the mean is taken off */
     mbr_dft_args dft;

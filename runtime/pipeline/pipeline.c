@@ -261,8 +261,9 @@ static mbr_status open_model(mbr_pipeline *p, const mbr_reading *r, const mbr_no
 static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const mbr_pipeline_options *o,
                           mbr_error *err)
 {
+    void *shared = NULL;
     mbr_compiling c = { .read = { .arena = &p->arena, .file = p->file, .err = err }, .scope = &p->scope,
-                       .env = p->env };
+                       .env = p->env, .shared = &shared };
     const mbr_reading *r = &c.read;
     mbr_node *root;
     mbr_string name;

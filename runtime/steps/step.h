@@ -24,6 +24,7 @@ typedef struct mbr_compiling {
     mbr_scope *scope;
     mbr_env *env; /* of the pipeline; NULL in tests of single steps */
     int steps;    /* compiled so far */
+    void **shared; /* a list of what steps of one kind keep together (step_aggregate.c); NULL: each for itself */
 } mbr_compiling;
 
 /* Sets of column types. */
@@ -153,6 +154,13 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
     KIND(ordinal, mbr_compile_ordinal, 1, 1, MBR_TYPES_STRING, false) \
     KIND(lookup, mbr_compile_lookup, 1, 1, MBR_TYPES_STRING, false) \
     KIND(cross, mbr_compile_cross, 2, 8, MBR_TYPES_STRING, false) \
+    /* state by key */ \
+    KEEP(aggregate, mbr_compile_aggregate, 0, 0, MBR_TYPES_ANY, false) \
+    KEEP(window, mbr_compile_window, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
+    KEEP(lag, mbr_compile_lag, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
+    KEEP(rolling, mbr_compile_rolling, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
+    KEEP(fft_bands, mbr_compile_fft_bands, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
+    KEEP(resample, mbr_compile_resample, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
     /* times */ \
     KIND(date_part, mbr_compile_date_part, 1, 1, MBR_TYPES_TIME, false) \
     KIND(elapsed, NULL, 2, 2, MBR_TYPES_TIME, false) \

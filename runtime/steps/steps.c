@@ -83,7 +83,7 @@ static mbr_status read_from(const mbr_compiling *c, const mbr_node *at, const mb
     char what[128];
     if (s->kind->max_from == 0) {
         if (from)
-            return mbr_node_fail(&c->read, from, "step '%s': %s has no 'from'; its expression names the columns",
+            return mbr_node_fail(&c->read, from, "step '%s': %s has no 'from'; its other keys name the columns",
                                  s->name, s->kind->name);
         return MBR_OK;
     }
