@@ -255,7 +255,8 @@ static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const
             rows = block;
         }
         gemm_block(rows, lda, w + k0 * GEMM_NR, k_panel * GEMM_NR, kc, rect->rows, rect->cols,
-                   p->acc_floats ? acc : NULL, i == 0, i + 1 == k_blocks, out);
+                   p->acc_floats ? acc : NULL, i == 0, i + 1 == k_blocks, out,
+                   i + 1 < k_blocks ? w + (k0 + kc) * GEMM_NR : NULL);
     }
 }
 

@@ -164,7 +164,8 @@ static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const flo
             block = own_a;
         }
         if (g->b_form == MBR_GEMM_B_PACKED) {
-            gemm_block(block, lda, b + k0 * GEMM_NR, g->k * GEMM_NR, kc, rows, cols, acc, first, last, out);
+            gemm_block(block, lda, b + k0 * GEMM_NR, g->k * GEMM_NR, kc, rows, cols, acc, first, last, out,
+                       last ? NULL : b + (k0 + kc) * GEMM_NR);
             continue;
         }
         for (size_t j = 0; j < cols; j += GEMM_NR) {
@@ -173,7 +174,7 @@ static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const flo
                             kc, width);
             gemm_out at = gemm_out_at(out, 0, j);
             gemm_block(block, lda, own_b, 0, kc, rows, width, acc ? acc + j * row_tiles * GEMM_MR : NULL, first, last,
-                       &at);
+                       &at, NULL);
         }
     }
 }

@@ -353,10 +353,10 @@ static void gemm_pack_panel(float *panel, const float *b, ptrdiff_t stride_p, pt
 /*
  * One block of k for a rectangle of C: rows x panels, row tiles innermost so that a panel of B stays in the first
  * cache. acc holds the partial sums of the rectangle, tile by tile; NULL when k is one block. cols: columns of C from
- * the first panel on.
+ * the first panel on. after: the panel that the caller multiplies by next, or NULL.
  */
 static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_panel, size_t kc, size_t rows,
-                       size_t cols, float *acc, bool first, bool last, const gemm_out *out)
+                       size_t cols, float *acc, bool first, bool last, const gemm_out *out, const float *after)
 {
     _Alignas(64) float sums[GEMM_MR * GEMM_NR];
     gemm_tile t = {
@@ -369,8 +369,8 @@ static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_p
         size_t width = cols - j < GEMM_NR ? cols - j : GEMM_NR;
         t.b = b + j / GEMM_NR * b_panel;
         t.to_c = last && plain && width == GEMM_NR;
-        bool more = j + GEMM_NR < cols && row_tiles > 1;
-        t.ahead = (const char *)(t.b + b_panel);
+        bool end = j + GEMM_NR >= cols, more = row_tiles > 1 && (!end || after);
+        t.ahead = (const char *)(end ? after : t.b + b_panel);
         for (size_t i = 0, r = 0; i < row_tiles; i++) {
             size_t mr = (rows - r) / (row_tiles - i); /* even: no tile is left with a row or two */
             t.a = a + (ptrdiff_t)r * lda;

@@ -79,7 +79,8 @@ static mbr_conv_args make_args(int kind)
         a.kernel[d] = a.stride[d] = a.dilation[d] = a.in[d] = a.out[d] = 1;
         if (d < 3 - rank)
             continue;
-        a.in[d] = kind == 3 ? check_rand_range(6, 30) : check_rand_range(1, rank == 3 ? 6 : 17);
+        a.in[d] = kind == 3 ? check_rand_range(4, check_rand_one_in(2) ? 9 : 30)
+                            : check_rand_range(1, rank == 3 ? 6 : 17);
         if (kind == 5 && d == 2 && check_rand_one_in(3))
             a.in[d] = check_rand_range(100, 2500); /* more than is copied at once */
         a.kernel[d] = kind == 1 ? 1 : kind == 3 ? 3 : check_rand_range(1, 5);
