@@ -248,7 +248,7 @@ static mbr_status look_back(mbr_log *log, char *buffer, mbr_error *err)
     log->full = count ? numbers[count - 1] : 0;
     if (count && log->records == 0) {
         struct stat s;
-        found f;
+        found f = { 0 };
         mbr_log_file_name(log->name, log->config.path, log->full);
         int fd = open(log->name, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &s) != 0)
