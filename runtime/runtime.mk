@@ -45,6 +45,9 @@ MBR_RUNTIME_SOURCES = \
     runtime/pipeline/decide_model.c \
     runtime/pipeline/decide_rows.c \
     runtime/pipeline/decide_rules.c \
+    runtime/pipeline/decide_save.c \
+    runtime/pipeline/decide_state.c \
+    runtime/pipeline/decide_state.h \
     runtime/pipeline/decide_tensor.c \
     runtime/pipeline/decider.h \
     runtime/pipeline/element.h \
@@ -57,6 +60,7 @@ MBR_RUNTIME_SOURCES = \
     runtime/pipeline/pipeline_impl.h \
     runtime/pipeline/pipeline_model.c \
     runtime/pipeline/pipeline_rules.c \
+    runtime/pipeline/pipeline_state.c \
     runtime/pipeline/pipeline_yaml.c \
     runtime/post/npy.c \
     runtime/post/post.h \

@@ -86,14 +86,14 @@ static inline void wire_message(wire *w, unsigned field, wire *inner)
 
 /* --- ONNX messages --- */
 
-/* A value_info of a tensor; dims end with -2; -1 is the free axis "N", -3 "S". */
+/* A value_info of a tensor; dims end with -2; -1 is the free axis "N", -3 "S", -4 "T". */
 static inline wire wire_value_info(const char *name, int dtype, const int64_t *dims)
 {
     wire shape = { 0 }, tensor = { 0 }, type = { 0 }, info = { 0 };
     for (; *dims != -2; dims++) {
         wire dim = { 0 };
         if (*dims < 0)
-            wire_text(&dim, 2, *dims == -1 ? "N" : "S");
+            wire_text(&dim, 2, *dims == -1 ? "N" : *dims == -3 ? "S" : "T");
         else
             wire_int(&dim, 1, *dims);
         wire_message(&shape, 1, &dim);

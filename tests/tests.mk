@@ -81,6 +81,7 @@ MBR_UNIT_TESTS += \
     tests/test_keyed \
     tests/test_pipeline \
     tests/test_pipeline_expr \
+    tests/test_pipeline_state \
     tests/test_pipeline_steps \
     tests/test_pipeline_tensors \
     tests/test_pipeline_text \
@@ -98,6 +99,7 @@ tests_test_explain_SOURCES = tests/test_explain.c tests/onnx_writer.h tests/rand
 tests_test_keyed_SOURCES = tests/test_keyed.c tests/random.h
 tests_test_steps_keyed_SOURCES = tests/test_steps_keyed.c tests/pipeline_rows.h tests/random.h
 tests_test_pipeline_expr_SOURCES = tests/test_pipeline_expr.c tests/pipeline_rows.h
+tests_test_pipeline_state_SOURCES = tests/test_pipeline_state.c tests/onnx_writer.h tests/pipeline_file.h
 tests_test_pipeline_tensors_SOURCES = tests/test_pipeline_tensors.c tests/onnx_writer.h tests/pipeline_file.h
 tests_test_pipeline_steps_SOURCES = tests/test_pipeline_steps.c tests/pipeline_rows.h
 

@@ -196,6 +196,31 @@ MBR_API mbr_status mbr_decider_reader(mbr_decider *decider, const char *name, mb
                                       mbr_rows_format format, mbr_decision_fn fn, void *user,
                                       mbr_decide_totals *totals, mbr_error *err);
 
+/* ---- what a decider remembers ---- */
+
+/*
+ * A decider keeps the states of the model, of each key (section `state` of the pipeline, in bounded memory), and what
+ * stateful steps keep (windows, aggregates). Saving is atomic: a file of another name is written, brought to the disk
+ * and renamed. Restoring replaces what is there; after a failure (MBR_ERR_FORMAT: damaged, MBR_ERR_INPUT: of another
+ * pipeline or model) the decider has no states of the model, and those of steps are undefined: release it.
+ */
+MBR_API mbr_status mbr_decider_save(const mbr_decider *decider, const char *path, mbr_error *err);
+MBR_API mbr_status mbr_decider_restore(mbr_decider *decider, const char *path, mbr_error *err);
+
+/* Another decider of the same pipeline and options that goes on from here; *out is the caller's. */
+MBR_API mbr_status mbr_decider_fork(const mbr_decider *decider, mbr_decider **out, mbr_error *err);
+
+/* Keys whose model state is held now. */
+MBR_API size_t mbr_decider_key_count(const mbr_decider *decider);
+/* Not 0 if the key's state was there; it begins anew. */
+MBR_API int mbr_decider_forget(mbr_decider *decider, const char *key, size_t key_size);
+/* Gives a second key a copy of the state of a first one. MBR_ERR_ARGUMENT: there is none. */
+MBR_API mbr_status mbr_decider_fork_key(mbr_decider *decider, const char *from, size_t from_size, const char *to,
+                                        size_t to_size, mbr_error *err);
+/* Forgets keys whose last row is longer ago than `expires` of the pipeline; rows do so themselves when their key comes
+ * again. now: in seconds since 1970 where the state has a time column, ignored otherwise. Returns how many. */
+MBR_API size_t mbr_decider_expire(mbr_decider *decider, double now);
+
 #ifdef __cplusplus
 }
 #endif

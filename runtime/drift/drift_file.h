@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Files of baselines and monitors: a head (magic, version, kind, length), the content, a digest over all before it;
+ * Files of baselines, monitors and deciders: a head (magic, version, kind, length), the content, a digest over all before it;
  * numbers are little-endian. Written under another name and renamed. Reading is bounded by the bytes that are left:
  * whoever reads asks once, at the end, whether all was there.
  */
@@ -12,7 +12,8 @@
 
 typedef enum mbr_drift_kind {
     MBR_DRIFT_KIND_BASELINE = 1,
-    MBR_DRIFT_KIND_STATE = 2
+    MBR_DRIFT_KIND_STATE = 2,
+    MBR_DRIFT_KIND_DECIDER = 3 /* what a decider remembers */
 } mbr_drift_kind;
 
 #define MBR_DRIFT_VERSION 1

@@ -30,8 +30,9 @@ static mbr_status make_rows(mbr_decider *d, mbr_error *err)
     rows->fault = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *rows->fault);
     d->heads = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->heads);
     d->sound = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->sound);
+    d->order = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->order);
     d->group = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->group);
-    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->group)
+    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->order || !d->group)
         return mbr_no_memory(err, (size_t)d->batch * sizeof *d->heads);
     for (int i = 0; i < p->scope.count; i++) {
         const mbr_col *col = &rows->cols[i];
@@ -49,7 +50,12 @@ static mbr_status make_rows(mbr_decider *d, mbr_error *err)
 
 /* ---- what steps keep ---- */
 
-static const mbr_step *step_at(const mbr_pipeline *p, int i)
+int mbr_pipeline_step_count(const mbr_pipeline *p)
+{
+    return p->feature_count + p->post_count;
+}
+
+const mbr_step *mbr_pipeline_step(const mbr_pipeline *p, int i)
 {
     return i < p->feature_count ? &p->features[i] : &p->posts[i - p->feature_count];
 }
@@ -57,12 +63,12 @@ static const mbr_step *step_at(const mbr_pipeline *p, int i)
 static mbr_status begin_steps(mbr_decider *d, mbr_error *err)
 {
     const mbr_pipeline *p = d->pipeline;
-    int count = p->feature_count + p->post_count;
+    int count = mbr_pipeline_step_count(p);
     d->rows.states = mbr_arena_calloc(&d->arena, (size_t)count + 1, sizeof *d->rows.states);
     if (!d->rows.states)
         return mbr_no_memory(err, ((size_t)count + 1) * sizeof *d->rows.states);
     for (int i = 0; i < count; i++) {
-        const mbr_step *s = step_at(p, i);
+        const mbr_step *s = mbr_pipeline_step(p, i);
         if (!s->kind->keeper)
             continue;
         MBR_TRY(s->kind->keeper->begin(s, d->memory, &d->rows.states[s->index], err));
@@ -74,8 +80,8 @@ static mbr_status begin_steps(mbr_decider *d, mbr_error *err)
 static void end_steps(mbr_decider *d)
 {
     const mbr_pipeline *p = d->pipeline;
-    for (int i = 0; d->rows.states && i < p->feature_count + p->post_count; i++) {
-        const mbr_step *s = step_at(p, i);
+    for (int i = 0; d->rows.states && i < mbr_pipeline_step_count(p); i++) {
+        const mbr_step *s = mbr_pipeline_step(p, i);
         if (d->rows.states[s->index])
             s->kind->keeper->end(s, d->rows.states[s->index]);
     }
@@ -106,6 +112,8 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
     d->pipeline = pipeline;
     mbr_meter_init(&d->meter, pipeline->memory);
     d->memory = &d->meter.memory;
+    d->options = o;
+    d->options.size = sizeof o;
     d->batch = pipeline->single ? 1 : o.batch ? o.batch : pipeline->tensor_feeds ? TENSOR_BATCH : DEFAULT_BATCH;
     mbr_arena_init(&d->arena, d->memory, 0);
     mbr_pool_init(&d->rows.pool, d->memory);
@@ -116,6 +124,8 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
     if (st == MBR_OK)
         st = begin_steps(d, err);
     mbr_meter_note(&d->meter, MBR_BILL_STATE);
+    if (st == MBR_OK)
+        st = mbr_decider_begin_streams(d, err);
     if (st == MBR_OK)
         st = mbr_decider_make_session(d, &o, err);
     mbr_meter_note(&d->meter, MBR_BILL_BUFFERS);
@@ -144,6 +154,7 @@ void mbr_decider_release(mbr_decider **decider)
     *decider = NULL;
     mbr_decider_end_actions(d);
     mbr_decider_end_drift(d);
+    mbr_decider_end_streams(d);
     end_steps(d);
     mbr_decider_drop_bill(d);
     mbr_clock_free(d->clock, d->memory);

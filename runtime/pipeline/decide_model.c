@@ -31,7 +31,11 @@ mbr_status mbr_decider_make_session(mbr_decider *d, const mbr_decider_options *o
     for (int i = 0; i < p->feed_count; i++) {
         const mbr_feed *feed = &p->feeds[i];
         int64_t dims[MBR_MAX_RANK] = { 0 };
-        if (feed->tensor) /* grows with what comes */
+        if (feed->value) {
+            MBR_TRY(mbr_tensor_new(p->env, feed->dtype, feed->rank, feed->dims, &d->tensors[i], err));
+            for (size_t k = 0; k < feed->value->count; k++)
+                mbr_element_store(feed->dtype, mbr_tensor_data(d->tensors[i]), k, feed->value->items[k]);
+        } else if (feed->tensor) /* grows with what comes */
             MBR_TRY(mbr_tensor_new(p->env, feed->dtype, 1, dims, &d->tensors[i], err));
         else
             MBR_TRY(mbr_tensor_new(p->env, feed->dtype, feed->rank, feed_dims(feed, d->batch, dims), &d->tensors[i],
@@ -72,6 +76,8 @@ static mbr_status fill_tensor(mbr_decider *d, const mbr_feed *feed, mbr_value *t
                               mbr_error *err)
 {
     int64_t dims[MBR_MAX_RANK];
+    if (feed->value)
+        return MBR_OK;
     if (feed->tensor)
         return mbr_decider_feed_cells(d, feed, tensor, which, n, err);
     MBR_TRY(mbr_tensor_set_shape(tensor, feed->rank, feed_dims(feed, n, dims), err));
@@ -143,10 +149,12 @@ static mbr_status run_rows(mbr_decider *d, const int *which, int n, mbr_error *e
         MBR_TRY(fill_tensor(d, &p->feeds[i], d->tensors[i], which, n, err));
         MBR_TRY(mbr_session_bind_input(d->session, p->feeds[i].port, d->tensors[i], err));
     }
+    if (d->streams)
+        MBR_TRY(mbr_decider_feed_streams(d, which, n, err));
     MBR_TRY(mbr_session_run(d->session, err));
     for (int i = 0; i < p->fetch_count; i++)
         MBR_TRY(take_output(d, &p->fetches[i], which, n, err));
-    return MBR_OK;
+    return d->streams ? mbr_decider_take_streams(d, which, n, err) : MBR_OK;
 }
 
 /* Runs rows that can be in one run; where one row's values make the run impossible, each alone. */
@@ -178,6 +186,17 @@ static int take_group(mbr_decider *d, int *rest, int *left)
     return n;
 }
 
+mbr_status mbr_decider_run_alike(mbr_decider *d, int *rows, int n, mbr_error *err)
+{
+    if (!d->pipeline->tensor_feeds && !d->streams)
+        return n ? run_group(d, rows, n, err) : MBR_OK;
+    while (n) {
+        int size = take_group(d, rows, &n);
+        MBR_TRY(run_group(d, d->group, size, err));
+    }
+    return MBR_OK;
+}
+
 mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err)
 {
     mbr_rows *rows = &d->rows;
@@ -188,11 +207,5 @@ mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err)
     for (int i = 0; i < rows->count; i++)
         if (!rows->fault[i])
             d->sound[n++] = i;
-    if (!d->pipeline->tensor_feeds)
-        return n ? run_group(d, d->sound, n, err) : MBR_OK;
-    while (n) {
-        int size = take_group(d, d->sound, &n);
-        MBR_TRY(run_group(d, d->group, size, err));
-    }
-    return MBR_OK;
+    return d->streams ? mbr_decider_run_streams(d, n, err) : mbr_decider_run_alike(d, d->sound, n, err);
 }

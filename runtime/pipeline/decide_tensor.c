@@ -74,7 +74,7 @@ bool mbr_decider_alike(const mbr_decider *d, int a, int b)
         if (!feed->padded && memcmp(cells[a].dims, cells[b].dims, bytes) != 0)
             return false;
     }
-    return true;
+    return !d->streams || mbr_streams_alike(d->streams, a, b);
 }
 
 static mbr_status copy_elements(mbr_value *tensor, size_t to, mbr_dtype from_type, const void *data, size_t from,

@@ -6,6 +6,7 @@
 #ifndef MBR_RUNTIME_DECIDER_H
 #define MBR_RUNTIME_DECIDER_H
 
+#include "runtime/pipeline/decide_state.h"
 #include "runtime/pipeline/pipeline_impl.h"
 
 /* Why a row did not get the action that its rule names. */
@@ -35,13 +36,15 @@ typedef struct mbr_row_head {
 struct mbr_decider {
     mbr_meter meter;
     mbr_memory *memory;   /* of the meter */
+    mbr_decider_options options; /* that it was made with */
     mbr_arena arena;
     mbr_pipeline *pipeline;
     mbr_session *session;
     mbr_value **tensors;  /* (feed_count) */
     mbr_rows rows;
     mbr_row_head *heads;  /* (batch) */
-    int *sound, *group;   /* (batch), scratch: rows that go to the model, those of one run */
+    int *sound, *order, *group; /* (batch), scratch: rows that go to the model, of one round, of one run */
+    mbr_streams *streams; /* NULL: the model has no state */
     int batch;
     uint64_t row_number;
     const char *source_name;
@@ -79,6 +82,9 @@ mbr_status mbr_decider_make_session(mbr_decider *d, const mbr_decider_options *o
 
 /* Runs the sound rows. What only one row's values make impossible is that row's fault. */
 mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err);
+
+/* Runs rows in groups that can be in one run; changes `rows`. */
+mbr_status mbr_decider_run_alike(mbr_decider *d, int *rows, int n, mbr_error *err);
 
 /* decide_tensor.c: feeds and fetches of tensor columns. */
 void mbr_decider_check_cells(mbr_decider *d, const mbr_feed *feed);

@@ -20,7 +20,7 @@
 
 typedef struct top {
     const mbr_node *version, *name, *description, *model, *csv, *inputs, *features, *tensors, *outputs, *post, *scores,
-        *rules, *fallback, *actions, *costs, *limits, *log, *drift, *reasons, *latency, *resources;
+        *rules, *fallback, *actions, *costs, *limits, *log, *drift, *state, *reasons, *latency, *resources;
     int extra_columns;
 } top;
 
@@ -32,14 +32,14 @@ static const mbr_param top_params[] = {
     TOP_NODE(outputs, true),   TOP_NODE(post, false),   TOP_NODE(scores, false),      TOP_NODE(rules, true),
     TOP_NODE(fallback, false), TOP_NODE(drift, false),  TOP_NODE(actions, false),     TOP_NODE(costs, false),
     TOP_NODE(limits, false),   TOP_NODE(log, false),    TOP_NODE(reasons, false),     TOP_NODE(latency, false),
-    TOP_NODE(resources, false),
+    TOP_NODE(resources, false), TOP_NODE(state, false),
     { .name = "extra_columns", .type = MBR_PARAM_CHOICE, .words = "ignore|error",
       .offset = offsetof(top, extra_columns) },
     { .name = NULL }
 };
 
 /* Sections that a later version of the format will have: named, so that nobody believes they are in force. */
-static const char *const reserved[] = { "deadline", "state", "streams" };
+static const char *const reserved[] = { "deadline", "streams" };
 
 static mbr_status check_reserved(const mbr_reading *r, const mbr_node *root)
 {
@@ -284,6 +284,7 @@ static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const
     MBR_TRY(read_inputs(p, r, keys.inputs));
     MBR_TRY(read_steps(&c, keys.features, "'features'", &p->features, &p->feature_count));
     MBR_TRY(open_model(p, r, keys.model, o));
+    MBR_TRY(mbr_pipeline_read_state(p, &c, keys.state));
     MBR_TRY(mbr_pipeline_read_feeds(p, &c, keys.tensors));
     int first = p->scope.count;
     MBR_TRY(mbr_pipeline_read_fetches(p, &c, keys.outputs));

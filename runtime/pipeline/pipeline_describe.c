@@ -128,6 +128,19 @@ static void print_steps(printer *to, const mbr_pipeline *p, const char *title, c
     }
 }
 
+static void print_state(printer *to, const mbr_pipeline *p)
+{
+    const mbr_model_state *s = p->state;
+    if (!s)
+        return;
+    print(to, "state\n    of %s, at most %zu\n", s->key >= 0 ? p->scope.cols[s->key].name : "all rows", s->most);
+    for (int i = 0; i < s->count; i++) {
+        char shape[160];
+        mbr_shape_text(s->edges[i].dtype, s->edges[i].rank, s->edges[i].dims, shape, sizeof shape);
+        print(to, "    %s: %s at first\n", s->edges[i].name, shape);
+    }
+}
+
 mbr_status mbr_pipeline_describe(const mbr_pipeline *p, mbr_write_fn write, void *user, mbr_error *err)
 {
     printer to = { .write = write, .user = user, .err = err, .status = MBR_OK };
@@ -140,6 +153,11 @@ mbr_status mbr_pipeline_describe(const mbr_pipeline *p, mbr_write_fn write, void
     print(&to, "tensors\n");
     for (int i = 0; i < p->feed_count; i++) {
         const mbr_feed *feed = &p->feeds[i];
+        if (feed->value) {
+            print(&to, "    %s: %s, always %.10g%s\n", feed->name, mbr_dtype_name(feed->dtype), feed->value->items[0],
+                  feed->value->count > 1 ? ", ..." : "");
+            continue;
+        }
         if (feed->tensor)
             print(&to, "    %s: %s, a tensor a row%s: ", feed->name, mbr_dtype_name(feed->dtype),
                   feed->padded ? ", padded" : "");
@@ -148,6 +166,7 @@ mbr_status mbr_pipeline_describe(const mbr_pipeline *p, mbr_write_fn write, void
         print_columns(&to, p, feed->from, feed->from_count);
         print(&to, "\n");
     }
+    print_state(&to, p);
     print(&to, "outputs\n");
     for (int i = 0; i < p->fetch_count; i++) {
         const mbr_fetch *fetch = &p->fetches[i];

@@ -50,6 +50,7 @@ typedef struct mbr_feed {
     bool tensor;        /* from one tensor column; dims may be -1, and rank too */
     bool padded;        /* rows of different shapes are padded to the largest, by pad; else each shape is a run */
     double pad;
+    const mbr_numbers *value; /* not of the rows: these, the same for every run; or NULL */
     const char *name;
 } mbr_feed;
 
@@ -61,6 +62,28 @@ typedef struct mbr_fetch {
     bool whole;         /* the output has no dimension for rows: all of it is the only row's tensor */
     const char *name;   /* of the output */
 } mbr_fetch;
+
+/* An output of the model that is an input of its next run. */
+typedef struct mbr_edge {
+    int input, output;
+    mbr_dtype dtype;
+    int rank, axis;             /* axis: of the rows; -1: there is none */
+    int64_t dims[MBR_MAX_RANK]; /* of the first state of one key; 1 on the axis */
+    bool free[MBR_MAX_RANK];    /* later states may be of another size there */
+    double initial;
+    const char *name;           /* of the input */
+} mbr_edge;
+
+#define MBR_MAX_EDGES 256
+
+typedef struct mbr_model_state {
+    int key, time;  /* columns; -1: one state for all rows; the time of this machine */
+    size_t most;    /* keys */
+    size_t bytes;   /* of one key */
+    double expires; /* seconds after a key's last row; infinite: never */
+    mbr_edge *edges;
+    int count;
+} mbr_model_state;
 
 typedef struct mbr_rule {
     const char *name;
@@ -92,6 +115,7 @@ struct mbr_pipeline {
     mbr_feed *feeds;      /* (feed_count) */
     mbr_fetch *fetches;   /* (fetch_count) */
     int feed_count, fetch_count;
+    mbr_model_state *state; /* NULL: the model has none */
     int tensor_feeds;     /* how many of the feeds take tensor columns */
     int *scores;          /* (score_count), columns */
     int score_count;
@@ -119,9 +143,16 @@ struct mbr_pipeline {
 /* A path of the pipeline file, relative to its folder; NULL without memory. */
 const char *mbr_pipeline_beside(mbr_arena *arena, const char *file, const char *path);
 
+/* All steps, features first. */
+int mbr_pipeline_step_count(const mbr_pipeline *p);
+const mbr_step *mbr_pipeline_step(const mbr_pipeline *p, int i);
+
 /* pipeline_model.c: the two ends where a pipeline meets its model. */
 mbr_status mbr_pipeline_read_feeds(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *tensors);
 mbr_status mbr_pipeline_read_fetches(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *outputs);
+
+/* pipeline_state.c: which inputs of the model its outputs feed; before the feeds. */
+mbr_status mbr_pipeline_read_state(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *state);
 
 /* pipeline_rules.c: `scores` (NULL: every single number column from the first-th on), `rules`, `fallback` (or NULL). */
 mbr_status mbr_pipeline_read_scores(mbr_pipeline *p, const mbr_reading *r, const mbr_node *scores, int first);

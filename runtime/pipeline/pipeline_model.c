@@ -44,12 +44,14 @@ static void shape_text(const mbr_port *port, char *text, size_t size)
 typedef struct feed_keys {
     mbr_string input;
     mbr_strings from;
+    const mbr_node *value;
     double pad; /* NaN: none */
 } feed_keys;
 
 static const mbr_param feed_params[] = {
     { .name = "input", .type = MBR_PARAM_STRING, .required = true, .offset = offsetof(feed_keys, input) },
-    { .name = "from", .type = MBR_PARAM_STRINGS, .required = true, .offset = offsetof(feed_keys, from) },
+    { .name = "from", .type = MBR_PARAM_STRINGS, .offset = offsetof(feed_keys, from) },
+    { .name = "value", .type = MBR_PARAM_NODE, .offset = offsetof(feed_keys, value) },
     { .name = "pad", .type = MBR_PARAM_NUMBER, .offset = offsetof(feed_keys, pad) },
     { .name = NULL }
 };
@@ -188,6 +190,41 @@ static mbr_status fit_cells(mbr_pipeline *p, const mbr_compiling *c, const mbr_n
     return MBR_OK;
 }
 
+/* An input that is the same for every run: a number, or a list of them. */
+static mbr_status read_value(const mbr_reading *r, const mbr_node *n, const mbr_node *value, const mbr_port *port,
+                             mbr_feed *feed)
+{
+    size_t count = value->kind == MBR_NODE_LIST ? value->count : 1, fixed = 1;
+    mbr_numbers *numbers = mbr_arena_calloc(r->arena, 1, sizeof *numbers);
+    int open = -1;
+    if (numbers)
+        numbers->items = mbr_arena_calloc(r->arena, count + 1, sizeof *numbers->items);
+    if (!numbers || !numbers->items)
+        return mbr_no_memory(r->err, count * sizeof *numbers->items);
+    for (size_t i = 0; i < count; i++) {
+        double *x = &numbers->items[i];
+        MBR_TRY(mbr_node_number(r, value->kind == MBR_NODE_LIST ? value->items[i] : value, "'value'", x));
+        if (!mbr_element_numeric(port->dtype) || !mbr_element_holds(port->dtype, *x))
+            return mbr_node_refuse(r, n, MBR_ERR_INPUT, "input '%s' of the model is of %s and cannot be %.17g",
+                                   feed->name, mbr_dtype_name(port->dtype), *x);
+    }
+    numbers->count = count;
+    feed->value = numbers;
+    feed->rank = port->rank < 0 ? value->kind == MBR_NODE_LIST : port->rank;
+    for (int i = 0; i < feed->rank; i++) {
+        feed->dims[i] = port->rank < 0 ? -1 : port->dims[i];
+        if (feed->dims[i] >= 0)
+            fixed *= (size_t)feed->dims[i] <= MBR_MAX_WIDTH && fixed <= MBR_MAX_WIDTH ? (size_t)feed->dims[i] : 0;
+        else
+            open = open < 0 ? i : MBR_MAX_RANK;
+    }
+    if (open == MBR_MAX_RANK || (open < 0 ? fixed != count : !fixed || count % fixed))
+        return mbr_node_refuse(r, n, MBR_ERR_INPUT, "%zu values do not fill the model's input '%s'", count, feed->name);
+    if (open >= 0)
+        feed->dims[open] = (int64_t)(count / fixed);
+    return MBR_OK;
+}
+
 static mbr_status read_feed(mbr_pipeline *p, const mbr_compiling *c, const mbr_node *n, mbr_feed *feed)
 {
     const mbr_reading *r = &c->read;
@@ -207,6 +244,14 @@ static mbr_status read_feed(mbr_pipeline *p, const mbr_compiling *c, const mbr_n
             return mbr_node_fail(r, n, "the input '%s' has two entries in 'tensors'", feed->name);
     MBR_TRY(mbr_model_input(p->model, feed->port, &port, r->err));
     feed->dtype = port.dtype;
+    for (int i = 0; p->state && i < p->state->count; i++)
+        if (p->state->edges[i].input == feed->port)
+            return mbr_node_fail(r, n, "the input '%s' is a state; it has no entry in 'tensors'", feed->name);
+    if ((keys.from.count > 0) == (keys.value != NULL))
+        return mbr_node_fail(r, n, "tensor '%s' needs 'from' (columns) or 'value' (the same for every run)",
+                             feed->name);
+    if (keys.value)
+        return read_value(r, n, keys.value, &port, feed);
     feed->padded = mbr_node_get(n, "pad") != NULL;
     feed->pad = keys.pad;
     bool plain = feeds_dtype(port.dtype, &text);
@@ -240,6 +285,8 @@ mbr_status mbr_pipeline_read_feeds(mbr_pipeline *p, const mbr_compiling *c, cons
         MBR_TRY(mbr_model_input(p->model, i, &port, r->err));
         for (int k = 0; k < p->feed_count; k++)
             fed |= p->feeds[k].port == i;
+        for (int k = 0; p->state && k < p->state->count; k++)
+            fed |= p->state->edges[k].input == i;
         if (!fed && !port.optional)
             return mbr_node_refuse(r, n, MBR_ERR_INPUT, "'tensors' has no entry for the model's input '%s'; add "
                                    "'- {input: %s, from: [...]}'", port.name, port.name);
