@@ -152,7 +152,7 @@ static void expect(const mbr_tree_source *s, const tree_order *o, size_t target,
 
 /* ---- the narrow layout ---- */
 
-/* As in kernels/tree_plan.c: x <= t says for f32 x what x <mode> value says, after the children are swapped. NaN: none. */
+/* As in kernels/tree_plan.c: x <= t says for f32 x what x <mode> value says, children swapped. NaN: there is none. */
 static float threshold(uint8_t mode, double v)
 {
     bool strict = mode == MBR_TREE_LT || mode == MBR_TREE_GTE;

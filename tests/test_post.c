@@ -406,7 +406,7 @@ START_TEST(score_steps)
     expect_text(0, 3, NULL);
     run("{name: o, kind: points, from: x, method: linear, to_min: 300, to_max: 850}");
     ck_assert(number(0, 0) == 300 && number(0, 1) == 438 && number(0, 2) == 850 && isnan(number(0, 3)));
-    run("{name: o, kind: points, from: x, method: log_odds, base: 600, odds: 50, double_after: 20, min: 300, max: 850}");
+    run("{name: o, kind: points, from: x, method: log_odds, base: 600, odds: 50, min: 300, max: 850}");
     ck_assert(number(0, 0) == 850 && number(0, 1) == 519 && number(0, 2) == 300 && isnan(number(0, 3)));
     run("{name: o, kind: top_k, from: wide, k: 2, labels: [a, b, c]}");
     expect_text(0, 0, "b");
@@ -473,7 +473,8 @@ START_TEST(complaints)
         "{name: o, kind: boxes, from: [corners, classes], format: anchors}", "anchors",
         "{name: o, kind: boxes, from: [corners, classes], layout: columns}", "layout",
         "{name: o, kind: boxes, from: [corners, classes], scale: [1]}", "two numbers",
-        "{name: o, kind: boxes, from: [corners, classes], format: anchors, priors: {image: [6e4, 6e4], strides: [1], sizes: [[1]]}}", "anchors",
+        "{name: o, kind: boxes, from: corners, format: anchors, priors: {image: [6e4,6e4], strides: [1],sizes: [[1]]}}",
+        "anchors",
         "{name: o, kind: span, from: [wide, wide], text: text}", "belong together",
         "{name: o, kind: span, from: [wide, wide], mask: nothing}", "no column",
         "{name: o, kind: pool, from: wide}", "tensor",

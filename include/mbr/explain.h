@@ -47,10 +47,10 @@ typedef struct mbr_explainer_options {
 /*
  * Reads the model's file again and prepares one node: TreeEnsemble, TreeEnsembleRegressor, TreeEnsembleClassifier,
  * LinearRegressor, LinearClassifier, Gemm or MatMul with constant weights whose features are inputs of the model,
- * perhaps through Concat, Cast, Flatten, Identity, Imputer or Scaler. options may be NULL. On success *out is the caller's.
- * MBR_ERR_UNSUPPORTED: the model has no such node, or several and none is named, or its features come from elsewhere, or
- * trees are not summed. MBR_ERR_IO: the model's file is gone, or `learned` cannot be read. MBR_ERR_FORMAT: `learned` is
- * no such file. MBR_ERR_MODEL: it was made for another model.
+ * perhaps through Concat, Cast, Flatten, Identity, Imputer or Scaler. options may be NULL. On success *out is the
+ * caller's. MBR_ERR_UNSUPPORTED: the model has no such node, or several and none is named, or its features come from
+ * elsewhere, or trees are not summed. MBR_ERR_IO: the model's file is gone, or `learned` cannot be read.
+ * MBR_ERR_FORMAT: `learned` is no such file. MBR_ERR_MODEL: it was made for another model.
  */
 MBR_API mbr_status mbr_explainer_new(mbr_model *model, const mbr_explainer_options *options, mbr_explainer **out,
                                      mbr_error *err);

@@ -21,8 +21,8 @@ extern "C" {
 /* ---- single scores ---- */
 
 /*
- * scikit-learn's IsotonicRegression.predict with out_of_bounds="clip", of its X_thresholds_ and y_thresholds_: x (count,
- * ascending), y (count), count at least 1. NaN stays NaN.
+ * scikit-learn's IsotonicRegression.predict with out_of_bounds="clip", of its X_thresholds_ and y_thresholds_: x
+ * (count, ascending), y (count), count at least 1. NaN stays NaN.
  */
 MBR_API double mbr_isotonic(const double *x, const double *y, size_t count, double value);
 
@@ -41,8 +41,8 @@ typedef struct mbr_anchor {
 } mbr_anchor;
 
 /*
- * SSD's and RFB's offsets to boxes: centre = anchor centre + delta x centre variance x anchor size, size = anchor size x
- * exp(delta x size variance). deltas: (count, 4) dx, dy, dw, dh.
+ * SSD's and RFB's offsets to boxes: centre = anchor centre + delta x centre variance x anchor size, size = anchor size
+ * x exp(delta x size variance). deltas: (count, 4) dx, dy, dw, dh.
  */
 MBR_API void mbr_boxes_from_anchors(const float *deltas, const mbr_anchor *anchors, size_t count, float centre_variance,
                                     float size_variance, mbr_box *boxes);
@@ -51,7 +51,7 @@ typedef struct mbr_boxes_options {
     size_t size;            /* sizeof(mbr_boxes_options) */
     float score_threshold;  /* a box scores above it */
     float iou_threshold;    /* a box goes that overlaps a better one by more */
-    int any_class;          /* not 0: boxes of different classes suppress each other, and a box has its best class only */
+    int any_class;          /* not 0: boxes of all classes suppress each other, and a box has its best class only */
     size_t most_per_class;  /* 0: any number */
     size_t most;            /* in all, the best ones; 0: any number */
     int background;         /* class that is none, counted from 1; 0: there is no such class */
@@ -63,9 +63,9 @@ typedef struct mbr_detection {
 } mbr_detection;
 
 /*
- * Non-maximum suppression class by class, as ONNX's NonMaxSuppression, then all by score. scores: (count, classes). Boxes
- * with NaN or infinite corners are left out. out has room for `room`; *found receives how many there are, at most room.
- * options may be NULL: 0.5, 0.5, class by class, all of them.
+ * Non-maximum suppression class by class, as ONNX's NonMaxSuppression, then all by score. scores: (count, classes).
+ * Boxes with NaN or infinite corners are left out. out has room for `room`; *found receives how many there are, at most
+ * room. options may be NULL: 0.5, 0.5, class by class, all of them.
  */
 MBR_API mbr_status mbr_boxes_select(mbr_env *env, const mbr_box *boxes, const float *scores, size_t count,
                                     size_t classes, const mbr_boxes_options *options, mbr_detection *out, size_t room,
@@ -115,8 +115,8 @@ MBR_API size_t mbr_vectors_count(const mbr_vectors *vectors);
 MBR_API size_t mbr_vectors_width(const mbr_vectors *vectors);
 
 /*
- * The k nearest of each of `queries` vectors, (queries, width), by exact search: index and score, (queries, k), best first;
- * of a query with NaN or of fewer vectors than k, index SIZE_MAX and score NaN for the rest.
+ * The k nearest of each of `queries` vectors, (queries, width), by exact search: index and score, (queries, k), best
+ * first; of a query with NaN or of fewer vectors than k, index SIZE_MAX and score NaN for the rest.
  */
 MBR_API mbr_status mbr_vectors_nearest(const mbr_vectors *vectors, const float *query, size_t queries, size_t k,
                                        size_t *index, double *score, mbr_error *err);

@@ -104,7 +104,8 @@ mbr_status mbr_post_select(mbr_memory *memory, const mbr_box *boxes, const float
     candidates c = { .room = 0 };
     *found = 0;
     if (options && options->size < sizeof(size_t))
-        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_boxes_options.size is not set; set it to sizeof(mbr_boxes_options)");
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_boxes_options.size is not set; set it to "
+                        "sizeof(mbr_boxes_options)");
     if (options) {
         o = (mbr_boxes_options){ 0 };
         memcpy(&o, options, mbr_min_size(options->size, sizeof o));

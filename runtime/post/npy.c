@@ -63,7 +63,8 @@ mbr_status mbr_npy_head(const void *bytes, size_t size, size_t *begin, size_t *r
         return mbr_fail(err, MBR_ERR_UNSUPPORTED, "the array of the .npy file must have two dimensions");
     size_t count, due;
     if (!mbr_mul_size(*rows, *width, &count) || !mbr_mul_size(count, sizeof(float), &due) || due > size - *begin)
-        return mbr_fail(err, MBR_ERR_FORMAT, "the .npy file is shorter than its shape, (%zu, %zu), says", *rows, *width);
+        return mbr_fail(err, MBR_ERR_FORMAT, "the .npy file is shorter than its shape, (%zu, %zu), says", *rows,
+                        *width);
     return MBR_OK;
 }
 

@@ -53,7 +53,8 @@ typedef struct keys {
 static const mbr_param params[] = {
     { .name = "top", .type = MBR_PARAM_INT, .offset = offsetof(keys, top), .preset = 3 },
     { .name = "actions", .type = MBR_PARAM_STRINGS, .offset = offsetof(keys, actions) },
-    { .name = "direction", .type = MBR_PARAM_CHOICE, .words = "raises|lowers|both", .offset = offsetof(keys, direction) },
+    { .name = "direction", .type = MBR_PARAM_CHOICE, .words = "raises|lowers|both",
+      .offset = offsetof(keys, direction) },
     { .name = "columns", .type = MBR_PARAM_NODE, .offset = offsetof(keys, columns) },
     { .name = "unnamed", .type = MBR_PARAM_CHOICE, .words = "show|hide", .offset = offsetof(keys, unnamed) },
     { .name = "learned", .type = MBR_PARAM_STRING, .offset = offsetof(keys, learned) },
@@ -94,8 +95,8 @@ static mbr_status place_features(const mbr_pipeline *p, const mbr_reading *r, co
         int input = -1, element = 0;
         MBR_TRY(mbr_explainer_feature(explainer, i, &input, &element));
         if (!find_place(p, input, element, &places[i]))
-            return mbr_node_refuse(r, n, MBR_ERR_INPUT, "'reasons': feature %d of the model is not filled by a column of "
-                                   "numbers", i);
+            return mbr_node_refuse(r, n, MBR_ERR_INPUT, "'reasons': feature %d of the model is not filled by a column "
+                                   "of numbers", i);
     }
     return MBR_OK;
 }

@@ -68,7 +68,7 @@ static float part(double x)
     return (float)(x < 0 ? 0 : x > 1 ? 1 : x);
 }
 
-/* As RFB's and RetinaFace's generators: for each stride its cells row by row, in each the sizes, as parts of the image. */
+/* As RFB's and RetinaFace's generators: for each stride its cells row by row, in each the sizes; parts of the image. */
 static mbr_status make_priors(const mbr_compiling *c, mbr_step *s, boxes *p)
 {
     const mbr_reading *r = &c->read;
@@ -78,8 +78,8 @@ static mbr_status make_priors(const mbr_compiling *c, mbr_step *s, boxes *p)
     MBR_TRY(mbr_node_read(r, p->priors, "'priors'", prior_params, NULL, &k));
     MBR_TRY(mbr_node_expect(r, k.sizes, MBR_NODE_LIST, "'sizes' of 'priors'"));
     if (k.image.count != 2 || k.strides.count != k.sizes->count || k.strides.count > MBR_COUNT_OF(sizes))
-        return mbr_node_fail(r, p->priors, "step '%s': 'image' is [width, height], and every one of at most %zu strides "
-                             "has a list in 'sizes'", s->name, MBR_COUNT_OF(sizes));
+        return mbr_node_fail(r, p->priors, "step '%s': 'image' is [width, height], and every one of at most %zu "
+                             "strides has a list in 'sizes'", s->name, MBR_COUNT_OF(sizes));
     double w = k.image.items[0], h = k.image.items[1];
     for (int pass = 0; pass < 2; pass++) {
         n = 0;
@@ -143,14 +143,16 @@ mbr_status mbr_compile_boxes(const mbr_compiling *c, const mbr_node *at, mbr_ste
     MBR_TRY(mbr_post_check(c, at, s));
     if ((p->variances.count && p->variances.count != 2) || (p->scale.count && p->scale.count != 2))
         return mbr_node_fail(r, at, "step '%s': 'variances' and 'scale' are two numbers each", s->name);
-    if (p->most < 1 || p->most > 1000000 || p->most_per_class < 0 || p->background < -1 || p->background > INT32_MAX - 1)
+    if (p->most < 1 || p->most > 1000000 || p->most_per_class < 0 || p->background < -1 ||
+        p->background > INT32_MAX - 1)
         return mbr_node_fail(r, at, "step '%s': 'most' must be 1 to 1000000, the other counts not negative", s->name);
     if ((p->format == ANCHORS) != (p->anchors_file.data || p->priors))
         return mbr_node_fail(r, at, "step '%s': 'format: anchors' and 'anchors' or 'priors' belong together", s->name);
     if (p->anchors_file.data && p->priors)
         return mbr_node_fail(r, at, "step '%s': 'anchors' and 'priors' exclude each other", s->name);
     if (s->from_count == 2 && (p->objectness || p->layout))
-        return mbr_node_fail(r, at, "step '%s': 'objectness' and 'layout' are for one tensor of boxes and scores", s->name);
+        return mbr_node_fail(r, at, "step '%s': 'objectness' and 'layout' are for one tensor of boxes and scores",
+                             s->name);
     if (p->priors)
         MBR_TRY(make_priors(c, s, p));
     else if (p->anchors_file.data)

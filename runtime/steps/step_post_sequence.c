@@ -41,8 +41,8 @@ mbr_status mbr_compile_ctc(const mbr_compiling *c, const mbr_node *at, mbr_step 
     MBR_TRY(mbr_post_check(c, at, s));
     MBR_TRY(mbr_post_labels(c, at, s, &p->labels, &p->labels_file));
     if (!p->labels.count)
-        return mbr_node_fail(&c->read, at, "step '%s' needs 'labels' or 'labels_file': a text for each symbol, in their "
-                             "order, also one for the blank", s->name);
+        return mbr_node_fail(&c->read, at, "step '%s' needs 'labels' or 'labels_file': a text for each symbol, in "
+                             "their order, also one for the blank", s->name);
     if (p->blank < 0 || (size_t)p->blank >= p->labels.count)
         return mbr_node_fail(&c->read, at, "step '%s': 'blank' must be the number of a label, from 0 on", s->name);
     if (p->beam < 1 || p->beam > 1000)
@@ -182,7 +182,8 @@ static void quote(const mbr_step *s, mbr_rows *rows, int row, size_t from, size_
     double a = 2 * to + 1 < o.count ? o.data[2 * from] : -1, b = a >= 0 ? o.data[2 * to + 1] : -1;
     if (!(a >= 0 && b >= a && b <= (double)whole->size) || !starts_character(whole, (size_t)a) ||
         !starts_character(whole, (size_t)b)) {
-        mbr_rows_fail(rows, row, "step '%s': the offsets of tokens %zu to %zu do not lie in the text", s->name, from, to);
+        mbr_rows_fail(rows, row, "step '%s': the offsets of tokens %zu to %zu do not lie in the text", s->name, from,
+                      to);
         return;
     }
     size_t n = (size_t)b - (size_t)a;

@@ -33,7 +33,8 @@ mbr_status mbr_compile_pool(const mbr_compiling *c, const mbr_node *at, mbr_step
     MBR_TRY(mbr_post_check(c, at, s));
     int64_t width = from->rank >= 2 ? from->dims[from->rank - 1] : -1;
     if (from->type != MBR_COL_TENSOR || (from->rank >= 0 && from->rank < 2))
-        return mbr_node_fail(&c->read, at, "step '%s': pool reads a tensor (tokens, width), and perhaps a mask", s->name);
+        return mbr_node_fail(&c->read, at, "step '%s': pool reads a tensor (tokens, width), and perhaps a mask",
+                             s->name);
     if (width < 0 && !p->width)
         return mbr_node_fail(&c->read, at, "step '%s' needs the key 'width': that of '%s' is not known", s->name,
                              from->name);
@@ -126,7 +127,8 @@ const mbr_param mbr_params_nearest[] = {
     { .name = "labels", .type = MBR_PARAM_STRINGS, .offset = offsetof(nearest, labels) },
     { .name = "labels_file", .type = MBR_PARAM_STRING, .offset = offsetof(nearest, labels_file) },
     { .name = "k", .type = MBR_PARAM_INT, .offset = offsetof(nearest, k), .preset = 1 },
-    { .name = "metric", .type = MBR_PARAM_CHOICE, .words = "cosine|dot|euclidean", .offset = offsetof(nearest, metric) },
+    { .name = "metric", .type = MBR_PARAM_CHOICE, .words = "cosine|dot|euclidean",
+      .offset = offsetof(nearest, metric) },
     { .name = NULL }
 };
 
