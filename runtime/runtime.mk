@@ -14,6 +14,9 @@ MBR_RUNTIME_SOURCES = \
     runtime/actions/limits.h \
     runtime/actions/log.c \
     runtime/actions/log.h \
+    runtime/actions/policy.h \
+    runtime/actions/policy_report.c \
+    runtime/actions/policy_test.c \
     runtime/actions/replay.c \
     runtime/drift/drift_action.c \
     runtime/drift/drift_baseline.c \

@@ -30,7 +30,10 @@ limits()
     {
         cat limits.tmp
         echo 'actions:'
-        echo '  DECLINE: {cap: [{most: 5, per: 1h}, {most: 2, per: 1d, key: country}], cool_down: {time: 10m, key: channel}, instead: REVIEW}'
+        echo '  DECLINE:'
+        echo '    cap: [{most: 5, per: 1h}, {most: 2, per: 1d, key: country}]'
+        echo '    cool_down: {time: 10m, key: channel}'
+        echo '    instead: REVIEW'
         echo '  REVIEW: {cap: {most: 50, per: 1d}, instead: APPROVE}'
         echo 'limits: {clock: timestamp, keys: 3}'
         echo "log: {path: ../log, $1}"
@@ -163,5 +166,21 @@ lost=$(comm -23 handed.sorted logged | wc -l)
 echo "$kills kills, $(wc -l <handed) decisions handed out, $(wc -l <logged) logged"
 check "none that was handed out is lost" test "$lost" = 0
 expect 0 'the same bytes' mbr replay fraud/limits.yaml log
+
+# --- a policy against the truth ---
+awk -F, 'NR == FNR { truth[$1] = $5; next } FNR == 1 { print $0 ",truth"; next } { print $0 "," truth[$1] }' \
+    "$fraud/expected.csv" "$fraud/sample.csv" >labelled.csv
+expect 0 'ROC-AUC 0.9655|DECLINE|calibration' mbr policy test "$fraud/pipeline.yaml" labelled.csv --label truth
+{
+    cat "$fraud/pipeline.yaml"
+    echo 'costs: {DECLINE: {fraud: 0, legit: 5}, REVIEW: {fraud: 2, legit: 2}, APPROVE: {fraud: eur, legit: 0}}'
+} >fraud/costs.yaml
+expect 0 '"roc_auc": 0.96|"best_threshold": ' \
+    mbr policy test fraud/costs.yaml labelled.csv --label truth --html page.html --json
+expect 0 '<svg|Cost of one threshold|Calibration' cat page.html
+check "the page needs nothing from outside" sh -c '! grep -Eq "https?://|<script|<link|src=" page.html'
+expect 2 'usage: mbr policy test' mbr policy test fraud/costs.yaml labelled.csv
+expect 3 "positive label 'x'" mbr policy test fraud/costs.yaml labelled.csv --label truth --positive x
+expect 3 "no column 'verity'" mbr policy test fraud/costs.yaml labelled.csv --label verity
 
 finish

@@ -72,6 +72,7 @@ tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
+    tests/test_actions \
     tests/test_deadline \
     tests/test_drift \
     tests/test_drift_power \
@@ -90,6 +91,7 @@ MBR_UNIT_TESTS += \
     tests/test_steps_keyed \
     tests/test_tokenizer
 endif
+tests_test_actions_SOURCES = tests/test_actions.c tests/onnx_writer.h
 tests_test_deadline_SOURCES = tests/test_deadline.c tests/onnx_writer.h tests/random.h
 tests_test_drift_SOURCES = tests/test_drift.c tests/random.h
 tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h

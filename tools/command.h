@@ -32,7 +32,7 @@ typedef struct command_options {
     size_t memory;                      /* --memory BYTES, with k, M or G; 0: no limit */
     bool json, exact, verbose, quiet, describe, steps, verify, progress, ids, pairs, decode,
         special, zero, reasons;
-    const char *trace, *html, *log;
+    const char *trace, *html, *log, *label, *positive;
     const char *report;                 /* --report [FILE]; "": standard error; NULL: none */
 } command_options;
 
@@ -41,7 +41,8 @@ enum {
     OPT_DATA = 1 << 0, OPT_INPUT = 1 << 1, OPT_SAVE = 1 << 2, OPT_THREADS = 1 << 3, OPT_SECONDS = 1 << 4,
     OPT_JSON = 1 << 5, OPT_PASSES = 1 << 6, OPT_STAGE = 1 << 7, OPT_FORMAT = 1 << 8, OPT_BATCH = 1 << 9,
     OPT_DESCRIBE = 1 << 10, OPT_PROFILE = 1 << 11, OPT_COMPILE = 1 << 12,
-    OPT_TOKENS = 1 << 13, OPT_REASONS = 1 << 14, OPT_REPORT = 1 << 15, OPT_LOG = 1 << 16, OPT_OUTPUT = 1 << 17
+    OPT_TOKENS = 1 << 13, OPT_REASONS = 1 << 14, OPT_REPORT = 1 << 15, OPT_LOG = 1 << 16,
+    OPT_OUTPUT = 1 << 17, OPT_LABEL = 1 << 18
 };
 
 typedef struct command {
@@ -57,7 +58,7 @@ typedef struct command {
 
 extern const command command_run, command_bench, command_profile, command_test, command_info, command_dump, command_ops,
     command_compile, command_decide, command_drift, command_explain, command_image, command_tokenize,
-    command_replay;
+    command_policy, command_replay;
 
 /* --- errors: one line on stderr that begins "mbr: " --- */
 

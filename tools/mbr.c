@@ -13,7 +13,7 @@ static const command *const commands[] = {
     &command_compile,
 #ifdef MBR_RUNTIME
     &command_decide, &command_drift, &command_explain, &command_image, &command_tokenize,
-    &command_replay,
+    &command_policy, &command_replay,
 #endif
 };
 
@@ -125,6 +125,10 @@ static void print_command_help(const command *c)
              "  --pairs            a tab parts a line into two texts\n"
              "  --zero             texts end with a zero byte, not with their line\n"
              "  --decode           lines hold ids; print their text (--special: special tokens too)");
+    if (c->accepts & OPT_LABEL)
+        puts("  --label COLUMN     of ROWS, which holds the truth\n"
+             "  --positive LABEL   what is looked for; default: the first class of `costs`, or 1, true, yes\n"
+             "  --html FILE        write a page with the curves");
     if (c->accepts & OPT_OUTPUT)
         puts("  -o FILE            write the repeated log there");
     if (c->accepts & OPT_LOG)
@@ -212,11 +216,15 @@ static int set_option(const command *c, command_options *o, const char *name, co
             return fail_usage("--batch %s: a number from 1 to 4096 is due", value);
     } else if (strcmp(name, "report") == 0 && (c->accepts & OPT_REPORT)) {
         o->report = value;
+    } else if (strcmp(name, "label") == 0 && (c->accepts & OPT_LABEL)) {
+        o->label = value;
+    } else if (strcmp(name, "positive") == 0 && (c->accepts & OPT_LABEL)) {
+        o->positive = value;
     } else if (strcmp(name, "log") == 0 && (c->accepts & OPT_LOG)) {
         o->log = value;
     } else if (strcmp(name, "trace") == 0 && (c->accepts & OPT_PROFILE)) {
         o->trace = value;
-    } else if (strcmp(name, "html") == 0 && (c->accepts & OPT_PROFILE)) {
+    } else if (strcmp(name, "html") == 0 && (c->accepts & (OPT_PROFILE | OPT_LABEL))) {
         o->html = value;
     } else {
         return fail_usage("mbr %s has no option --%s", c->name, name);

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Actions: numbers as text and back, bounded memory of keys, caps and cool-downs under a clock that steps back,
+ * hysteresis, costs, fallbacks, the file of the log, replay, policy tests, no memory.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "base/env.h"
+#include "mbr/decision_log.h"
+#include "mbr/mbr.h"
+#include "mbr/policy.h"
+#include "runtime/actions/line.h"
+#include "runtime/actions/limits.h"
+#include "runtime/actions/log.h"
+#include "runtime/rows/text.h"
+#include "tests/onnx_writer.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t next_random(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    return seed ^= seed << 17;
+}
+
+/* ---- text ---- */
+
+static void same_number(double x)
+{
+    char text[MBR_NUMBER_TEXT + 1];
+    double back;
+    size_t n = mbr_format_number(text, x);
+    ck_assert_uint_lt(n, MBR_NUMBER_TEXT);
+    text[n] = '\0';
+    ck_assert_msg(mbr_text_number(text, n, &back), "%s is no number", text);
+    ck_assert_msg(memcmp(&x, &back, sizeof x) == 0, "%.17g was written as %s", x, text);
+}
+
+START_TEST(numbers_read_back)
+{
+    static const struct {
+        double x;
+        const char *text;
+    } cases[] = { { 0, "0" }, { -0.0, "-0" }, { 1, "1" }, { -12.5, "-12.5" }, { 0.1, "0.1" }, { 1894.54, "1894.54" },
+                  { 1e16, "10000000000000000" }, { 123456.789012, "123456.789012" }, { 0.00001, "0.00001" },
+                  { 1.0 / 3, "0.3333333333333333" }, { 4503599627370495.5, "4503599627370495.5" } };
+    char text[MBR_NUMBER_TEXT + 1];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        text[mbr_format_number(text, cases[i].x)] = '\0';
+        ck_assert_str_eq(text, cases[i].text);
+        same_number(cases[i].x);
+    }
+    for (int i = 0; i < 10000; i++) {
+        uint64_t bits = next_random();
+        double x, y = (double)(int64_t)next_random() / 9223372036854775808.0;
+        memcpy(&x, &bits, sizeof x);
+        if (isfinite(x))
+            same_number(x);
+        same_number(y);
+        same_number((double)(float)y);
+        same_number(y * pow(10, (int)(bits % 24) - 6));
+        same_number(floor(y * 1e9) / pow(10, (int)(bits % 9)));
+        same_number(nextafter(floor(y * 1e6) / 1e3, 1e9));
+    }
+}
+END_TEST
+
+START_TEST(text_and_times)
+{
+    mbr_memory m;
+    mbr_memory_init(&m);
+    mbr_line o = { .memory = &m };
+    char time[MBR_TIME_TEXT];
+    mbr_line_string(&o, "a\"b\\c\n\x01\xc3\xa9", 9);
+    mbr_line_number(&o, (double)NAN);
+    ck_assert_uint_eq(o.used, strlen("\"a\\\"b\\\\c\\n\\u0001\xc3\xa9\"null"));
+    ck_assert_int_eq(memcmp(o.text, "\"a\\\"b\\\\c\\n\\u0001\xc3\xa9\"null", o.used), 0);
+    mbr_line_free(&o);
+    mbr_format_time(time, 1709209799123456);
+    ck_assert_str_eq(time, "2024-02-29T12:29:59.123456Z");
+    mbr_format_time(time, -1);
+    ck_assert_str_eq(time, "1969-12-31T23:59:59.999999Z");
+    for (int i = 0; i < 10000; i++) { /* a time reads back as the same microsecond */
+        int64_t t = (int64_t)(next_random() % 4000000000000000u);
+        double seconds;
+        mbr_format_time(time, t);
+        ck_assert(mbr_text_time(time, strlen(time), &seconds));
+        ck_assert_int_eq(llround(seconds * 1e6), t);
+    }
+}
+END_TEST
+
+/* ---- memory of keys ---- */
+
+/* A table does what a plain list with the same rule does. */
+START_TEST(keys_are_bounded)
+{
+    enum { MOST = 7, KEYS = 20 };
+    mbr_memory m;
+    mbr_arena arena;
+    mbr_keeps k;
+    int order[KEYS], count = 0;
+    double value[KEYS] = { 0 };
+    mbr_memory_init(&m);
+    mbr_arena_init(&arena, &m, 0);
+    ck_assert_int_eq(mbr_keeps_init(&k, &arena, MOST, NULL), MBR_OK);
+    for (int i = 0; i < 100000; i++) {
+        int key = (int)(next_random() % KEYS), at = 0;
+        mbr_keep *keep = mbr_keeps_use(&k, (mbr_hash){ (uint64_t)key % 3, (uint64_t)key });
+        while (at < count && order[at] != key)
+            at++;
+        if (at == count) {
+            value[key] = 0;
+            count = count < MOST ? count + 1 : count;
+            at = count - 1;
+        }
+        memmove(order + 1, order, (size_t)at * sizeof *order);
+        order[0] = key;
+        ck_assert_double_eq(keep->left, value[key]);
+        keep->left = value[key] = i + 1;
+    }
+    mbr_arena_destroy(&arena);
+}
+END_TEST
+
+START_TEST(buckets_and_clocks)
+{
+    mbr_keep k = { .on = false };
+    int taken = 0;
+    for (int i = 0; i < 10; i++) /* three at once */
+        if (mbr_bucket_has(&k, 1000, 3, 60))
+            mbr_bucket_take(&k), taken++;
+    ck_assert_int_eq(taken, 3);
+    ck_assert(!mbr_bucket_has(&k, 1019, 3, 60));
+    ck_assert(mbr_bucket_has(&k, 1020, 3, 60)); /* one each 20 seconds */
+    mbr_bucket_take(&k);
+    ck_assert(!mbr_bucket_has(&k, 1010, 3, 60)); /* a row out of order brings nothing */
+    ck_assert(!mbr_bucket_has(&k, 1020, 3, 60));
+    ck_assert(!mbr_bucket_has(&k, 1030, 3, 60));
+    ck_assert(!mbr_bucket_has(&k, 500, 3, 60)); /* a clock that was set back goes on from there */
+    ck_assert(mbr_bucket_has(&k, 520, 3, 60));
+    ck_assert(mbr_bucket_has(&k, 1e9, 3, 60));
+    for (taken = 0; mbr_bucket_has(&k, 1e9, 3, 60); taken++)
+        mbr_bucket_take(&k);
+    ck_assert_int_eq(taken, 3); /* never more than it holds */
+    k = (mbr_keep){ .on = false };
+    ck_assert(!mbr_cooling(&k, 100, 10));
+    mbr_cooling_begin(&k, 100);
+    ck_assert(mbr_cooling(&k, 109.9, 10));
+    ck_assert(mbr_cooling(&k, 95, 10));
+    ck_assert(!mbr_cooling(&k, 110, 10));
+    ck_assert(!mbr_cooling(&k, 80, 10)); /* set back */
+}
+END_TEST
+
+/* ---- the file ---- */
+
+static char folder[] = "/tmp/mbr-actions-XXXXXX";
+static char log_path[100];
+
+static void make_folder_of_test(void)
+{
+    snprintf(folder, sizeof folder, "/tmp/mbr-actions-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(log_path, sizeof log_path, "%s/log", folder);
+}
+
+static void drop_folder(void)
+{
+    char command[200];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static void write_line(mbr_log *log, int64_t now)
+{
+    char time[MBR_TIME_TEXT], text[200];
+    uint64_t seq = mbr_log_begin(log);
+    mbr_format_time(time, now);
+    int n = snprintf(text, sizeof text, "{\"seq\":%llu,\"time\":\"%s\"}\n", (unsigned long long)seq, time);
+    ck_assert_int_eq(mbr_log_end(log, text, (size_t)n, 1, now, NULL), MBR_OK);
+}
+
+static void append_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "ab");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+START_TEST(logs_go_on)
+{
+    mbr_memory m;
+    mbr_log *log, *other;
+    mbr_error err = { 0 };
+    uint64_t *numbers;
+    size_t count;
+    make_folder_of_test();
+    mbr_memory_init(&m);
+    mbr_log_config c = { .path = log_path, .most_records = 3, .most_age = 1000000 };
+    ck_assert_int_eq(mbr_log_open(&m, &c, &log, &err), MBR_OK);
+    ck_assert_int_eq(mbr_log_open(&m, &c, &other, &err), MBR_ERR_INPUT); /* locked */
+    for (int i = 0; i < 4; i++)
+        write_line(log, 1000);
+    mbr_log_close(&log);
+    append_text(log_path, "{\"seq\":5,\"time\":\"2024-0"); /* cut short */
+    ck_assert_int_eq(mbr_log_open(&m, &c, &log, &err), MBR_OK);
+    ck_assert_uint_eq(mbr_log_begin(log), 5);
+    ck_assert_int_eq(mbr_log_end(log, NULL, 0, 0, 0, NULL), MBR_OK);
+    write_line(log, 500);     /* the clock stepped back: the age counts from here */
+    write_line(log, 1000499);
+    write_line(log, 1000500); /* full of records */
+    write_line(log, 1000501);
+    write_line(log, 3000501); /* too old */
+    mbr_log_close(&log);
+    ck_assert_int_eq(mbr_log_files(&m, log_path, &numbers, &count, &err), MBR_OK);
+    ck_assert_uint_eq(count, 3);
+    ck_assert_uint_eq(numbers[2], 3);
+    mbr_free(&m, numbers);
+    ck_assert_int_eq(unlink(log_path), 0); /* died between two files: the number is in the last full one */
+    ck_assert_int_eq(mbr_log_open(&m, &c, &log, &err), MBR_OK);
+    ck_assert_uint_eq(mbr_log_begin(log), 9);
+    ck_assert_int_eq(mbr_log_end(log, NULL, 0, 0, 0, NULL), MBR_OK);
+    mbr_log_close(&log);
+    for (long fail = 0; fail < 20; fail++) {
+        atomic_store(&m.fail_after, fail);
+        mbr_status st = mbr_log_open(&m, &c, &log, &err);
+        atomic_store(&m.fail_after, -1);
+        ck_assert(st == MBR_OK || st == MBR_ERR_NO_MEMORY);
+        mbr_log_close(&log);
+        ck_assert_uint_eq(atomic_load(&m.in_use), 0);
+    }
+    append_text(log_path, "something else\n");
+    ck_assert_int_eq(mbr_log_open(&m, &c, &log, &err), MBR_ERR_INPUT);
+    drop_folder();
+}
+END_TEST
+
+#ifdef HAVE_YAML
+
+/* ---- pipelines ---- */
+
+static mbr_env *env;
+static mbr_error err;
+
+#define OK(call) ck_assert_msg((call) == MBR_OK, "%s", err.text)
+
+/* y = x, one value a row. */
+static void write_model(void)
+{
+    char path[120];
+    wire g = { 0 }, info;
+    wire_add_node(&g, "", "Identity", "x", "y");
+    wire_text(&g, 2, "g");
+    info = wire_value_info("x", 11, (const int64_t[]){ -1, 1, -2 });
+    wire_message(&g, 11, &info);
+    info = wire_value_info("y", 11, (const int64_t[]){ -1, 1, -2 });
+    wire_message(&g, 12, &info);
+    wire m = wire_model(8, 17, &g);
+    snprintf(path, sizeof path, "%s/same.onnx", folder);
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(m.data, 1, m.size, f), m.size);
+    ck_assert_int_eq(fclose(f), 0);
+    wire_free(&m);
+}
+
+static void setup(void)
+{
+    mbr_env_options o = { .size = sizeof o, .threads = 1 };
+    make_folder_of_test();
+    write_model();
+    memset(&err, 0, sizeof err);
+    OK(mbr_env_new(&o, &env, &err));
+}
+
+static void teardown(void)
+{
+    mbr_env_release(&env);
+    drop_folder();
+}
+
+#define HEAD \
+    "version: 1\nname: same\nmodel: {path: same.onnx}\n" \
+    "inputs:\n  id: {type: string, role: id}\n  key: {type: string, missing: keep}\n  p: {type: number, missing: keep}\n" \
+    "  amount: {type: number, default: 1, optional: true}\n  t: {type: time, format: epoch, missing: keep}\n" \
+    "tensors: [{input: x, from: [p]}]\noutputs: [{name: y, output: y}]\n"
+#define SIMPLE "rules: [{name: high, when: y > 0.5, then: HIGH}, {name: rest, then: LOW}]\n"
+#define CLOCK "limits: {clock: t, keys: 2}\n"
+
+static mbr_status open_text(const char *text, const char *label, mbr_pipeline **p)
+{
+    char name[160];
+    mbr_pipeline_options o = { .size = sizeof o, .label = label };
+    snprintf(name, sizeof name, "%s/same.yaml", folder);
+    err.text[0] = '\0';
+    return mbr_pipeline_open_memory(env, text, strlen(text), name, &o, p, &err);
+}
+
+static mbr_decider *open_decider(const char *text, int batch)
+{
+    mbr_pipeline *p;
+    mbr_decider *d;
+    mbr_decider_options o = { .size = sizeof o, .batch = batch };
+    OK(open_text(text, NULL, &p));
+    OK(mbr_decider_new(p, &o, &d, &err));
+    mbr_pipeline_release(&p);
+    return d;
+}
+
+typedef struct text_reader {
+    const char *text;
+    size_t left;
+} text_reader;
+
+static ptrdiff_t read_text(void *user, void *to, size_t bytes)
+{
+    text_reader *r = user;
+    size_t n = bytes < r->left ? bytes : r->left;
+    memcpy(to, r->text, n);
+    r->text += n;
+    r->left -= n;
+    return (ptrdiff_t)n;
+}
+
+/* "LOW HIGH/cap ..." */
+static mbr_status collect(void *user, const mbr_decision *d)
+{
+    char *out = user;
+    size_t used = strlen(out);
+    ck_assert_uint_eq(strlen(d->decision_id), 32);
+    snprintf(out + used, 2000 - used, "%s%s%s%s", used ? " " : "", d->action ? d->action : "-", d->cause ? "/" : "",
+             d->cause ? d->cause : "");
+    return MBR_OK;
+}
+
+static mbr_status decide(mbr_decider *d, const char *rows, char *out)
+{
+    text_reader r = { rows, strlen(rows) };
+    out[0] = '\0';
+    return mbr_decider_reader(d, "rows", read_text, &r, MBR_ROWS_CSV, collect, out, NULL, &err);
+}
+
+/* The same actions whatever the batch. */
+static void expect_actions(const char *pipeline, const char *rows, const char *want)
+{
+    static const int batches[] = { 1, 2, 256 };
+    for (size_t i = 0; i < 3; i++) {
+        char out[2000];
+        mbr_decider *d = open_decider(pipeline, batches[i]);
+        OK(decide(d, rows, out));
+        ck_assert_str_eq(out, want);
+        mbr_decider_release(&d);
+    }
+}
+
+#define STICKY \
+    "rules:\n- {name: alarm, when: y > 0.9, leave: y < 0.5, key: key, then: ALARM}\n- {name: rest, then: QUIET}\n"
+
+START_TEST(rules_that_stay_on)
+{
+    expect_actions(HEAD STICKY, "id,key,p,t\n1,a,.7,\n2,a,.95,\n3,a,.7,\n4,b,.7,\n5,a,,\n6,a,.4,\n7,a,.7,\n8,,.95,\n9,,.6,\n",
+                   "QUIET ALARM ALARM QUIET ALARM QUIET QUIET ALARM ALARM");
+    /* Room for two keys: the third pushes out the one that was used longest ago. */
+    expect_actions(HEAD STICKY "limits: {keys: 2}\n",
+                   "id,key,p,t\n1,a,.95,\n2,b,.7,\n3,c,.7,\n4,a,.7,\n5,c,.95,\n6,a,.7,\n7,c,.7,\n",
+                   "ALARM QUIET QUIET QUIET ALARM QUIET ALARM");
+}
+END_TEST
+
+START_TEST(actions_with_limits)
+{
+    expect_actions(HEAD SIMPLE CLOCK "actions: {HIGH: {cap: {most: 2, per: 1m}, instead: ASK}}\n",
+                   "id,key,p,t\n1,,1,0\n2,,1,1\n3,,1,2\n4,,0,2\n5,,1,31\n6,,1,32\n7,,1,\n",
+                   "HIGH HIGH ASK/cap LOW HIGH ASK/cap ASK/cap");
+    expect_actions(HEAD SIMPLE CLOCK "actions: {HIGH: {cool_down: {time: 10, key: key}, instead: ASK}}\n",
+                   "id,key,p,t\n1,a,1,0\n2,b,1,1\n3,a,1,9\n4,a,1,10\n5,b,1,10\n6,b,1,11\n7,b,1,-100\n",
+                   "HIGH HIGH ASK/cool_down HIGH ASK/cool_down HIGH HIGH");
+    /* One after the other; what stands in has limits of its own; a cap of all and one of each key. */
+    expect_actions(HEAD SIMPLE CLOCK "actions:\n  HIGH: {cap: [{most: 3, per: hour}, {most: 1, per: hour, key: key}], "
+                   "instead: ASK}\n  ASK: {cap: {most: 1, per: hour}, instead: LOW}\n",
+                   "id,key,p,t\n1,a,1,0\n2,a,1,0\n3,a,1,0\n4,b,1,0\n5,c,1,0\n6,d,1,0\n",
+                   "HIGH ASK/cap LOW/cap HIGH HIGH LOW/cap");
+}
+END_TEST
+
+START_TEST(the_cheapest_action)
+{
+    expect_actions(HEAD "rules: [{name: cost, cheapest: {fraud: y, legit: 1 - y}}]\nfallback: ASK\n"
+                   "costs: {STOP: {fraud: 0, legit: 10}, GO: {fraud: amount, legit: 0}}\n",
+                   "id,key,p,amount,t\n1,,.5,5,\n2,,.5,20,\n3,,.5,10,\n4,,.01,500,\n5,,,1,\n", "GO STOP STOP GO ASK/row");
+}
+END_TEST
+
+START_TEST(fallbacks_by_cause)
+{
+    expect_actions(HEAD "rules: [{name: high, when: 1 / y > 2, then: HIGH}, {name: rest, then: LOW}]\n"
+                   "fallback: {action: ASK, input: RETRY}\n", "id,key,p,t\n1,,x,\n2,,0,\n3,,.1,\n\"\n",
+                   "RETRY/input ASK/row HIGH RETRY/input");
+}
+END_TEST
+
+START_TEST(pipelines_that_are_refused)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        { HEAD SIMPLE "actions: {HIGH: {cap: {most: 2, per: 1h}}}\n", "needs 'instead'" },
+        { HEAD SIMPLE "actions: {HIGH: {instead: LOW}}\n", "has an 'instead'" },
+        { HEAD SIMPLE "actions: {HIGH: {cap: {most: 0, per: 1h}, instead: LOW}}\n", "'most' of 'cap'" },
+        { HEAD SIMPLE "actions: {HIGH: {cap: {most: 1, per: 1y}, instead: LOW}}\n", "such as 90 (seconds)" },
+        { HEAD SIMPLE "actions: {HIGH: {cap: {most: 1, per: 1h, key: kye}, instead: LOW}}\n", "did you mean 'key'" },
+        { HEAD SIMPLE "actions: {HIGH: {cap: {most: 1, per: h}, instead: LOW}}\n", "above 0" },
+        { HEAD SIMPLE "actions: {HIGH: {cool_down: 5, instead: LOW}, LOW: {cool_down: 5, instead: HIGH}}\n", "come back to it" },
+        { HEAD SIMPLE "actions: {HIGH: {cup: 1}}\n", "did you mean 'cap'" },
+        { HEAD SIMPLE "limits: {clock: key}\n", "that is a time" },
+        { HEAD SIMPLE "limits: {keys: 0}\n", "'keys' of 'limits'" },
+        { HEAD SIMPLE "costs: {HIGH: {a: 1}}\n", "2 to 16 classes" },
+        { HEAD SIMPLE "costs: {HIGHER: {a: 1, b: 2}}\n", "gives the action 'HIGHER'" },
+        { HEAD SIMPLE "costs: {HIGH: {a: 1, b: 2}, LOW: {a: 1, c: 2}}\n", "class 'c'" },
+        { HEAD SIMPLE "costs: {HIGH: {a: 1, b: 2}, LOW: {a: 1}}\n", "each of the 2 classes" },
+        { HEAD SIMPLE "costs: {HIGH: {a: 1, b: key}}\n", "a number is due" },
+        { HEAD "rules: [{cheapest: {a: y, b: 1 - y}}]\n", "there are no 'costs'" },
+        { HEAD "rules: [{cheapest: {a: y}}]\ncosts: {HIGH: {a: 1, b: 2}}\n", "chance of each" },
+        { HEAD "rules: [{when: y > 1}, {then: LOW}]\n", "must have 'then'" },
+        { HEAD "rules: [{when: y > 1, key: key, then: A}, {then: LOW}]\n", "only a rule with 'leave'" },
+        { HEAD "rules: [{leave: y > 1, then: A}]\n", "without a 'when'" },
+        { HEAD SIMPLE "fallback: {late: A}\n", "needs the key 'action'" },
+        { HEAD SIMPLE "log: {}\n", "path" },
+        { HEAD SIMPLE "log: {path: x, sync: daily}\n", "never|rotate|always" },
+        { HEAD SIMPLE "log: {path: x, rotate: {size: 5 cows}}\n", "'size' of 'rotate'" },
+        { HEAD SIMPLE "log: {path: x, rotate: {keep: -1}}\n", "not negative" },
+    };
+    mbr_pipeline *p;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_msg(open_text(cases[i].text, NULL, &p) == MBR_ERR_FORMAT, "%zu: %s", i, err.text);
+        ck_assert_msg(strstr(err.text, cases[i].message) != NULL, "'%s' does not say '%s'", err.text, cases[i].message);
+        ck_assert_msg(strstr(err.text, "same.yaml:") != NULL, "%s", err.text);
+    }
+}
+END_TEST
+
+/* ---- the log and its replay ---- */
+
+#define LOGGED \
+    HEAD STICKY CLOCK "log: {path: log, rotate: {records: 40}}\nfallback: ASK\n" \
+    "actions: {ALARM: {cap: {most: 3, per: 5m, key: key}, instead: QUIET}}\n"
+
+static void many_rows(char *to, size_t size, int n)
+{
+    size_t at = (size_t)snprintf(to, size, "id,key,p,t,amount\n");
+    for (int i = 0; i < n; i++)
+        at += (size_t)snprintf(to + at, size - at, "r%d,k%d,%s,%d,%.17g\n", i, (int)(next_random() % 4),
+                               i % 17 == 0 ? "oops" : i % 5 == 0 ? "" : i % 3 == 0 ? "0.95" : "0.6", i * 10 - i % 7 * 40,
+                               (double)next_random() / 3e17);
+    ck_assert_uint_lt(at, size);
+}
+
+static void check_replay(uint64_t records)
+{
+    mbr_pipeline *p;
+    OK(open_text(LOGGED, NULL, &p));
+    for (int batch = 1; batch <= 256; batch *= 16) {
+        mbr_replay_options o = { .size = sizeof o, .batch = batch };
+        mbr_replay_result r = { .size = sizeof r };
+        OK(mbr_replay(p, log_path, &o, &r, &err));
+        ck_assert_msg(r.different == 0, "%s", r.what);
+        ck_assert_uint_eq(r.records, records);
+        ck_assert_uint_eq(r.first, 1);
+        ck_assert_uint_eq(r.gaps, 0);
+    }
+    mbr_pipeline_release(&p);
+}
+
+START_TEST(a_log_is_repeated)
+{
+    static char rows[20000];
+    char out[2000];
+    mbr_log_facts facts = { .size = sizeof facts };
+    many_rows(rows, sizeof rows, 100);
+    mbr_pipeline *p;
+    mbr_decider *a, *b;
+    mbr_decider_options o = { .size = sizeof o, .batch = 7 };
+    OK(open_text(LOGGED, NULL, &p));
+    OK(mbr_decider_new(p, &o, &a, &err));
+    o.batch = 1;
+    OK(mbr_decider_new(p, &o, &b, &err)); /* they share the log */
+    mbr_pipeline_release(&p);
+    OK(decide(a, rows, out));
+    OK(decide(b, rows, out));
+    OK(decide(a, rows, out));
+    OK(mbr_decider_log_facts(b, &facts));
+    ck_assert_uint_eq(facts.written, 300);
+    ck_assert_uint_eq(facts.lost, 0);
+    ck_assert_str_eq(facts.path, log_path);
+    mbr_decider_release(&a);
+    mbr_decider_release(&b);
+    check_replay(300);
+    a = open_decider(LOGGED, 3);
+    OK(decide(a, rows, out));
+    mbr_decider_release(&a);
+    check_replay(400);
+}
+END_TEST
+
+/* Every allocation fails in turn; what the log holds is then still whole, and repeats. */
+START_TEST(without_memory)
+{
+    static char rows[20000];
+    mbr_memory *memory = mbr_env_heap(env);
+    size_t before = atomic_load(&memory->in_use);
+    bool done = false;
+    many_rows(rows, sizeof rows, 20);
+    for (long fail = 0; !done; fail++) {
+        mbr_pipeline *p = NULL;
+        mbr_decider *d = NULL;
+        mbr_decider_options o = { .size = sizeof o, .batch = 8 };
+        mbr_replay_result r = { .size = sizeof r };
+        char out[2000];
+        ck_assert_int_lt(fail, 100000);
+        atomic_store(&memory->fail_after, fail);
+        mbr_status st = open_text(LOGGED, NULL, &p);
+        if (st == MBR_OK)
+            st = mbr_decider_new(p, &o, &d, &err);
+        if (st == MBR_OK)
+            st = decide(d, rows, out);
+        mbr_decider_release(&d);
+        if (st == MBR_OK)
+            st = mbr_replay(p, log_path, NULL, &r, &err);
+        atomic_store(&memory->fail_after, -1);
+        ck_assert_msg(st == MBR_OK || st == MBR_ERR_NO_MEMORY, "allocation %ld: %s", fail, err.text);
+        done = st == MBR_OK && !strstr(out, "memory");
+        mbr_pipeline_release(&p);
+        ck_assert_uint_eq(atomic_load(&memory->in_use), before);
+        drop_folder();
+        make_folder_of_test();
+        write_model();
+    }
+}
+END_TEST
+
+/* ---- policies ---- */
+
+static mbr_status count_bytes(void *user, const char *text, size_t bytes)
+{
+    (void)text;
+    *(size_t *)user += bytes;
+    return MBR_OK;
+}
+
+START_TEST(policies)
+{
+    char path[120];
+    mbr_pipeline *p;
+    mbr_policy_test *t;
+    mbr_policy_facts f = { .size = sizeof f };
+    size_t bytes = 0;
+    snprintf(path, sizeof path, "%s/labelled.csv", folder);
+    append_text(path, "id,key,p,t,truth\n1,,.9,,1\n2,,.8,,0\n3,,.7,,1\n4,,.7,,0\n5,,.2,,0\n6,,.1,,0\n7,,x,,1\n8,,.3,,\n");
+    OK(open_text(HEAD SIMPLE "costs: {HIGH: {bad: 0, good: 5}, LOW: {bad: 100, good: 0}}\n", "truth", &p));
+    OK(mbr_policy_test_file(p, path, NULL, &t, &err));
+    OK(mbr_policy_test_facts(t, &f));
+    ck_assert_uint_eq(f.rows, 7);
+    ck_assert_uint_eq(f.positives, 3);
+    ck_assert_uint_eq(f.faulty, 1);
+    ck_assert_uint_eq(f.unlabelled, 1);
+    ck_assert_double_eq_tol(f.roc_auc, 6.5 / 8, 1e-12);                 /* .9 above 4, .7 above 2 and beside 1 */
+    ck_assert_double_eq_tol(f.average_precision, 0.5 + 0.5 * 0.5, 1e-12); /* 1/1, then 2/4 */
+    ck_assert_double_eq_tol(f.brier, (.01 + .64 + .09 + .49 + .04 + .01) / 6, 1e-12);
+    ck_assert_double_eq(f.cost, 10);
+    ck_assert_double_eq(f.best_threshold, 0.7);
+    ck_assert_double_eq(f.best_cost, 10);
+    ck_assert_double_eq_tol(f.f1, 2.0 * 2 / 6, 1e-12);
+    OK(mbr_policy_test_text(t, count_bytes, &bytes, &err));
+    OK(mbr_policy_test_json(t, count_bytes, &bytes, &err));
+    OK(mbr_policy_test_html(t, count_bytes, &bytes, &err));
+    ck_assert_uint_gt(bytes, 5000);
+    mbr_policy_test_release(&t);
+    mbr_policy_options o = { .size = sizeof o, .positive = "2" };
+    ck_assert_int_eq(mbr_policy_test_file(p, path, &o, &t, &err), MBR_ERR_INPUT);
+    mbr_pipeline_release(&p);
+    OK(open_text(HEAD SIMPLE, "nothing", &p));
+    ck_assert_int_eq(mbr_policy_test_file(p, path, NULL, &t, &err), MBR_ERR_INPUT);
+    ck_assert_ptr_null(t);
+    mbr_pipeline_release(&p);
+    OK(open_text(HEAD SIMPLE, NULL, &p));
+    ck_assert_int_eq(mbr_policy_test_file(p, path, NULL, &t, &err), MBR_ERR_ARGUMENT);
+    mbr_pipeline_release(&p);
+    /* No memory, allocation by allocation. */
+    mbr_memory *memory = mbr_env_heap(env);
+    size_t before = atomic_load(&memory->in_use);
+    bool done = false;
+    for (long fail = 0; !done; fail++) {
+        atomic_store(&memory->fail_after, fail);
+        mbr_status st = open_text(HEAD SIMPLE, "truth", &p);
+        if (st == MBR_OK)
+            st = mbr_policy_test_file(p, path, NULL, &t, &err);
+        done = st == MBR_OK && mbr_policy_test_html(t, count_bytes, &bytes, &err) == MBR_OK;
+        if (st == MBR_OK)
+            mbr_policy_test_release(&t);
+        atomic_store(&memory->fail_after, -1);
+        mbr_pipeline_release(&p);
+        ck_assert_uint_eq(atomic_load(&memory->in_use), before);
+        ck_assert_int_lt(fail, 100000);
+    }
+}
+END_TEST
+
+#endif
+
+int main(void)
+{
+    Suite *suite = suite_create("actions");
+    TCase *parts = tcase_create("parts");
+    tcase_add_test(parts, numbers_read_back);
+    tcase_add_test(parts, text_and_times);
+    tcase_add_test(parts, keys_are_bounded);
+    tcase_add_test(parts, buckets_and_clocks);
+    tcase_add_test(parts, logs_go_on);
+    suite_add_tcase(suite, parts);
+#ifdef HAVE_YAML
+    TCase *t = tcase_create("pipelines");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, rules_that_stay_on);
+    tcase_add_test(t, actions_with_limits);
+    tcase_add_test(t, the_cheapest_action);
+    tcase_add_test(t, fallbacks_by_cause);
+    tcase_add_test(t, pipelines_that_are_refused);
+    tcase_add_test(t, a_log_is_repeated);
+    tcase_add_test(t, without_memory);
+    tcase_add_test(t, policies);
+    suite_add_tcase(suite, t);
+#endif
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
