@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_RUNTIME_SOURCES = \
+    runtime/audio/audio.c \
+    runtime/audio/audio_impl.h \
+    runtime/audio/audio_stream.c \
+    runtime/audio/features.c \
+    runtime/audio/mel.c \
+    runtime/audio/wav.c \
     runtime/deadline/bill.c \
     runtime/deadline/clock.h \
     runtime/deadline/deadline.c \
@@ -97,6 +103,9 @@ MBR_RUNTIME_SOURCES = \
 
 # Loops over values: fast rather than small.
 MBR_RUNTIME_FAST = \
+    runtime/audio/audio_resample.c \
+    runtime/audio/features_frames.c \
+    runtime/audio/lane_fft.c \
     runtime/deadline/clock.c \
     runtime/deadline/hdr.c \
     runtime/actions/line.c \

@@ -72,6 +72,7 @@ tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
+    tests/test_audio \
     tests/test_actions \
     tests/test_deadline \
     tests/test_drift \
@@ -127,6 +128,14 @@ tests_fuzz_check_fuzz_tokenizer_LDADD = libmbr_all.la
 EXTRA_DIST += tests/fuzz/tokenizers tests/tokenizer_equal.py
 
 if MBR_RUNTIME
+MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-audio
+endif
+tests_fuzz_check_fuzz_audio_SOURCES = tests/fuzz/fuzz_audio.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_check_fuzz_audio_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"tests/fuzz/sounds"'
+tests_fuzz_check_fuzz_audio_LDADD = libmbr_all.la
+EXTRA_DIST += tests/fuzz/sounds tests/audio_equal.py
+
+if MBR_RUNTIME
 MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-drift
 endif
 tests_fuzz_check_fuzz_drift_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_drift.c tests/fuzz/fuzz.h
@@ -134,6 +143,7 @@ tests_fuzz_check_fuzz_drift_LDADD = libmbr_all.la
 
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS = \
+    tests/test_audio_equal.sh \
     tests/test_bad_input.sh \
     tests/test_determinism_models.sh \
     tests/test_differential.sh \

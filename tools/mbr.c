@@ -12,6 +12,7 @@ static const command *const commands[] = {
     &command_run, &command_bench, &command_profile, &command_test, &command_info, &command_dump, &command_ops,
     &command_compile,
 #ifdef MBR_RUNTIME
+    &command_audio,
     &command_decide, &command_drift, &command_explain, &command_image, &command_tokenize,
     &command_policy, &command_replay,
 #endif
