@@ -81,15 +81,19 @@ MBR_RUNTIME_SOURCES = \
     runtime/rows/jsonl.h \
     runtime/rows/text.c \
     runtime/rows/text.h \
+    runtime/steps/lookup_file.c \
+    runtime/steps/lookup_file.h \
+    runtime/steps/step.h \
+    runtime/steps/step_audio.c \
     runtime/rows/words.c \
     runtime/rows/words.h \
-    runtime/steps/step.h \
     runtime/steps/step_aggregate.c \
     runtime/steps/step_category.c \
     runtime/steps/step_image.c \
     runtime/steps/step_keyed.c \
     runtime/steps/step_keyed.h \
     runtime/steps/step_number.c \
+    runtime/steps/step_scale.c \
     runtime/steps/step_post.c \
     runtime/steps/step_post.h \
     runtime/steps/step_post_boxes.c \

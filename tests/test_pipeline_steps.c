@@ -93,6 +93,18 @@ START_TEST(number_steps)
     expect_faults("{name: out, kind: ratio, from: [x, y], when_zero: error}", ".!..");
     EXPECT("{name: out, kind: cyclic, from: x, period: 8}", 2, 0, 1, 1, 6.123233995736766e-17, -0.7071067811865476,
            -0.7071067811865475, NAN, NAN);
+    EXPECT("{name: out, kind: quantile, from: x, quantiles: [-3, -1, 1, 3]}", 1, 0.5, 0.8333333333333333, 0, NAN);
+    EXPECT("{name: out, kind: quantile, from: y, quantiles: [0, 0, 2, 2]}", 1, 1, 0, 0.5833333333333333, 1);
+    EXPECT("{name: out, kind: quantile, from: x, quantiles: [-3, 5], output: normal}", 1, -0.31863936396437514,
+           0.31863936396437514, -5.199337582605575, NAN);
+    EXPECT("{name: out, kind: quantile, from: x, quantiles: [0, 0]}", 1, 0, 1, 0, NAN);
+    EXPECT("{name: out, kind: power, from: x, lambda: 0}", 1, 0, 1.0986122886681098, -7.5, NAN);
+    EXPECT("{name: out, kind: power, from: x, lambda: 2, mean: 1, scale: 2}", 1, -0.5, 1.5, -1.1931471805599454, NAN);
+    EXPECT("{name: out, kind: power, from: y, lambda: 2, method: box_cox}", 1, 7.5, -0.5, 0.625, 1.5);
+    EXPECT("{name: out, kind: polynomial, from: [x, y], degree: 2}", 6, 1, 0, 4, 0, 0, 16, 1, 2, 0, 4, 0, 0, 1, -3, 1.5,
+           9, -4.5, 2.25, 1, NAN, 2, NAN, NAN, 4);
+    EXPECT("{name: out, kind: polynomial, from: [x, wide], degree: 3, interaction_only: true, bias: false}", 7, 0, 1, 2,
+           0, 0, 2, 0, 2, 0, 0, 0, 0, 0, 0, -3, -1, 1, 3, -3, -1, 3, NAN, NAN, 3, NAN, NAN, NAN, NAN);
     EXPECT("{name: out, kind: sigmoid, from: x}", 1, 0.5, 0.8807970779778823, 0.04742587317756678, NAN);
     EXPECT("{name: out, kind: platt, from: x, a: -1, b: 0}", 1, 0.5, 0.8807970779778823, 0.04742587317756678, NAN);
     EXPECT("{name: out, kind: softmax, from: wide}", 2, 0.2689414213699951, 0.7310585786300049, 0.5, 0.5,
@@ -142,6 +154,12 @@ START_TEST(category_steps)
     EXPECT("{name: out, kind: lookup, from: city, table: {Oslo: 0.5, Rome: -2}, unknown: 9, missing: 8}", 1, -2, 0.5, 9,
            8);
     expect_faults("{name: out, kind: lookup, from: city, table: {Oslo: 0.5, Rome: -2}}", "..!.");
+    EXPECT("{name: out, kind: ordinal, from: x, values: [2, 0], unknown: -1, missing: 5}", 1, 1, 0, -1, 5);
+    expect_faults("{name: out, kind: ordinal, from: x, values: [2, 0]}", "..!.");
+    ck_assert_str_eq(b.fault[2], "column 'x': the value -3 is not known to step 'out'");
+    /* sklearn.feature_extraction.FeatureHasher */
+    EXPECT("{name: out, kind: hash, from: city, buckets: 4}", 4, 0, 0, -1, 0, 0, 0, 0, -1, 0, 0, 0, 1, 0, 0, 0, 0);
+    EXPECT("{name: out, kind: hash, from: city, buckets: 1000, make: index}", 1, 590, 211, 863, NAN);
     run("{name: out, kind: cross, from: [city, kind]}");
     static const char *const crossed[] = { "Rome|a", "Oslo|", "Bonn|c", "|d" };
     for (int i = 0; i < 4; i++) {
@@ -165,6 +183,10 @@ START_TEST(time_steps)
     EXPECT("{name: out, kind: date_part, from: when, part: year}", 1, 2024, 1970, 1969, NAN);
     EXPECT("{name: out, kind: date_part, from: when, part: epoch_day}", 1, 19782, 0, -1, NAN);
     EXPECT("{name: out, kind: date_part, from: when, part: epoch}", 1, 1709209859.25, 0, -1, NAN);
+    EXPECT("{name: out, kind: date_part, from: when, part: iso_week}", 1, 9, 1, 1, NAN);
+    EXPECT("{name: out, kind: date_part, from: when, part: iso_year}", 1, 2024, 1970, 1970, NAN);
+    EXPECT("{name: out, kind: date_part, from: when, part: quarter}", 1, 1, 1, 4, NAN);
+    EXPECT("{name: out, kind: date_part, from: when, part: days_in_month}", 1, 29, 31, 31, NAN);
     EXPECT("{name: out, kind: date_part, from: when, part: hour, utc_offset: 90}", 1, 14, 1, 1, NAN);
     EXPECT("{name: out, kind: elapsed, from: [when, then]}", 1, 3600, -3600, 86400, NAN);
     EXPECT("{name: out, kind: elapsed, from: [when, then], unit: days}", 1, 1.0 / 24, -1.0 / 24, 1, NAN);
@@ -208,6 +230,16 @@ START_TEST(mistakes_name_line_and_fix)
         { "name: a\nkind: ordinal\nfrom: city\nvalues: [a]\nunknown: maybe", "a number or one of missing|error" },
         { "name: a\nkind: lookup\nfrom: city\ntable: {a: b}", "must be a number, not 'b'" },
         { "name: a\nkind: lookup\nfrom: city\ntable: [a]", "must be a table" },
+        { "name: a\nkind: lookup\nfrom: city", "needs the key 'table', or 'file', 'key' and 'value'" },
+        { "name: a\nkind: lookup\nfrom: city\nfile: x.csv\nkey: k", "needs the key 'table', or 'file', 'key' and" },
+        { "name: a\nkind: lookup\nfrom: city\ntable: {a: 1}\nkey: k", "needs the key 'table', or 'file', 'key' and" },
+        { "name: a\nkind: quantile\nfrom: x\nquantiles: [1, 0]", "must not descend" },
+        { "name: a\nkind: power\nfrom: x\nlambda: 1\nscale: 0", "the scale is 0" },
+        { "name: a\nkind: power\nfrom: x", "needs the key 'lambda'" },
+        { "name: a\nkind: polynomial\nfrom: x\ndegree: 9", "the degree must be 1 to 8" },
+        { "name: a\nkind: hash\nfrom: city\nbuckets: 0", "'buckets' must be 1 to 65536" },
+        { "name: a\nkind: hash\nfrom: [city, kind]\nbuckets: 9\nmake: index", "an index is made of one column" },
+        { "name: a\nkind: ordinal\nfrom: x\nvalues: [a]", "the value 'a' is no number" },
         { "name: a\nkind: date_part\nfrom: when\npart: week", "must be one of second|minute" },
         { "name: a\nkind: date_part\nfrom: when\npart: day\nutc_offset: 0.5", "must be a whole number" },
         { "name: a\nkind: date_part\nfrom: when\npart: day\nutc_offset: 2000", "in minutes" },

@@ -372,6 +372,72 @@ START_TEST(images_become_tensors)
 }
 END_TEST
 
+#define SOUNDS(steps) \
+    "version: 1\nname: t\nmodel: {path: m}\ninputs:\n  file: {type: string}\nfeatures:\n" \
+    "  - {name: s, kind: audio, from: file, folder: %s" steps "\ntensors: [{input: x, from: x}]\n" \
+    "outputs: [{name: y, output: y, tensor: true}]\npost:\n  - {name: v, kind: values, from: y}\n" \
+    "  - {name: a, kind: expr, expr: 'v[0]'}\n  - {name: b, kind: expr, expr: 'v[1]'}\n" \
+    "scores: [a, b]\nrules: [{then: A}]\nfallback: F\n"
+
+/* Eight frames of two channels at 8 kHz, whose mean is a quarter and then nothing. */
+static void write_sound(const char *path)
+{
+    static const char head[] = "RIFF\x44\0\0\0WAVEfmt \x10\0\0\0\1\0\2\0\x40\x1f\0\0\0\x7d\0\0\4\0\x10\0"
+                               "data\x20\0\0";
+    char data[76] = { 0 };
+    memcpy(data, head, sizeof head);
+    for (int i = 0; i < 4; i++)
+        data[44 + 4 * i + 1] = 0x40;
+    write_file(path, data, sizeof data);
+}
+
+START_TEST(sounds_become_tensors)
+{
+    char folder[] = "/tmp/mbr-sounds-XXXXXX", path[400], text[1500];
+    static const struct {
+        const char *pipeline;
+        int64_t dims[5];
+        double a, b;
+    } cases[] = {
+        { SOUNDS(", rate: 8000, samples: 10}\n  - {name: x, kind: stft, from: s, rate: 8000, n_fft: 4, hop: 4, "
+                 "padding: none, window: ones, part: power}"), { -1, 3, 2, -2 }, -1, 0 },
+        { SOUNDS(", rate: 8000}\n  - {name: x, kind: stft, from: s, n_fft: 4, hop: 4, padding: none, window: ones, "
+                 "frames_first: true}"), { -1, 2, 3, 2, -2 }, -1, 0 },
+        { SOUNDS(", rate: 8000, samples: 8}\n  - {name: x, kind: mel, from: s, rate: 8000, n_fft: 4, hop: 4, mels: 1, "
+                 "padding: none, window: ones, log: db, top_db: 20}"), { -1, 1, 2, -2 }, 100, 100 },
+        { SOUNDS(", rate: 8000}\n  - {name: x, kind: mfcc, from: s, rate: 8000, n_fft: 4, hop: 4, mels: 1, "
+                 "padding: none, window: ones, coefficients: 1}"), { -1, 1, 2, -2 }, 100, 100 },
+    };
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/ok.wav", folder);
+    write_sound(path);
+    snprintf(path, sizeof path, "%s/broken.wav", folder);
+    write_file(path, "RIFF....WAVEfmt ", 16);
+    for (size_t i = 0; i < MBR_COUNT_OF(cases); i++) {
+        collected c = { 0 };
+        snprintf(text, sizeof text, cases[i].pipeline, folder);
+        mbr_decider *d = open_decider(text, negative_model(cases[i].dims), 3);
+        ck_assert_msg(decide_text(d, "file\nok.wav\n../ok.wav\nbroken.wav\nok.wav\n", MBR_ROWS_CSV, collect, &c,
+                                  &err) == MBR_OK, "%s", err.text);
+        ck_assert_int_eq(c.count, 4);
+        for (int k = 0; k < 4; k += 3)
+            ck_assert_msg(fabs(c.scores[k][0] - cases[i].a) < 1e-4 && fabs(c.scores[k][1] - cases[i].b) < 1e-4,
+                          "case %zu: %g %g %s", i, c.scores[k][0], c.scores[k][1], c.error[k]);
+        ck_assert(c.faulty[1] && strstr(c.error[1], "is not below the folder"));
+        ck_assert(c.faulty[2] && strstr(c.error[2], "broken.wav"));
+        mbr_decider_release(&d);
+    }
+    snprintf(text, sizeof text, SOUNDS("}\n  - {name: x, kind: mel, from: s, n_fft: 1}"), folder);
+    expect_refusal(text, negative_model(DIMS(-1, 1, 2)), "n_fft must be 2 to 65536");
+    snprintf(text, sizeof text, SOUNDS(", samples: 100}\n  - {name: x, kind: mel, from: s, padding: none}"), folder);
+    expect_refusal(text, negative_model(DIMS(-1, 1, 2)), "gives no frame");
+    snprintf(text, sizeof text, SOUNDS(", rate: 0}\n  - {name: x, kind: mel, from: s}"), folder);
+    expect_refusal(text, negative_model(DIMS(-1, 1, 2)), "'rate' must be");
+    snprintf(text, sizeof text, "rm -r %s", folder);
+    ck_assert_int_eq(system(text), 0);
+}
+END_TEST
+
 /* ---- steps that keep something ---- */
 
 typedef struct running {
@@ -507,6 +573,7 @@ int main(void)
     tcase_add_test(t, padding_up_to_a_fixed_shape);
     tcase_add_test(t, texts_become_tokens);
     tcase_add_test(t, images_become_tensors);
+    tcase_add_test(t, sounds_become_tensors);
     tcase_add_test(t, steps_with_state);
     tcase_add_test(t, without_memory);
     suite_add_tcase(suite, t);

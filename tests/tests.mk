@@ -133,7 +133,11 @@ endif
 tests_fuzz_check_fuzz_audio_SOURCES = tests/fuzz/fuzz_audio.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_check_fuzz_audio_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"tests/fuzz/sounds"'
 tests_fuzz_check_fuzz_audio_LDADD = libmbr_all.la
-EXTRA_DIST += tests/fuzz/sounds tests/audio_equal.py
+EXTRA_DIST += tests/fuzz/sounds tests/audio_equal.py tests/tabular_equal.py scripts/sklearn_steps.py
+if MBR_RUNTIME
+check_PROGRAMS += tests/run_steps
+endif
+tests_run_steps_LDADD = libmbr_all.la
 
 if MBR_RUNTIME
 MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-drift
@@ -152,6 +156,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_fusions.sh \
     tests/test_image_equal.sh \
     tests/test_plugin.sh \
+    tests/test_tabular_equal.sh \
     tests/test_post_equal.sh \
     tests/test_tokenizer_equal.sh \
     tests/test_tools.sh

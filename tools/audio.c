@@ -11,8 +11,8 @@
 static const char help[] =
     "usage: mbr audio IN.wav [--mono] [--resample HZ] [--resampler NAME] [--features KIND ...] [--save OUT.npy]\n\n"
     "Reads a WAV file (or bare samples), mixes and resamples it, and computes features as librosa does. OUT is an\n"
-    "array for numpy.load, f32: the samples (channels, frames), or the features (bins, frames). Without --save it says\n"
-    "what the sound is.\n"
+    "array for numpy.load, f32: the samples (channels, frames), or the features (bins, frames). Without --save it\n"
+    "says what the sound is.\n"
     "  --pcm CODING,CHANNELS,HZ  IN has no header: u8, s16, s24, s32, f32 or f64, little-endian, interleaved\n"
     "  --mono                the mean of the channels; features do that by themselves\n"
     "  --resample HZ         another rate\n"

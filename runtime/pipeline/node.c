@@ -96,7 +96,7 @@ static mbr_status read_policy(const mbr_reading *r, const mbr_node *n, const cha
 {
     MBR_TRY(mbr_node_expect(r, n, MBR_NODE_SCALAR, what));
     out->number = NAN;
-    out->word = n->quoted ? -1 : word_index(words, n->text.data, n->text.size);
+    out->word = word_index(words, n->text.data, n->text.size); /* quoted as well: JSON has no other words */
     if (out->word >= 0)
         return MBR_OK;
     if (n->quoted || !mbr_text_number(n->text.data, n->text.size, &out->number) || isnan(out->number))

@@ -144,6 +144,9 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
     KIND(log, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
     KIND(clip, mbr_compile_clip, 1, 1, MBR_TYPES_NUMBER, true) \
     KIND(bucket, mbr_compile_bucket, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(quantile, mbr_compile_quantile, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(power, mbr_compile_power, 1, 1, MBR_TYPES_NUMBER, true) \
+    KIND(polynomial, mbr_compile_polynomial, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
     KIND(affine, NULL, 1, 1, MBR_TYPES_NUMBER, true) \
     KIND(ratio, NULL, 2, 2, MBR_TYPES_NUMBER, false) \
     KIND(cyclic, mbr_compile_cyclic, 1, 1, MBR_TYPES_NUMBER, false) \
@@ -151,8 +154,9 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
     KIND(expr, mbr_compile_expr, 0, 0, MBR_TYPES_ANY, false) \
     /* categories */ \
     KIND(one_hot, mbr_compile_one_hot, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_STRING, false) \
-    KIND(ordinal, mbr_compile_ordinal, 1, 1, MBR_TYPES_STRING, false) \
+    KIND(ordinal, mbr_compile_ordinal, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_STRING, false) \
     KIND(lookup, mbr_compile_lookup, 1, 1, MBR_TYPES_STRING, false) \
+    KIND(hash, mbr_compile_hash, 1, MBR_STEP_INPUTS, MBR_TYPES_STRING, false) \
     KIND(cross, mbr_compile_cross, 2, 8, MBR_TYPES_STRING, false) \
     /* state by key */ \
     KEEP(aggregate, mbr_compile_aggregate, 0, 0, MBR_TYPES_ANY, false) \
@@ -187,6 +191,10 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
     KIND(values, mbr_compile_values, 1, 1, MBR_TYPES_TENSOR, false) \
     KIND(characters, mbr_compile_characters, 1, 1, MBR_TYPES_STRING, false) \
     KIND(image, mbr_compile_image, 1, 1, MBR_TYPES_STRING, false) \
+    KIND(audio, mbr_compile_audio, 1, 1, MBR_TYPES_STRING, false) \
+    HOLD(stft, mbr_compile_stft, 1, 1, MBR_TYPES_TENSOR, false) \
+    HOLD(mel, mbr_compile_mel, 1, 1, MBR_TYPES_TENSOR, false) \
+    HOLD(mfcc, mbr_compile_mfcc, 1, 1, MBR_TYPES_TENSOR, false) \
     BOTH(tokens, mbr_compile_tokens, 1, 2, MBR_TYPES_STRING, false)
 
 #define MBR_STEP_DECLARE(kind, check, min, max, types, wide) \

@@ -12,11 +12,12 @@ typedef struct date_part {
 } date_part;
 
 enum { PART_SECOND, PART_MINUTE, PART_HOUR, PART_WEEKDAY, PART_DAY, PART_DAY_OF_YEAR, PART_MONTH, PART_YEAR,
-       PART_EPOCH_DAY, PART_EPOCH };
+       PART_EPOCH_DAY, PART_EPOCH, PART_ISO_WEEK, PART_ISO_YEAR, PART_QUARTER, PART_DAYS_IN_MONTH };
 
 const mbr_param mbr_params_date_part[] = {
     { .name = "part", .type = MBR_PARAM_CHOICE, .required = true, .offset = offsetof(date_part, part),
-      .words = "second|minute|hour|weekday|day|day_of_year|month|year|epoch_day|epoch" },
+      .words = "second|minute|hour|weekday|day|day_of_year|month|year|epoch_day|epoch|iso_week|iso_year|quarter|"
+               "days_in_month" },
     { .name = "utc_offset", .type = MBR_PARAM_INT, .offset = offsetof(date_part, utc_offset), .preset = 0 },
     { .name = NULL }
 };
@@ -28,6 +29,15 @@ mbr_status mbr_compile_date_part(const mbr_compiling *c, const mbr_node *at, mbr
     if (p->utc_offset < -1439 || p->utc_offset > 1439)
         return mbr_node_fail(&c->read, at, "step '%s': utc_offset is in minutes, between -1439 and 1439", s->name);
     return MBR_OK;
+}
+
+/* The week is of the year that its Thursday lies in. */
+static double iso_part(int part, int64_t days)
+{
+    int64_t thursday = days - ((days + 3) % 7 + 7) % 7 + 3, year;
+    int month, day;
+    mbr_date_from_days(thursday, &year, &month, &day);
+    return (double)(part == PART_ISO_YEAR ? year : (thursday - mbr_days_from_date(year, 1, 1)) / 7 + 1);
 }
 
 static double part_of(int part, double t)
@@ -52,6 +62,11 @@ static double part_of(int part, double t)
     case PART_MONTH: return month;
     case PART_YEAR: return (double)year;
     case PART_EPOCH_DAY: return (double)days;
+    case PART_ISO_WEEK:
+    case PART_ISO_YEAR: return iso_part(part, days);
+    case PART_QUARTER: return (month + 2) / 3;
+    case PART_DAYS_IN_MONTH:
+        return (double)(mbr_days_from_date(year + month / 12, month % 12 + 1, 1) - mbr_days_from_date(year, month, 1));
     default: return t;
     }
 }

@@ -40,7 +40,7 @@ static const mbr_param head_params[] = {
 
 static mbr_status unknown_kind(const mbr_reading *r, const mbr_node *at, const char *kind)
 {
-    char names[400] = "";
+    char names[800] = "";
     const char *near = NULL;
     int best = 3;
     for (const mbr_step_kind *k = mbr_step_kinds; k->name; k++) {
