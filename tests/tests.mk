@@ -140,10 +140,12 @@ endif
 tests_run_steps_LDADD = libmbr_all.la
 
 if MBR_RUNTIME
-MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-drift
+MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-drift tests/fuzz/check-fuzz-keyed
 endif
 tests_fuzz_check_fuzz_drift_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_drift.c tests/fuzz/fuzz.h
 tests_fuzz_check_fuzz_drift_LDADD = libmbr_all.la
+tests_fuzz_check_fuzz_keyed_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_keyed.c tests/fuzz/fuzz.h
+tests_fuzz_check_fuzz_keyed_LDADD = libmbr_all.la
 
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS = \
