@@ -157,6 +157,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_drift_files.sh \
     tests/test_fusions.sh \
     tests/test_image_equal.sh \
+    tests/test_keyed_equal.sh \
     tests/test_plugin.sh \
     tests/test_tabular_equal.sh \
     tests/test_post_equal.sh \
@@ -185,7 +186,7 @@ EXTRA_DIST += tests/differential/differential.py tests/differential/draw.py test
     tests/differential/hostile.py tests/differential/nodes.py tests/differential/nodes_elementwise.py \
     tests/differential/nodes_movement.py tests/differential/nodes_others.py tests/differential/nodes_sums.py \
     tests/differential/nodes_windows.py tests/differential/operators.py tests/differential/oracle.py
-EXTRA_DIST += tests/drift_compare.py tests/image_equal.py tests/post_equal.py
+EXTRA_DIST += tests/drift_compare.py tests/image_equal.py tests/keyed_equal.py tests/post_equal.py
 EXTRA_DIST += $(MBR_SCRIPT_TESTS) tests/no-check.sh tests/conformance-floor.txt
 
 .PHONY: check-threads check-kernels

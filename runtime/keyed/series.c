@@ -353,7 +353,10 @@ static void *transform_scratch(const mbr_bands *b, void *scratch)
 void mbr_bands_init(const mbr_bands *b, void *scratch)
 {
     double *taper = scratch;
-    if (b->taper >= 0)
+    if (b->taper == MBR_TAPER_HAMMING) /* scipy's; ONNX's has 25 / 46 instead of 0.54 */
+        for (size_t i = 0; i < b->dft.n; i++)
+            taper[i] = 0.54 - 0.46 * cos(6.283185307179586 * (double)i / (double)b->dft.n);
+    else if (b->taper >= 0)
         mbr_taper_fill((mbr_taper)b->taper, MBR_DTYPE_F64, true, b->dft.n, taper);
     else
         for (size_t i = 0; i < b->dft.n; i++)
