@@ -140,8 +140,11 @@ endif
 tests_run_steps_LDADD = libmbr_all.la
 
 if MBR_RUNTIME
-MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-drift tests/fuzz/check-fuzz-keyed
+MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-drift tests/fuzz/check-fuzz-keyed \
+    tests/fuzz/check-fuzz-post
 endif
+tests_fuzz_check_fuzz_post_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_post.c tests/fuzz/fuzz.h
+tests_fuzz_check_fuzz_post_LDADD = libmbr_all.la
 tests_fuzz_check_fuzz_drift_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_drift.c tests/fuzz/fuzz.h
 tests_fuzz_check_fuzz_drift_LDADD = libmbr_all.la
 tests_fuzz_check_fuzz_keyed_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_keyed.c tests/fuzz/fuzz.h
