@@ -53,9 +53,10 @@ void MBR_HISTOGRAM_NAME(mbr_histogram_args *args)
             largest = HISTOGRAM_PICK(finite & (x > largest), x, largest);
             histogram_f key = x;
             if (a.logarithmic) {
-                histogram_i high = __builtin_convertvector((histogram_u)x >> 32, histogram_i);
-                high ^= high >> 31 & 0x7fffffff;
-                key = __builtin_convertvector(high, histogram_f);
+                /* The key plus 2^31 becomes the low half of a double between 2^52 and 2^53: cheaper than a conversion. */
+                histogram_l high = (histogram_l)((histogram_u)x >> 32);
+                high ^= (((histogram_l)x < 0) & 0x7fffffff) ^ 0x80000000;
+                key = (histogram_f)(high | 0x4330000000000000) - (0x1p52 + 0x1p31);
             }
             histogram_f at = (key - a.lo) * a.scale + 1.0;
             at = (histogram_f)((histogram_l)at & (at > zero));

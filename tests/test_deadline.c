@@ -241,9 +241,13 @@ START_TEST(a_run_ends_at_its_deadline)
     memset(mbr_tensor_data(x), 0, 4 * BATCH * 2 * sizeof(float));
     OK(mbr_session_bind_input(s, 0, x, &err));
     OK(mbr_session_run(s, &err));
-    uint64_t begin = mbr_clock_now();
-    OK(mbr_session_run(s, &err));
-    uint64_t whole = mbr_clock_now() - begin, least = UINT64_MAX;
+    uint64_t whole = UINT64_MAX, least = UINT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        uint64_t begin = mbr_clock_now();
+        OK(mbr_session_run(s, &err));
+        uint64_t took = mbr_clock_now() - begin;
+        whole = took < whole ? took : whole;
+    }
     for (int i = 0; i < 60 && (i < 9 || least >= 1000000); i++) { /* others may run beside us: the best tells */
         uint64_t deadline = mbr_clock_now() + whole / 20 * (uint64_t)(i % 9 + 1);
         mbr_session_set_deadline(s, deadline);

@@ -323,25 +323,30 @@ mbr_status mbr_drift_correlate(mbr_memory *memory, const double *cells, size_t w
 {
     size_t k = (size_t)related_count;
     double *ranks = mbr_alloc(memory, (k * n + n + 1) * sizeof *ranks);
-    size_t *order = mbr_alloc(memory, (n + 1) * sizeof *order);
+    uint64_t *keys = mbr_alloc(memory, (2 * n + 1) * sizeof *keys);
     bool *sound = mbr_calloc(memory, k + 1, sizeof *sound);
-    mbr_status st = ranks && order && sound ? MBR_OK : mbr_no_memory(err, (k + 1) * n * sizeof *ranks);
+    mbr_status st = ranks && keys && sound ? MBR_OK : mbr_no_memory(err, (k + 1) * n * sizeof *ranks);
     for (size_t i = 0; st == MBR_OK && i < k; i++) {
         double *column = ranks + k * n;
         for (size_t r = 0; r < n; r++) {
             double x = cells[r * width + (size_t)related[i]];
             column[r] = isnan(x) ? -(double)INFINITY : x;
         }
-        sound[i] = n > 3 && mbr_stat_ranks(column, 1, ranks + i * n, order, n);
+        sound[i] = n > 3 && mbr_stat_ranks(column, ranks + i * n, keys, n);
         for (size_t h = 0; h < i; h++) {
-            double dot = 0.0;
-            for (size_t r = 0; sound[i] && sound[h] && r < n; r++)
-                dot += ranks[i * n + r] * ranks[h * n + r];
-            triangle[i * (i - 1) / 2 + h] = sound[i] && sound[h] ? dot : (double)NAN;
+            const double *a = ranks + i * n, *b = ranks + h * n;
+            double sums[4] = { 0.0, 0.0, 0.0, 0.0 }; /* so that additions do not wait for each other */
+            size_t r = 0;
+            for (; sound[i] && sound[h] && r + 4 <= n; r += 4)
+                for (int l = 0; l < 4; l++)
+                    sums[l] += a[r + l] * b[r + l];
+            for (; sound[i] && sound[h] && r < n; r++)
+                sums[0] += a[r] * b[r];
+            triangle[i * (i - 1) / 2 + h] = sound[i] && sound[h] ? sums[0] + sums[1] + sums[2] + sums[3] : (double)NAN;
         }
     }
     mbr_free(memory, ranks);
-    mbr_free(memory, order);
+    mbr_free(memory, keys);
     mbr_free(memory, sound);
     return st;
 }

@@ -24,6 +24,7 @@
 #define MBR_DRIFT_SCORE_BINS 256 /* of calibrated scores, for the area under the curve */
 #define MBR_DRIFT_KNOTS 1024     /* of a calibration, at most */
 #define MBR_DRIFT_BLOCK 256      /* rows that are counted together */
+#define MBR_DRIFT_BUCKETS 16384  /* that a whole window is sorted into, at most */
 #define MBR_DRIFT_TIMELINE 256   /* windows that are remembered */
 
 /* ---- baseline ---- */
@@ -194,6 +195,7 @@ struct mbr_drift_monitor {
     mbr_window open, last;
     mbr_sketch *sketches;         /* (col_count), of the open window */
     double *values, *weights;     /* (item_count), scratch of judging */
+    uint32_t *places;             /* (item_count + MBR_DRIFT_BUCKETS + 2), the same */
     size_t item_count;
     double clock, elapsed;        /* time of the last rows; of the open window */
     uint64_t unsaved;             /* rows since the state was saved */

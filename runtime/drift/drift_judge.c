@@ -126,6 +126,35 @@ static mbr_status binned_shares(mbr_memory *memory, const mbr_base_col *base, co
 
 /* ---- columns ---- */
 
+#define LEAST_ALONG 256 /* values that are worth buckets */
+
+static mbr_status reserve_items(mbr_drift_monitor *m, size_t size, mbr_error *err)
+{
+    if (size <= m->item_count)
+        return MBR_OK;
+    mbr_free(m->memory, m->values);
+    mbr_free(m->memory, m->weights);
+    mbr_free(m->memory, m->places);
+    m->values = mbr_alloc(m->memory, size * sizeof *m->values);
+    m->weights = mbr_alloc(m->memory, size * sizeof *m->weights);
+    m->places = mbr_alloc(m->memory, (size + MBR_DRIFT_BUCKETS + 2) * sizeof *m->places);
+    m->item_count = m->values && m->weights && m->places ? size : 0;
+    return m->item_count ? MBR_OK : mbr_no_memory(err, size * sizeof *m->values);
+}
+
+/* Values of a window that is kept whole, in order: they lie where the baseline's lie, more or less. */
+static void sort_whole(mbr_drift_monitor *m, const mbr_base_col *base, const mbr_sketch *s)
+{
+    size_t n = s->level[0].count;
+    int buckets = 256;
+    while (buckets < MBR_DRIFT_BUCKETS && (size_t)buckets < 2 * n)
+        buckets *= 2;
+    mbr_sort_axis axis = { .logarithmic = base->logarithmic, .lo = base->lo,
+                           .scale = base->scale * (double)buckets / (double)base->bins, .buckets = buckets,
+                           .counts = m->places + n, .places = (int32_t *)m->places };
+    mbr_sort_along(&axis, s->level[0].items, m->values, m->weights, n);
+}
+
 static mbr_status judge_number(mbr_drift_monitor *m, int index, mbr_drift_result *r, verdict *v, mbr_error *err)
 {
     const mbr_base_col *base = &m->baseline->cols[index];
@@ -152,24 +181,15 @@ static mbr_status judge_number(mbr_drift_monitor *m, int index, mbr_drift_result
     if (!base->values || !s->count)
         return MBR_OK;
     size_t size = mbr_sketch_size(s);
-    if (size > m->item_count) {
-        double *values = mbr_alloc(m->memory, size * sizeof *values), *weights = NULL;
-        if (values)
-            weights = mbr_alloc(m->memory, size * sizeof *weights);
-        if (!weights) {
-            mbr_free(m->memory, values);
-            return mbr_no_memory(err, size * sizeof *values);
-        }
-        mbr_free(m->memory, m->values);
-        mbr_free(m->memory, m->weights);
-        m->values = values;
-        m->weights = weights;
-        m->item_count = size;
-    }
-    MBR_TRY(mbr_sketch_items(s, m->values, m->weights, err));
+    bool whole = mbr_sketch_is_whole(s);
+    MBR_TRY(reserve_items(m, size, err));
+    if (whole && size >= LEAST_ALONG)
+        sort_whole(m, base, s);
+    else
+        MBR_TRY(mbr_sketch_items(s, m->values, m->weights, err));
     mbr_sample a = { base->quantiles, NULL, base->quantile_count, (double)base->values / (double)base->quantile_count,
                      (double)base->values };
-    mbr_sample b = { m->values, m->weights, size, 1.0, (double)s->count };
+    mbr_sample b = { m->values, whole ? NULL : m->weights, size, 1.0, (double)s->count };
     mbr_stat_distances(&a, &b, &r->ks, &r->wasserstein);
     r->rank_error = base->rank_error + (mbr_sketch_is_whole(s) ? 0.0 : MBR_SKETCH_ERROR);
     r->ks_p = mbr_stat_ks_p(r->ks, (double)base->values, (double)s->count);

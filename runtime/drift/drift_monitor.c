@@ -136,6 +136,7 @@ static void destroy(mbr_drift_monitor *m)
     mbr_window_destroy(&m->last, m->baseline);
     mbr_free(m->memory, m->values);
     mbr_free(m->memory, m->weights);
+    mbr_free(m->memory, m->places);
     if (m->out.memory)
         mbr_out_free(&m->out);
     mbr_arena_destroy(&m->arena);

@@ -2,6 +2,7 @@
 #include "runtime/drift/drift_sketch.h"
 
 #include "base/checked.h"
+#include "kernels/histogram.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,11 +24,6 @@ static void sort_few(double *x, size_t n)
             x[k] = x[k - 1];
         x[k] = v;
     }
-}
-
-static inline uint64_t to_rising(uint64_t bits)
-{
-    return bits ^ ((uint64_t)((int64_t)bits >> 63) | (uint64_t)1 << 63);
 }
 
 static inline uint64_t from_rising(uint64_t key)
@@ -60,11 +56,10 @@ static void sort_some(double *x, double *spare, size_t n)
         memcpy(x, from, n * sizeof *x);
 }
 
-/* Sorts keys by their bytes from the `first` on, lowest first. */
-static uint64_t *sort_bytes(uint64_t *a, uint64_t *b, size_t n, int first)
+uint64_t *mbr_sort_bits(uint64_t *a, uint64_t *b, size_t n, int first)
 {
     uint32_t counts[RADIX_ROUNDS][RADIX];
-    memset(counts, 0, sizeof counts);
+    memset(counts[first], 0, (size_t)(RADIX_ROUNDS - first) * sizeof *counts);
     for (size_t i = 0; i < n; i++)
         for (int r = first; r < RADIX_ROUNDS; r++)
             counts[r][a[i] >> 8 * r & (RADIX - 1)]++;
@@ -117,18 +112,51 @@ void mbr_sort_doubles(double *x, double *spare, size_t n)
     uint64_t bits;
     for (size_t i = 0; i < n; i++) {
         memcpy(&bits, x + i, sizeof bits);
-        bits = to_rising(bits);
+        bits = mbr_rising_bits(bits);
         memcpy(x + i, &bits, sizeof bits);
     }
     uint64_t *a = (uint64_t *)(void *)x, *b = (uint64_t *)(void *)spare;
     /* The upper half (sign, exponent, 20 bits) nearly always decides. */
-    uint64_t *sorted = sort_bytes(a, b, n, 4);
+    uint64_t *sorted = mbr_sort_bits(a, b, n, 4);
     if (!sort_nearly(sorted, n))
-        sorted = sort_bytes(sorted, sorted == a ? b : a, n, 0);
+        sorted = mbr_sort_bits(sorted, sorted == a ? b : a, n, 0);
     for (size_t i = 0; i < n; i++) {
         bits = from_rising(sorted[i]);
         memcpy(x + i, &bits, sizeof bits);
     }
+}
+
+#define CROWD 24 /* values of a bucket that insertion still sorts quickly */
+
+void mbr_sort_along(const mbr_sort_axis *axis, const double *x, double *out, double *spare, size_t n)
+{
+    mbr_sort_axis a = *axis;
+    double last = (double)a.buckets + 1.0;
+    for (size_t i = 0; i < n; i++) {
+        double at = (mbr_histogram_key(a.logarithmic, x[i]) - a.lo) * a.scale + 1.0;
+        at = at > 0.0 ? at : 0.0;
+        a.places[i] = (int32_t)(at < last ? at : last);
+    }
+    memset(a.counts, 0, ((size_t)a.buckets + 2) * sizeof *a.counts);
+    for (size_t i = 0; i < n; i++)
+        a.counts[a.places[i]]++;
+    uint32_t begin = 0;
+    for (int b = 0; b < a.buckets + 2; b++) {
+        uint32_t count = a.counts[b];
+        a.counts[b] = begin;
+        begin += count;
+    }
+    for (size_t i = 0; i < n; i++)
+        out[a.counts[a.places[i]]++] = x[i];
+    /* Each bucket's place is now its end. Crowded ones first, so that insertion has short ways everywhere. */
+    begin = 0;
+    for (int b = 0; b < a.buckets + 2; b++) {
+        uint32_t end = a.counts[b];
+        if (end - begin > CROWD)
+            mbr_sort_doubles(out + begin, spare, end - begin);
+        begin = end;
+    }
+    sort_few(out, n);
 }
 
 /* ---- quantiles ---- */

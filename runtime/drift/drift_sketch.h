@@ -56,6 +56,27 @@ mbr_status mbr_sketch_items(mbr_sketch *s, double *values, double *weights, mbr_
 /* Sorts finite numbers and infinities; spare is as long as x. */
 void mbr_sort_doubles(double *x, double *spare, size_t n);
 
+/* Where values of a known kind lie: buckets of equal width on a histogram's axis, with an outer one at each end. */
+typedef struct mbr_sort_axis {
+    bool logarithmic;
+    double lo, scale;
+    int buckets;
+    uint32_t *counts; /* (buckets + 2), scratch */
+    int32_t *places;  /* (n), scratch */
+} mbr_sort_axis;
+
+/* Sorts x into out, quickly where the buckets hold about as many values each; spare: (n). */
+void mbr_sort_along(const mbr_sort_axis *axis, const double *x, double *out, double *spare, size_t n);
+
+/* A double's bits as an integer that rises with it. */
+static inline uint64_t mbr_rising_bits(uint64_t bits)
+{
+    return bits ^ ((uint64_t)((int64_t)bits >> 63) | (uint64_t)1 << 63);
+}
+
+/* Sorts by the bytes from the `first` on, lowest first: stable. Returns a or b, whichever has the result. */
+uint64_t *mbr_sort_bits(uint64_t *a, uint64_t *b, size_t n, int first);
+
 /*
  * Texts and how often they came, at most about 3/4 of `slots` of them: when the table is full, the median count is
  * taken off all and what is not positive leaves (Misra and Gries 1982; Anderson et al. 2017). A count is then too low by

@@ -433,10 +433,12 @@ mbr_status mbr_drift_monitor_restore(mbr_drift_monitor *m, const char *path, mbr
     m->actions = old.actions;
     m->values = old.values;
     m->weights = old.weights;
+    m->places = old.places;
     m->item_count = old.item_count;
     m->out = old.out;
     read->actions = NULL;
     read->values = read->weights = NULL;
+    read->places = NULL;
     read->out = (mbr_out){ 0 };
     read->options.state_path = NULL;
     read->arena = arena;

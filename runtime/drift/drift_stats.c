@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/drift/drift_stats.h"
 
+#include "runtime/drift/drift_sketch.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +14,92 @@ static double weight_of(const mbr_sample *s, size_t i)
     return s->weights ? s->weights[i] : s->each;
 }
 
+/* A merge of two samples under way, between i and n of one and k and m of the other. */
+typedef struct merging {
+    const double *x, *y;
+    size_t i, n, k, m;
+    double one_x, one_y; /* what a value weighs */
+    double last, gap, most, area;
+} merging;
+
+/* Takes the next value of either side, or of both, without branches. */
+static inline void merge_step(merging *s)
+{
+    double x = s->x[s->i], y = s->y[s->k], now = x < y ? x : y;
+    double seen = now > s->last ? s->gap : 0.0; /* between equal values the distance does not count */
+    s->most = seen > s->most ? seen : s->most;
+    s->area += s->gap * (now - s->last);
+    s->last = now;
+    s->i += x <= now;
+    s->k += y <= now;
+    s->gap = fabs((double)(int64_t)s->i * s->one_x - (double)(int64_t)s->k * s->one_y);
+}
+
+static void merge_rest(merging *s)
+{
+    while (s->i < s->n && s->k < s->m)
+        merge_step(s);
+    while (s->i < s->n || s->k < s->m) {
+        bool left = s->i < s->n;
+        double now = left ? s->x[s->i] : s->y[s->k];
+        s->most = now > s->last && s->gap > s->most ? s->gap : s->most;
+        s->area += s->gap * (now - s->last);
+        s->last = now;
+        s->i += left;
+        s->k += !left;
+        s->gap = fabs((double)(int64_t)s->i * s->one_x - (double)(int64_t)s->k * s->one_y);
+    }
+    s->most = s->gap > s->most ? s->gap : s->most;
+}
+
+static size_t count_up_to(const double *x, size_t n, double most)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (x[middle] <= most)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Where all values weigh the same: both halves at once, since a step waits for the one before it. */
+static void plain_distances(const mbr_sample *a, const mbr_sample *b, double *ks, double *wasserstein)
+{
+    double middle = a->values[a->size / 2];
+    size_t i = count_up_to(a->values, a->size, middle), k = count_up_to(b->values, b->size, middle);
+    merging low = { .x = a->values, .y = b->values, .n = i, .m = k, .one_x = 1.0 / (double)a->size,
+                    .one_y = 1.0 / (double)b->size, .last = a->values[0] };
+    merging high = low;
+    low.last = b->values[0] < low.last ? b->values[0] : low.last;
+    high.i = i;
+    high.k = k;
+    high.n = a->size;
+    high.m = b->size;
+    high.last = middle; /* the last value of the lower half */
+    high.gap = fabs((double)(int64_t)i * low.one_x - (double)(int64_t)k * low.one_y);
+    while (low.i < low.n && low.k < low.m && high.i < high.n && high.k < high.m) {
+        merge_step(&low);
+        merge_step(&high);
+    }
+    merge_rest(&low);
+    merge_rest(&high);
+    double most = low.most > high.most ? low.most : high.most;
+    *ks = most < 1.0 ? most : 1.0;
+    *wasserstein = low.area + high.area;
+}
+
 void mbr_stat_distances(const mbr_sample *a, const mbr_sample *b, double *ks, double *wasserstein)
 {
     *ks = *wasserstein = (double)NAN;
     if (!a->size || !b->size)
         return;
+    if (!a->weights && !b->weights) {
+        plain_distances(a, b, ks, wasserstein);
+        return;
+    }
     double in_a = 0.0, in_b = 0.0, most = 0.0, area = 0.0, last = 0.0;
     for (size_t i = 0, k = 0; i < a->size || k < b->size;) {
         bool left = k == b->size || (i < a->size && a->values[i] <= b->values[k]);
@@ -245,7 +328,7 @@ double mbr_stat_chi2_fit(const double *a, const double *b, size_t n, double *p)
 /* ---- many tests at once; ranks ---- */
 
 /* Sorts places by the numbers there. Heap sort: bounded whatever the numbers are, and without a global for qsort. */
-static void sort_places(size_t *order, size_t n, const double *x, size_t stride)
+static void sort_places(size_t *order, size_t n, const double *x)
 {
     for (size_t i = 0; i < n; i++)
         order[i] = i;
@@ -258,9 +341,9 @@ static void sort_places(size_t *order, size_t n, const double *x, size_t stride)
             order[0] = swap;
         }
         for (size_t at = root, child; (child = 2 * at + 1) < end; at = child) {
-            if (child + 1 < end && x[order[child] * stride] < x[order[child + 1] * stride])
+            if (child + 1 < end && x[order[child]] < x[order[child + 1]])
                 child++;
-            if (x[order[at] * stride] >= x[order[child] * stride])
+            if (x[order[at]] >= x[order[child]])
                 break;
             size_t swap = order[at];
             order[at] = order[child];
@@ -271,7 +354,7 @@ static void sort_places(size_t *order, size_t n, const double *x, size_t stride)
 
 void mbr_stat_adjust(const double *p, double *adjusted, size_t *order, size_t n, bool bonferroni)
 {
-    sort_places(order, n, p, 1);
+    sort_places(order, n, p);
     double least = 1.0;
     for (size_t i = n; i-- > 0;) {
         double corrected = p[order[i]] * (double)n / (bonferroni ? 1.0 : (double)(i + 1));
@@ -283,25 +366,39 @@ void mbr_stat_adjust(const double *p, double *adjusted, size_t *order, size_t n,
     }
 }
 
-bool mbr_stat_ranks(const double *x, size_t stride, double *ranks, size_t *order, size_t n)
+bool mbr_stat_ranks(const double *x, double *ranks, uint64_t *keys, size_t n)
 {
-    sort_places(order, n, x, stride);
+    enum { PLACE = 4095 };
+    for (size_t i = 0; i < n; i++) { /* the place takes the lowest bits, which decide last */
+        uint64_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        keys[i] = (mbr_rising_bits(bits) & ~(uint64_t)PLACE) | i;
+    }
+    uint64_t *order = mbr_sort_bits(keys, keys + n, n, n <= 512 ? 4 : 2);
+    for (size_t i = 1; i < n; i++) { /* what the upper bytes left */
+        uint64_t key = order[i];
+        size_t k = i;
+        for (; k > 0 && x[order[k - 1] & PLACE] > x[key & PLACE]; k--)
+            order[k] = order[k - 1];
+        order[k] = key;
+    }
     double squares = 0.0;
     size_t most = 0;
     for (size_t i = 0; i < n;) {
         size_t end = i + 1;
-        while (end < n && x[order[end] * stride] == x[order[i] * stride])
+        while (end < n && x[order[end] & PLACE] == x[order[i] & PLACE])
             end++;
         double rank = (double)(i + end - 1) / 2.0 - (double)(n - 1) / 2.0;
         for (size_t k = i; k < end; k++)
-            ranks[order[k]] = rank;
+            ranks[order[k] & PLACE] = rank;
         squares += rank * rank * (double)(end - i);
         most = end - i > most ? end - i : most;
         i = end;
     }
     if (!(squares > 0.0) || 2 * most > n)
         return false;
+    double factor = 1.0 / sqrt(squares);
     for (size_t i = 0; i < n; i++)
-        ranks[i] /= sqrt(squares);
+        ranks[i] *= factor;
     return true;
 }

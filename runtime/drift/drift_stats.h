@@ -46,7 +46,8 @@ double mbr_stat_chi2_fit(const double *a, const double *b, size_t n, double *p);
 /* p-values to what they are once all are looked at; bonferroni: else Benjamini and Hochberg's. order: n places. */
 void mbr_stat_adjust(const double *p, double *adjusted, size_t *order, size_t n, bool bonferroni);
 
-/* Ranks (average of equal ones) of x, standardised to mean 0 and length 1; false where nearly all are equal. order: n */
-bool mbr_stat_ranks(const double *x, size_t stride, double *ranks, size_t *order, size_t n);
+/* Ranks (average of equal ones) of at most 4096 numbers, standardised to mean 0 and length 1; false where nearly all
+ * are equal. keys: 2 * n places. */
+bool mbr_stat_ranks(const double *x, double *ranks, uint64_t *keys, size_t n);
 
 #endif
