@@ -234,10 +234,11 @@ static int fit_pipeline(const args *a, mbr_env *env, const mbr_drift_fit_options
     mbr_pipeline *pipeline = NULL;
     mbr_drift_baseline *baseline = NULL;
     uint64_t faulty = 0;
-    if (a->label || a->scores || a->categories || a->ignore || a->time)
-        return fail_usage("with --pipeline the columns are the pipeline's; leave --label, --score and the like out");
+    if (a->scores || a->categories || a->ignore || a->time)
+        return fail_usage("with --pipeline the columns are the pipeline's; leave --score, --categories and the like out");
     mbr_rows_format format = !a->format ? MBR_ROWS_AUTO : a->format[0] == 'c' ? MBR_ROWS_CSV : MBR_ROWS_JSONL;
-    mbr_status st = mbr_pipeline_open(env, a->pipeline, NULL, &pipeline, &err);
+    mbr_pipeline_options options = { .size = sizeof options, .label = a->label };
+    mbr_status st = mbr_pipeline_open(env, a->pipeline, &options, &pipeline, &err);
     if (st == MBR_OK)
         st = mbr_drift_fit_pipeline(pipeline, a->positional[1], format, how, &baseline, &faulty, &err);
     if (st == MBR_OK)

@@ -301,7 +301,8 @@ MBR_API mbr_status mbr_drift_monitor_file(mbr_drift_monitor *monitor, const char
 
 /*
  * Fits a baseline on what a pipeline makes of a file: its inputs but the id and times, as columns, and its scores as
- * outputs. Rows that are faulty are left out. Nothing else may use the pipeline meanwhile.
+ * outputs. Rows that are faulty are left out. Nothing else may use the pipeline meanwhile. A pipeline that was opened
+ * with a label (mbr_pipeline_options.label) gives the baseline that column's 0 and 1 (false and true, no and yes).
  */
 MBR_API mbr_status mbr_drift_fit_pipeline(mbr_pipeline *pipeline, const char *path, mbr_rows_format format,
                                           const mbr_drift_fit_options *how, mbr_drift_baseline **out,

@@ -7,9 +7,17 @@
 #include "base/checked.h"
 
 #include <string.h>
+#include <time.h>
 
 #define LEAST_KNOWN 20 /* calls of a size before anything is concluded */
 #define UPDATE_EVERY 16
+
+uint64_t mbr_clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 mbr_clock *mbr_clock_new(mbr_memory *memory, const mbr_latency *latency)
 {

@@ -11,8 +11,6 @@
 #include "mbr/deadline.h"
 #include "runtime/deadline/hdr.h"
 
-#include <time.h>
-
 #define MBR_CLOCK_EVERY 16      /* calls of a single row, of which one is timed */
 #define MBR_CLOCK_RECENT 128    /* calls of a size that are remembered */
 #define MBR_CLOCK_CLASSES 13    /* of sizes: 1, 2, 3 to 4, 5 to 8 ... 4096 rows */
@@ -49,12 +47,7 @@ typedef struct mbr_clock {
     unsigned turn, since_refusal;
 } mbr_clock;
 
-static inline uint64_t mbr_clock_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+uint64_t mbr_clock_now(void); /* ns; never steps */
 
 mbr_clock *mbr_clock_new(mbr_memory *memory, const mbr_latency *latency);
 void mbr_clock_free(mbr_clock *c, mbr_memory *memory);

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/env.h"
 #include "mbr/drift.h"
+#include "runtime/actions/actions.h"
 #include "runtime/drift/drift_impl.h"
 
 #include <math.h>
@@ -24,6 +25,7 @@ struct mbr_decider_drift {
     mbr_drift_cells *cells;
     mbr_drift_monitor *monitor;
     mbr_drift_fit *fit; /* instead of it */
+    double *labels;     /* (batch) of the fit's last column, 0, 1 or NaN; NULL: none */
     mbr_status status;  /* of the fit */
     mbr_error *err;
 };
@@ -166,6 +168,17 @@ void mbr_decider_end_drift(mbr_decider *d)
         mbr_drift_monitor_release(&d->drift->monitor);
 }
 
+/* 1 and 0 in the ways in which people write them; NaN for anything else. */
+static double label_value(const mbr_string *s)
+{
+    static const char *const words[] = { "0", "1", "false", "true", "no", "yes" };
+    double x;
+    for (size_t i = 0; i < MBR_COUNT_OF(words); i++)
+        if (s->data && mbr_text_is(s->data, s->size, words[i]))
+            return (double)(i & 1);
+    return s->data && mbr_text_number(s->data, s->size, &x) ? x : (double)NAN;
+}
+
 void mbr_decider_watch(mbr_decider *d)
 {
     mbr_decider_drift *drift = d->drift;
@@ -180,6 +193,13 @@ void mbr_decider_watch(mbr_decider *d)
             bool text = d->rows.cols[drift->from[i]].type == MBR_COL_STRING;
             drift->cells[i] = text ? (mbr_drift_cells){ .texts = lane->str + first }
                                    : (mbr_drift_cells){ .numbers = lane->num + first };
+        }
+        for (int i = first; drift->labels && i < end; i++) {
+            const mbr_lane *lane = &d->rows.lanes[drift->from[drift->count - 1]];
+            bool text = d->rows.cols[drift->from[drift->count - 1]].type == MBR_COL_STRING;
+            double x = text ? label_value(&lane->str[i]) : lane->num[i];
+            drift->labels[i] = x == 0.0 || x == 1.0 ? x : (double)NAN;
+            drift->cells[drift->count - 1] = (mbr_drift_cells){ .numbers = drift->labels + first };
         }
         size_t n = (size_t)(end - first);
         if (n && drift->fit && drift->status == MBR_OK)
@@ -206,14 +226,17 @@ mbr_drift_monitor *mbr_decider_monitor(mbr_decider *d)
 static mbr_status choose_columns(const mbr_pipeline *p, mbr_arena *arena, mbr_drift_column **columns, int **from,
                                  int *count, mbr_error *err)
 {
-    size_t most = (size_t)p->input_count + (size_t)p->score_count + 1;
+    size_t most = (size_t)p->input_count + (size_t)p->score_count + 2;
     *columns = mbr_arena_calloc(arena, most, sizeof **columns);
     *from = mbr_arena_calloc(arena, most, sizeof **from);
     *count = 0;
     if (!*columns || !*from)
         return mbr_no_memory(err, most * sizeof **columns);
+    int label = p->actions_of ? p->actions_of->label : -1;
     for (int i = 0; i < p->input_count + p->score_count; i++) {
         bool input = i < p->input_count;
+        if (input && i == label)
+            continue;
         int at = input ? p->inputs[i].col : p->scores[i - p->input_count];
         const mbr_col *col = &p->scope.cols[at];
         if (input && (i == p->id || col->type == MBR_COL_TIME || col->type == MBR_COL_TENSOR)) /* times always go on */
@@ -223,6 +246,10 @@ static mbr_status choose_columns(const mbr_pipeline *p, mbr_arena *arena, mbr_dr
             input ? MBR_DRIFT_FEATURE : MBR_DRIFT_OUTPUT
         };
         (*from)[(*count)++] = at;
+    }
+    if (label >= 0) {
+        (*columns)[*count] = (mbr_drift_column){ p->inputs[label].name, MBR_DRIFT_NUMBER, MBR_DRIFT_LABEL };
+        (*from)[(*count)++] = p->inputs[label].col;
     }
     return MBR_OK;
 }
@@ -257,6 +284,10 @@ mbr_status mbr_drift_fit_pipeline(mbr_pipeline *p, const char *path, mbr_rows_fo
     if (st == MBR_OK) {
         d->drift = attach(d, from, count);
         st = d->drift ? MBR_OK : mbr_no_memory(err, (size_t)count * sizeof *d->drift->cells);
+    }
+    if (st == MBR_OK && columns[count - 1].role == MBR_DRIFT_LABEL) {
+        d->drift->labels = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof(double));
+        st = d->drift->labels ? MBR_OK : mbr_no_memory(err, (size_t)d->batch * sizeof(double));
     }
     if (st == MBR_OK) {
         d->drift->fit = fit;
