@@ -97,7 +97,7 @@ if mbr decide "$srcdir/tests/payments/pipeline.yaml" "$srcdir/tests/payments/sam
     expect 3 'nothing_such' mbr drift fit labelled.csv --pipeline fraud/pipeline.yaml --label nothing_such -o none
     (cat fraud/pipeline.yaml; printf '\ndrift: {baseline: labelled, window: 250, state: known}\n') >fraud/labelled.yaml
     expect 0 . mbr decide fraud/labelled.yaml fraud/sample.csv
-    expect 0 '"baseline_auc": 0\.9' mbr drift report fraud/labelled fraud/known --json
+    expect 0 '"baseline_auc": 0.96' mbr drift report fraud/labelled fraud/known --json
     printf '\ndrift:\n  baseline: base\n  window: 250\n  state: live\n  fallback: true\n' >>fraud/pipeline.yaml
     awk -F, -v OFS=, 'NR > 1 { $3 = $3 * 8 + 300 } { print }' fraud/sample.csv >fraud/shifted.csv
     expect 3 'fraud' mbr decide fraud/pipeline.yaml fraud/nothing.csv
