@@ -25,7 +25,6 @@ MBR_INLINE vf chain_op(mbr_chain_op op, vf a, vf b, vf c, vf x, vf y)
     case MBR_CHAIN_DIV: return vf_div(a, b);
     case MBR_CHAIN_MIN: return vf_min_nan(a, b);
     case MBR_CHAIN_MAX: return vf_max_nan(a, b);
-    case MBR_CHAIN_POW: return vf_pow(a, b);
     case MBR_CHAIN_FMA: return vf_fma(a, b, c);
     case MBR_CHAIN_PRELU: return vf_select(vf_lt(a, zero), vf_mul(a, b), a);
     case MBR_CHAIN_WHERE: return vf_select(chain_true(a), b, c);
@@ -37,8 +36,6 @@ MBR_INLINE vf chain_op(mbr_chain_op op, vf a, vf b, vf c, vf x, vf y)
     case MBR_CHAIN_RDIVI: return vf_div(x, a);
     case MBR_CHAIN_MINI: return vf_min_nan(a, x);
     case MBR_CHAIN_MAXI: return vf_max_nan(a, x);
-    case MBR_CHAIN_POWI: return vf_pow(a, x);
-    case MBR_CHAIN_RPOWI: return vf_pow(x, a);
     case MBR_CHAIN_FMAI: return vf_fma(a, x, y);
     case MBR_CHAIN_MULADD: return vf_add(vf_mul(a, x), y);
     case MBR_CHAIN_CLIP: return vf_min(y, vf_max(x, a));
@@ -103,9 +100,38 @@ MBR_INLINE vf chain_op(mbr_chain_op op, vf a, vf b, vf c, vf x, vf y)
     case MBR_CHAIN_NOT: return chain_bool(vf_eq(a, zero));
     case MBR_CHAIN_ISNAN: return chain_bool(vf_is_nan(a));
     case MBR_CHAIN_FMOD: return vf_fmod(a, b);
+    case MBR_CHAIN_POW: /* chain_pow */
+    case MBR_CHAIN_POWI:
+    case MBR_CHAIN_RPOWI:
     case MBR_CHAIN_OP_COUNT: break;
     }
     return a;
+}
+
+/* Operators that take so long that a look at the length costs nothing for each vector: one body does for the rest, too. */
+MBR_INLINE bool chain_is_long(mbr_chain_op op)
+{
+    switch (op) {
+    case MBR_CHAIN_EXP:
+    case MBR_CHAIN_LOG:
+    case MBR_CHAIN_SIN:
+    case MBR_CHAIN_COS:
+    case MBR_CHAIN_TANH:
+    case MBR_CHAIN_ERF:
+    case MBR_CHAIN_SIGMOID:
+    case MBR_CHAIN_ELU:
+    case MBR_CHAIN_SELU:
+    case MBR_CHAIN_CELU:
+    case MBR_CHAIN_SOFTPLUS:
+    case MBR_CHAIN_MISH:
+    case MBR_CHAIN_SWISH:
+    case MBR_CHAIN_GELU:
+    case MBR_CHAIN_GELU_TANH:
+    case MBR_CHAIN_FMOD:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* The loop of one operator over a tile. */
@@ -121,6 +147,21 @@ MBR_INLINE void chain_loop(mbr_chain_op op, int regs, float *dst, const float *a
             for (size_t k = 0; k < 4; k++)
                 vf_store(dst + i + k * MBR_VL, v[k]);
         }
+    if (chain_is_long(op)) {
+        for (; i < n; i += MBR_VL) {
+            size_t left = n - i;
+            bool whole = left >= MBR_VL;
+            vf va = whole ? vf_load(a + i) : vf_load_n(a + i, left), vb = vf_zero();
+            if (regs > 1)
+                vb = whole ? vf_load(b + i) : vf_load_n(b + i, left);
+            va = chain_op(op, va, vb, vb, x, y);
+            if (whole)
+                vf_store(dst + i, va);
+            else
+                vf_store_n(dst + i, va, left);
+        }
+        return;
+    }
     for (; i + MBR_VL <= n; i += MBR_VL) {
         vf vb = regs > 1 ? vf_load(b + i) : vf_zero(), vc = regs > 2 ? vf_load(c + i) : vf_zero();
         vf_store(dst + i, chain_op(op, vf_load(a + i), vb, vc, x, y));
@@ -129,6 +170,15 @@ MBR_INLINE void chain_loop(mbr_chain_op op, int regs, float *dst, const float *a
         size_t left = n - i;
         vf vb = regs > 1 ? vf_load_n(b + i, left) : vf_zero(), vc = regs > 2 ? vf_load_n(c + i, left) : vf_zero();
         vf_store_n(dst + i, chain_op(op, vf_load_n(a + i, left), vb, vc, x, y), left);
+    }
+}
+
+/* Powers of elements by elements; a side whose step is 0 is one number, MBR_VL times. */
+MBR_NOINLINE static void chain_pow(float *dst, const float *a, size_t a_step, const float *b, size_t b_step, size_t n)
+{
+    for (size_t i = 0; i < n; i += MBR_VL) {
+        size_t left = n - i < MBR_VL ? n - i : MBR_VL;
+        vf_store_n(dst + i, vf_pow(vf_load_n(a + i * a_step, left), vf_load_n(b + i * b_step, left)), left);
     }
 }
 
@@ -166,8 +216,17 @@ static bool chain_powi(float *dst, const float *a, float x, size_t n)
 
 static void chain_exec(const mbr_chain_insn *insn, float *dst, const float *a, const float *b, const float *c, size_t n)
 {
-    if (insn->op == MBR_CHAIN_POWI && chain_powi(dst, a, insn->x, n))
+    if (insn->op == MBR_CHAIN_POW || insn->op == MBR_CHAIN_POWI || insn->op == MBR_CHAIN_RPOWI) {
+        float number[MBR_VL];
+        vf_store(number, vf_set1(insn->x));
+        if (insn->op == MBR_CHAIN_POW)
+            chain_pow(dst, a, 1, b, 1, n);
+        else if (insn->op == MBR_CHAIN_RPOWI)
+            chain_pow(dst, number, 0, a, 1, n);
+        else if (!chain_powi(dst, a, insn->x, n))
+            chain_pow(dst, a, 1, number, 0, n);
         return;
+    }
     switch ((mbr_chain_op)insn->op) {
 #define CASE(id, regs, imms, text)                                                                                     \
     case MBR_CHAIN_##id:                                                                                               \

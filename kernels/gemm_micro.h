@@ -212,79 +212,88 @@ static inline gemm_out gemm_out_at(const gemm_out *o, size_t r, size_t j)
     return at;
 }
 
-/* The base tier is to be small: its exponentials go one by one. */
+/* Where code is to be small, exponentials go one by one. */
 #ifndef GEMM_FINISH_MANY
 #define GEMM_FINISH_MANY 1
 #endif
 
-/* n vectors of one row on their way out; n is a constant. */
-MBR_INLINE void gemm_finish_many(const gemm_out *o, vf *x, const vf *bias, const vf *other, const int n,
-                                 mbr_act_kind kind)
+/* Where the next vector of a rectangle of sums is, row by row. */
+typedef struct gemm_place {
+    size_t r, j;
+} gemm_place;
+
+MBR_INLINE gemm_place gemm_place_next(gemm_place p, size_t cols)
 {
-    const vf alpha = vf_set1(o->alpha);
-    MBR_UNROLL(4)
-    for (int i = 0; i < n; i++)
-        x[i] = vf_add(vf_mul(x[i], alpha), bias[i]);
-    if (o->other_is == MBR_GEMM_OTHER_ADD) {
-        MBR_UNROLL(4)
-        for (int i = 0; i < n; i++)
-            x[i] = vf_add(x[i], other[i]);
-    }
-    vf_act_many(x, n, kind, o->act.a, o->act.b);
-    if (o->other_is == MBR_GEMM_OTHER_ADD_AFTER) {
-        MBR_UNROLL(4)
-        for (int i = 0; i < n; i++)
-            x[i] = vf_add(x[i], other[i]);
-    } else if (o->other_is == MBR_GEMM_OTHER_MUL_AFTER) {
-        MBR_UNROLL(4)
-        for (int i = 0; i < n; i++)
-            x[i] = vf_mul(x[i], other[i]);
-    }
+    p.j += MBR_VL;
+    return p.j < cols ? p : (gemm_place){p.r + 1, 0};
 }
 
-/* n whole vectors: `across` of each of n / across rows, from column j on. */
-MBR_INLINE void gemm_finish_vectors(const gemm_out *o, const float *acc, size_t ld, size_t r, size_t j, const int n,
-                                    const int across, const mbr_act_kind kind)
+MBR_INLINE vf gemm_load(const float *p, size_t n)
 {
-    vf x[MBR_MANY], bias[MBR_MANY], other[MBR_MANY];
-    MBR_UNROLL(4)
-    for (int i = 0; i < n; i++) {
-        size_t row = r + (size_t)(i / across), at = j + (size_t)(i % across) * MBR_VL;
-        x[i] = vf_load(acc + row * ld + at);
-        bias[i] = o->bias ? vf_load(o->bias + at) : o->row_bias ? vf_set1(o->row_bias[row]) : vf_zero();
-        other[i] = o->other ? vf_load(o->other + (ptrdiff_t)row * o->ld_other + (ptrdiff_t)at) : vf_zero();
-    }
-    gemm_finish_many(o, x, bias, other, n, kind);
-    MBR_UNROLL(4)
-    for (int i = 0; i < n; i++)
-        vf_store(o->c + (ptrdiff_t)(r + (size_t)(i / across)) * o->ldc + (ptrdiff_t)(j + (size_t)(i % across) * MBR_VL),
-                 x[i]);
+    return n == MBR_VL ? vf_load(p) : vf_load_n(p, n);
 }
 
-MBR_INLINE void gemm_finish_kind(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols,
-                                 const mbr_act_kind kind)
+/* A vector of sums, up to the activation. */
+MBR_INLINE vf gemm_finish_before(const gemm_out *o, const float *acc, size_t ld, gemm_place p, size_t n)
 {
-    const bool many = GEMM_FINISH_MANY && (kind == MBR_ACT_SILU || kind == MBR_ACT_SIGMOID || kind == MBR_ACT_TANH ||
-                                           kind == MBR_ACT_GELU);
-    size_t r = 0;
-    if (many && cols == 2 * MBR_VL) /* a panel: two rows at a time */
-        for (; r + 2 <= rows; r += 2)
-            gemm_finish_vectors(o, acc, ld, r, 0, 4, 2, kind);
-    for (; r < rows; r++) {
-        size_t j = 0;
-        for (; many && j + 4 * MBR_VL <= cols; j += 4 * MBR_VL)
-            gemm_finish_vectors(o, acc, ld, r, j, 4, 4, kind);
-        for (; j + MBR_VL <= cols; j += MBR_VL)
-            gemm_finish_vectors(o, acc, ld, r, j, 1, 1, kind);
-        if (j < cols) {
-            size_t n = cols - j;
-            vf x = vf_load_n(acc + r * ld + j, n);
-            vf bias = o->bias ? vf_load_n(o->bias + j, n) : o->row_bias ? vf_set1(o->row_bias[r]) : vf_zero();
-            vf other = o->other ? vf_load_n(o->other + (ptrdiff_t)r * o->ld_other + (ptrdiff_t)j, n) : vf_zero();
-            gemm_finish_many(o, &x, &bias, &other, 1, kind);
-            vf_store_n(o->c + (ptrdiff_t)r * o->ldc + (ptrdiff_t)j, x, n);
+    vf x = gemm_load(acc + p.r * ld + p.j, n), bias = vf_zero();
+    if (o->bias)
+        bias = gemm_load(o->bias + p.j, n);
+    else if (o->row_bias)
+        bias = vf_set1(o->row_bias[p.r]);
+    x = vf_add(vf_mul(x, vf_set1(o->alpha)), bias);
+    if (o->other_is == MBR_GEMM_OTHER_ADD)
+        x = vf_add(x, gemm_load(o->other + (ptrdiff_t)p.r * o->ld_other + (ptrdiff_t)p.j, n));
+    return x;
+}
+
+/* The same vector behind it, and into C. */
+MBR_INLINE void gemm_finish_after(const gemm_out *o, vf x, gemm_place p, size_t n)
+{
+    float *to = o->c + (ptrdiff_t)p.r * o->ldc + (ptrdiff_t)p.j;
+    if (o->other_is > MBR_GEMM_OTHER_ADD) {
+        vf other = gemm_load(o->other + (ptrdiff_t)p.r * o->ld_other + (ptrdiff_t)p.j, n);
+        x = o->other_is == MBR_GEMM_OTHER_ADD_AFTER ? vf_add(x, other) : vf_mul(x, other);
+    }
+    if (n == MBR_VL)
+        vf_store(to, x);
+    else
+        vf_store_n(to, x, n);
+}
+
+/* Vectors one by one: to the end, or, where others go side by side, to where that many whole ones follow again. */
+MBR_INLINE gemm_place gemm_finish_each(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols,
+                                       gemm_place p, bool many, mbr_act_kind kind, float a, float b)
+{
+    do {
+        size_t n = cols - p.j < MBR_VL ? cols - p.j : MBR_VL;
+        gemm_finish_after(o, vf_act(gemm_finish_before(o, acc, ld, p, n), kind, a, b), p, n);
+        p = gemm_place_next(p, cols);
+    } while (p.r < rows && !(many && p.j == 0));
+    return p;
+}
+
+/* Side by side vectors fill the time that an exponential takes from end to end: groups of whole ones, while there are. */
+MBR_INLINE gemm_place gemm_finish_many(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols,
+                                       gemm_place next, mbr_act_kind kind)
+{
+    bool whole = cols % MBR_VL == 0; /* then a group may go on in the next row */
+    size_t vectors = whole ? (rows - next.r) * (cols / MBR_VL) - next.j / MBR_VL : (cols - next.j) / MBR_VL;
+    for (; vectors >= MBR_MANY; vectors -= MBR_MANY) {
+        gemm_place p[MBR_MANY];
+        vf x[MBR_MANY];
+        MBR_UNROLL(4)
+        for (int i = 0; i < MBR_MANY; i++) {
+            p[i] = next;
+            x[i] = gemm_finish_before(o, acc, ld, next, MBR_VL);
+            next = gemm_place_next(next, cols);
         }
+        vf_act_many(x, MBR_MANY, kind, o->act.a, o->act.b);
+        MBR_UNROLL(4)
+        for (int i = 0; i < MBR_MANY; i++)
+            gemm_finish_after(o, x[i], p[i], MBR_VL);
     }
+    return next;
 }
 
 /* It is large: no copies of it for the constants of its callers. */
@@ -297,27 +306,40 @@ MBR_INLINE void gemm_finish_kind(const gemm_out *o, const float *acc, size_t ld,
 /* Sums (rows, cols), ld floats between rows, through the whole epilogue into C. */
 GEMM_ONE_COPY static void gemm_finish(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols)
 {
-    switch (o->act.kind) {
-#define KIND(kind)                                                                                                     \
+    const mbr_act_kind kind = o->act.kind;
+    float low, high;
+    (void)gemm_out_is_plain(o, &low, &high);
+    gemm_place p = {0, 0};
+#define EACH(kind, a, b) (void)gemm_finish_each(o, acc, ld, rows, cols, p, false, kind, a, b)
+    if (kind <= MBR_ACT_CLIP) {
+        EACH(MBR_ACT_CLIP, low, high);
+    } else if (kind == MBR_ACT_LEAKY) {
+        EACH(MBR_ACT_LEAKY, o->act.a, o->act.b);
+    } else if (kind == MBR_ACT_HARD_SIGMOID) {
+        EACH(MBR_ACT_HARD_SIGMOID, o->act.a, o->act.b);
+    } else if (kind == MBR_ACT_HARD_SWISH) {
+        EACH(MBR_ACT_HARD_SWISH, o->act.a, o->act.b);
+    } else {
+        while (p.r < rows) {
+#define MANY(kind)                                                                                                     \
     case kind:                                                                                                         \
-        gemm_finish_kind(o, acc, ld, rows, cols, kind);                                                                \
+        p = gemm_finish_many(o, acc, ld, rows, cols, p, kind);                                                         \
         break;
-        KIND(MBR_ACT_RELU)
-        KIND(MBR_ACT_CLIP)
-        KIND(MBR_ACT_LEAKY)
-        KIND(MBR_ACT_SIGMOID)
-        KIND(MBR_ACT_TANH)
-        KIND(MBR_ACT_SILU)
-        KIND(MBR_ACT_GELU)
-        KIND(MBR_ACT_GELU_TANH)
-        KIND(MBR_ACT_HARD_SIGMOID)
-        KIND(MBR_ACT_HARD_SWISH)
-#undef KIND
-    case MBR_ACT_NONE:
-    case MBR_ACT_COUNT:
-        gemm_finish_kind(o, acc, ld, rows, cols, MBR_ACT_NONE);
-        break;
+            switch (GEMM_FINISH_MANY ? kind : MBR_ACT_NONE) {
+                MANY(MBR_ACT_SIGMOID)
+                MANY(MBR_ACT_TANH)
+                MANY(MBR_ACT_SILU)
+                MANY(MBR_ACT_GELU)
+                MANY(MBR_ACT_GELU_TANH)
+            default:
+                break;
+            }
+#undef MANY
+            if (p.r < rows)
+                p = gemm_finish_each(o, acc, ld, rows, cols, p, true, kind, o->act.a, o->act.b);
+        }
     }
+#undef EACH
 }
 
 /* A float of weights, which may lie at any address. */

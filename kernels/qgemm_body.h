@@ -176,11 +176,11 @@ typedef struct qg_out {
     const int32_t *row_sums; /* of A, or NULL where all zero points of B are zero */
 } qg_out;
 
-MBR_INLINE vf qg_value(const mbr_quant_out *q, vf x, vf other, mbr_act_kind kind)
+MBR_INLINE vf qg_value(const mbr_quant_out *q, vf x, vf other, mbr_act_kind kind, float a, float b)
 {
     if (q->other_is == MBR_GEMM_OTHER_ADD)
         x = vf_add(x, other);
-    x = vf_act(x, kind, q->act.a, q->act.b);
+    x = vf_act(x, kind, a, b);
     if (q->other_is == MBR_GEMM_OTHER_ADD_AFTER)
         x = vf_add(x, other);
     else if (q->other_is == MBR_GEMM_OTHER_MUL_AFTER)
@@ -202,10 +202,10 @@ MBR_INLINE void qg_store_byte(char *to, vi byte, size_t n, bool u8)
 }
 
 MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows,
-                               size_t cols, const mbr_act_kind kind)
+                               size_t cols, mbr_act_kind kind, float a, float b, const mbr_dtype type)
 {
     const mbr_quant_out *q = o->q;
-    const bool u8 = q->type == MBR_DTYPE_U8;
+    const bool u8 = type == MBR_DTYPE_U8;
     vf low = vf_set1(u8 ? 0 : -128), high = vf_set1(u8 ? 255 : 127), zero = vf_set1((float)q->zero);
     for (size_t j = 0; j < cols; j += MBR_VL) {
         size_t n = cols - j < MBR_VL ? cols - j : MBR_VL, at = o->j + j;
@@ -214,7 +214,7 @@ MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, size_t ld, c
             add = vi_sub(add, vi_mul(vi_set1(o->a_zero), vi_load(head + j)));
             b_zero = vi_load(head + QG_NR + j);
         }
-        bool whole = q->type == MBR_DTYPE_I32;
+        const bool whole = type == MBR_DTYPE_I32;
         vf scale = whole ? vf_zero() : vf_load_n(q->scale + at, n);
         vf bias = q->real_bias && !whole ? vf_load_n(q->real_bias + at, n) : vf_zero();
         for (size_t r = 0; r < rows; r++) {
@@ -227,8 +227,8 @@ MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, size_t ld, c
                 continue;
             }
             vf other = o->other ? vf_load_n(o->other + (ptrdiff_t)r * q->ld_other + (ptrdiff_t)j, n) : vf_zero();
-            vf x = qg_value(q, vf_add(vf_mul(vi_to_vf(sum), scale), bias), other, kind);
-            if (q->type == MBR_DTYPE_F32) {
+            vf x = qg_value(q, vf_add(vf_mul(vi_to_vf(sum), scale), bias), other, kind, a, b);
+            if (type == MBR_DTYPE_F32) {
                 vf_store_n((float *)(void *)o->c + c, x, n);
                 continue;
             }
@@ -240,30 +240,29 @@ MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, size_t ld, c
     }
 }
 
-/* Sums (rows, cols), ld between rows; head: of the panel, with QG_BYTES. */
-static void qg_finish(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows, size_t cols)
+/*
+ * Sums (rows, cols), ld between rows; head: of the panel, with QG_BYTES. What is not clipping is rare: one loop that
+ * looks at the kind for each vector does for all of it.
+ */
+MBR_NOINLINE static void qg_finish(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows,
+                                   size_t cols)
 {
-    switch (o->q->type == MBR_DTYPE_I32 ? MBR_ACT_NONE : o->q->act.kind) {
-#define KIND(kind)                                                                                                     \
-    case kind:                                                                                                         \
-        qg_finish_kind(o, acc, ld, head, rows, cols, kind);                                                            \
-        break;
-        KIND(MBR_ACT_RELU)
-        KIND(MBR_ACT_CLIP)
-        KIND(MBR_ACT_LEAKY)
-        KIND(MBR_ACT_SIGMOID)
-        KIND(MBR_ACT_TANH)
-        KIND(MBR_ACT_SILU)
-        KIND(MBR_ACT_GELU)
-        KIND(MBR_ACT_GELU_TANH)
-        KIND(MBR_ACT_HARD_SIGMOID)
-        KIND(MBR_ACT_HARD_SWISH)
-#undef KIND
-    case MBR_ACT_NONE:
-    case MBR_ACT_COUNT:
-        qg_finish_kind(o, acc, ld, head, rows, cols, MBR_ACT_NONE);
-        break;
-    }
+    mbr_act act = o->q->act;
+    mbr_dtype type = o->q->type;
+    float low = act.kind == MBR_ACT_RELU ? 0 : act.kind == MBR_ACT_CLIP ? act.a : -INFINITY;
+    float high = act.kind == MBR_ACT_CLIP ? act.b : INFINITY;
+#define CLIP(type) qg_finish_kind(o, acc, ld, head, rows, cols, MBR_ACT_CLIP, low, high, type)
+    if (type == MBR_DTYPE_I32)
+        CLIP(MBR_DTYPE_I32);
+    else if (act.kind > MBR_ACT_CLIP)
+        qg_finish_kind(o, acc, ld, head, rows, cols, act.kind, act.a, act.b, type);
+    else if (type == MBR_DTYPE_U8)
+        CLIP(MBR_DTYPE_U8);
+    else if (type == MBR_DTYPE_I8)
+        CLIP(MBR_DTYPE_I8);
+    else
+        CLIP(MBR_DTYPE_F32);
+#undef CLIP
 }
 
 /* One block of k for rows x cols; see gemm_block. */

@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-MBR_INLINE vf rnn_act(mbr_rnn_function f, vf x)
+/* One copy for all gates: the usual functions do not come here. */
+MBR_NOINLINE static vf rnn_act(mbr_rnn_function f, vf x)
 {
     const vf zero = vf_zero(), one = vf_set1(1.0f), a = vf_set1(f.alpha), b = vf_set1(f.beta);
     switch (f.kind) {

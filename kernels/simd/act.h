@@ -72,6 +72,14 @@ MBR_INLINE void vf_act_many(vf *x, const int n, mbr_act_kind kind, float a, floa
         EACH x[i] = vf_fma(x[i], e[i], x[i]);
         return;
     }
+    if (kind == MBR_ACT_GELU_TANH) {
+        EACH e[i] = vf_fma(vf_mul(vf_mul(x[i], x[i]), x[i]), vf_set1(0.044715f), x[i]);
+        EACH e[i] = vf_mul(e[i], vf_set1(0.79788456f));
+        vf_tanh_many(e, n);
+        EACH x[i] = vf_mul(x[i], vf_set1(0.5f));
+        EACH x[i] = vf_fma(x[i], e[i], x[i]);
+        return;
+    }
     EACH x[i] = vf_act(x[i], kind, a, b);
 #undef EACH
 }
