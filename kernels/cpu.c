@@ -11,6 +11,12 @@
 
 #if MBR_ARCH_X86
 #include <cpuid.h>
+#ifdef HAVE_SYS_PLATFORM_X86_H
+#include <sys/platform/x86.h>
+#define LIBC_KNOWS 1
+#else
+#define LIBC_KNOWS 0
+#endif
 #elif MBR_ARCH_ARM && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -35,7 +41,27 @@ static const struct {
 #undef arm
 };
 
-#if MBR_ARCH_X86
+#if MBR_ARCH_X86 && LIBC_KNOWS
+/* What the C library found when the program started: in a virtual machine each CPUID is a trap of 5 to 70 us. */
+static unsigned detect(void)
+{
+    unsigned have = MBR_TIER_BIT(MBR_TIER_BASE);
+#define HAS(feature) CPU_FEATURE_ACTIVE(feature)
+    if (!(HAS(AVX) && HAS(AVX2) && HAS(FMA) && HAS(F16C) && HAS(BMI1) && HAS(BMI2)))
+        return have;
+    have |= MBR_TIER_BIT(MBR_TIER_AVX2);
+    if (!(HAS(AVX512F) && HAS(AVX512BW) && HAS(AVX512DQ) && HAS(AVX512VL) && HAS(AVX512CD)))
+        return have;
+    have |= MBR_TIER_BIT(MBR_TIER_AVX512);
+    if (!HAS(AVX512_VNNI))
+        return have;
+    have |= MBR_TIER_BIT(MBR_TIER_AVX512VNNI);
+    if (HAS(AVX512_BF16))
+        have |= MBR_TIER_BIT(MBR_TIER_AVX512BF16);
+#undef HAS
+    return have;
+}
+#elif MBR_ARCH_X86
 static unsigned bits(unsigned word, unsigned want)
 {
     return (word & want) == want;
@@ -172,11 +198,14 @@ mbr_cpu_quirks mbr_cpu_quirks_get(void)
 /* Leaf 4 (Intel) and leaf 0x8000001d (AMD) list the caches in the same form. */
 static bool read_caches(unsigned leaf, mbr_cpu_caches *found)
 {
-    unsigned a, b, c, d, top = 0;
-    top = __get_cpuid_max(leaf & 0x80000000u, NULL);
-    if (top < leaf)
+    unsigned a, b, c, d;
+#if LIBC_KNOWS
+    if (leaf >> 31 && !CPU_FEATURE_PRESENT(SSE4A)) /* AMD and heirs: a leaf that is not there is zeros */
         return false;
-    for (unsigned i = 0; i < 16; i++) {
+#endif
+    if (!(leaf >> 31 && LIBC_KNOWS) && __get_cpuid_max(leaf & 0x80000000u, NULL) < leaf)
+        return false;
+    for (unsigned i = 0; i < 16 && !found->l3; i++) { /* the third level is the last */
         __cpuid_count(leaf, i, a, b, c, d);
         unsigned type = a & 31, level = a >> 5 & 7;
         if (type == 0)
