@@ -14,4 +14,4 @@ EXTRA_PROGRAMS += bench/bench-keyed
 endif
 bench_bench_keyed_SOURCES = bench/bench_keyed.c
 bench_bench_keyed_LDADD = libmbr_all.la
-EXTRA_DIST += bench/shapes bench/make_forest.py bench/denormals.py bench/inner_loops.py bench/overhead.py bench/peers.py bench/tree_trainers.py
+EXTRA_DIST += bench/shapes bench/make_forest.py bench/denormals.py bench/inner_loops.py bench/overhead.py bench/classical.py bench/peers.py bench/tree_trainers.py

@@ -108,7 +108,7 @@ MBR_INLINE vf chain_op(mbr_chain_op op, vf a, vf b, vf c, vf x, vf y)
     return a;
 }
 
-/* Operators that take so long that a look at the length costs nothing for each vector: one body does for the rest, too. */
+/* Operators so long that a look at the length for each vector costs nothing: one body does for the rest, too. */
 MBR_INLINE bool chain_is_long(mbr_chain_op op)
 {
     switch (op) {

@@ -5,6 +5,8 @@
 
 #include "kernels/view.h"
 
+#include <stdbool.h>
+
 /* y[i] = (x[i] - offset[i * step]) * scale[i * step]; step is 0 or 1; offset or scale NULL: 0 or 1. */
 void mbr_scale_f32_ref(const float *x, const float *offset, size_t offset_step, const float *scale, size_t scale_step,
                        float *y, size_t n);
@@ -15,5 +17,22 @@ typedef enum mbr_normalize { MBR_NORMALIZE_MAX, MBR_NORMALIZE_L1, MBR_NORMALIZE_
 
 /* One row over its maximum, its sum of absolute values, or its length; a row whose divisor is 0 stays. In place is fine. */
 void mbr_normalize_ref(mbr_normalize norm, const float *x, float *y, size_t n);
+
+/* ---- many rows, dense, on vectors. A row gives the same bits alone. ---- */
+
+/* z[r][k] = x[r] . w[k] + bias[k] (bias NULL: 0), k < n; for few k: many are a matrix product. */
+void mbr_linear_rows_vec(const float *x, size_t rows, size_t columns, const float *w, size_t n, const float *bias,
+                         float *z);
+
+/* In place: 1 / (1 + e^-x); x^3. */
+void mbr_logistic_rows_vec(float *x, size_t n);
+void mbr_cubes_vec(float *x, size_t n);
+
+/* x, or with[0] (each: with[column]) where it is `missing`, which may be NaN. In place is fine. */
+void mbr_impute_f32_vec(const float *x, size_t rows, size_t columns, float missing, const float *with, bool each,
+                        float *y);
+
+/* mbr_normalize_ref of each row, but for the order of L1's sums. */
+void mbr_normalize_vec(mbr_normalize norm, const float *x, size_t rows, size_t columns, float *y);
 
 #endif

@@ -273,7 +273,7 @@ MBR_INLINE gemm_place gemm_finish_each(const gemm_out *o, const float *acc, size
     return p;
 }
 
-/* Side by side vectors fill the time that an exponential takes from end to end: groups of whole ones, while there are. */
+/* Groups of whole vectors, while there are: side by side they fill the time that an exponential takes. */
 MBR_INLINE gemm_place gemm_finish_many(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols,
                                        gemm_place next, mbr_act_kind kind)
 {

@@ -118,6 +118,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/element.h \
     kernels/ref/elementwise_ref.c \
     kernels/ref/features_ref.c \
+    kernels/ref/features_rows.c \
     kernels/ref/gemm_ref.c \
     kernels/ref/histogram_ref.c \
     kernels/ref/image_jpeg.c \

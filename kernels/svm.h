@@ -15,6 +15,9 @@ typedef struct mbr_svm_args {
     float gamma, coef0, degree;
 } mbr_svm_args;
 
+/* x^degree. */
+float mbr_svm_power_ref(float x, float degree);
+
 /* k[i] = kernel(x, vectors[i]): dot, (gamma dot + coef0)^degree, exp(-gamma |x - v|^2), tanh(gamma dot + coef0). */
 void mbr_svm_kernel_ref(const mbr_svm_args *args, const float *x, const float *vectors, size_t n, size_t features,
                         float *k);

@@ -132,7 +132,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
 {
     (void)err;
     state *t = s->state;
-    t->per_tile = mbr_step_split(s, mbr_value_count(s->in[0]), 40);
+    t->per_tile = mbr_step_split(s, mbr_value_count(s->in[0]), t->table.direct ? 4 : 20);
     return MBR_OK;
 }
 
@@ -170,7 +170,20 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     const mbr_value *x = s->in[0];
     size_t n = mbr_value_count(x), last = job->last * t->per_tile;
     last = last < n ? last : n;
-    for (size_t i = job->first * t->per_tile; i < last; i++) {
+    size_t i = job->first * t->per_tile;
+    if (t->table.direct && x->dtype == MBR_DTYPE_I64 && !t->by_place) { /* the usual lists of integers */
+        const int64_t *k = x->data;
+#define DIRECT(type, kind, list, none)                                                                                 \
+    if (t->to.dtype == kind && t->to.values.list)                                                                      \
+        for (type *y = s->out[0]->data; i < last; i++) {                                                               \
+            size_t at = mbr_ml_table_at(&t->table, k[i]);                                                              \
+            y[i] = at == SIZE_MAX ? (type)(none) : t->to.values.list[at];                                              \
+        }
+        DIRECT(int64_t, MBR_DTYPE_I64, ints, t->to.default_int)
+        DIRECT(float, MBR_DTYPE_F32, floats, t->to.default_real)
+#undef DIRECT
+    }
+    for (; i < last; i++) {
         size_t at = SIZE_MAX;
         if (t->by_place && x->dtype == MBR_DTYPE_I64) {
             int64_t k = ((const int64_t *)x->data)[i];

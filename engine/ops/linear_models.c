@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* LinearClassifier and LinearRegressor: a small matrix product, then labels and the post transform. */
-#include "base/checked.h"
 #include "engine/ops/ml.h"
-#include "kernels/svm.h"
+#include "engine/ops/op_util.h"
+#include "kernels/features.h"
+#include "kernels/softmax.h"
 
 #include <string.h>
 
@@ -14,6 +15,7 @@ typedef struct state {
     mbr_post_transform post;
     size_t scores, width; /* what the product gives, and what the output holds */
     size_t n_coefficients, rows, columns, per_tile;
+    mbr_ml_product product;
 } state;
 
 /* How many scores the product gives, and how many the output holds for a row. */
@@ -61,7 +63,16 @@ static mbr_status infer(mbr_infer *c)
 
 static mbr_status init(mbr_step *s, mbr_error *err)
 {
-    return read_sizes(s->node, s->state, err);
+    state *t = s->state;
+    MBR_TRY(read_sizes(s->node, t, err));
+    t->product = (mbr_ml_product){ .w = t->coefficients, .bias = t->intercepts, .n = t->scores,
+                                   .columns = t->n_coefficients / t->scores };
+    return mbr_ml_product_make(&t->product, true, mbr_step_memory(s), err);
+}
+
+static void fini(mbr_step *s)
+{
+    mbr_ml_product_free(&((state *)s->state)->product);
 }
 
 static mbr_status prepare(mbr_step *s, mbr_error *err)
@@ -69,63 +80,74 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     state *t = s->state;
     t->rows = mbr_ml_rows(s->in[0]);
     t->columns = mbr_ml_columns(s->in[0]);
-    size_t floats;
     if (t->rows && t->columns * t->scores != t->n_coefficients)
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "rows of %zu features; the model was made for %zu", t->columns,
                              t->n_coefficients / t->scores);
-    t->per_tile = mbr_step_split(s, t->rows, 20.0 + 0.3 * (double)t->n_coefficients);
-    if (!mbr_add_size(t->columns, t->width, &floats) || !mbr_mul_size(floats, sizeof(float), &s->scratch))
-        return mbr_step_fail(s, err, MBR_ERR_LIMIT, "rows of %zu features", t->columns);
+    t->per_tile = mbr_step_split(s, t->rows, 10.0 + 0.1 * (double)t->n_coefficients + 2.0 * (double)t->scores);
+    s->scratch = mbr_ml_product_scratch(&t->product);
     return MBR_OK;
 }
 
-/* The label and the final scores of a row, as ONNX Runtime has them. */
-static size_t classify(const state *t, float *z)
+/* The label of a row of scores, as ONNX Runtime has it. */
+static size_t choose(const state *t, const float *z)
 {
-    size_t best = 0;
-    if (t->scores == 1) {
-        bool second = z[0] > 0;
-        if (t->width == 2)
-            mbr_post_transform_pair(t->post, z);
-        else if (t->post == MBR_POST_PROBIT)
-            mbr_post_transform_ref(t->post, z, 1);
-        return t->labels.n == 2 ? second : 0;
-    }
+    float most = z[0];
+    if (t->scores == 1)
+        return t->labels.n == 2 ? z[0] > 0 : 0;
     for (size_t k = 1; k < t->scores; k++)
-        if (z[k] > z[best])
-            best = k;
-    mbr_post_transform_ref(t->post, z, t->scores);
-    return best;
+        most = z[k] > most ? z[k] : most;
+    for (size_t k = 1; z[0] < most; k++) /* the first of equal ones; a NaN in front wins */
+        if (z[k] == most)
+            return k;
+    return 0;
+}
+
+/* The final scores of rows. */
+static void finish(const state *t, const float *z, size_t rows, float *y)
+{
+    if (t->scores == 1 && t->width == 2) {
+        for (size_t r = 0; r < rows; r++) {
+            y[2 * r] = z[r];
+            mbr_post_transform_pair(t->post, y + 2 * r);
+        }
+        return;
+    }
+    memcpy(y, z, rows * t->width * sizeof *y);
+    if (t->scores == 1 && t->post != MBR_POST_PROBIT)
+        return;
+    if (t->post == MBR_POST_LOGISTIC) {
+        mbr_logistic_rows_vec(y, rows * t->width);
+    } else if (t->post == MBR_POST_SOFTMAX) {
+        mbr_softmax_args a = { .in = y, .out = y, .outer = rows, .axis = t->width, .inner = 1 };
+        mbr_softmax_select(mbr_cpu_tiers())(&a, 0, mbr_softmax_tiles(&a));
+    } else if (t->post != MBR_POST_NONE) {
+        for (size_t r = 0; r < rows; r++)
+            mbr_post_transform_ref(t->post, y + r * t->width, t->width);
+    }
 }
 
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     (void)err;
     const state *t = s->state;
-    float *x = job->scratch, *z = x + t->columns;
-    size_t last = job->last * t->per_tile;
-    last = last < t->rows ? last : t->rows;
+    size_t first, last, block = mbr_ml_product_rows(&t->product), n;
     bool classifier = s->op->param == CLASSIFIER;
-    for (size_t r = job->first * t->per_tile; r < last; r++) {
-        mbr_ml_load(s->in[0], r * t->columns, t->columns, false, x);
-        for (size_t k = 0; k < t->scores; k++)
-            z[k] = mbr_dot_ref(x, t->coefficients + k * t->columns, t->columns) + (t->intercepts ? t->intercepts[k] : 0);
-        if (classifier) {
-            size_t label = classify(t, z);
-            if (mbr_step_wants(s, 0))
-                mbr_ml_labels_put(&t->labels, label, s->out[0], r);
-        } else if (t->scores > 1 || t->post == MBR_POST_PROBIT) {
-            mbr_post_transform_ref(t->post, z, t->scores);
-        }
+    mbr_op_items(job, t->per_tile, t->rows, &first, &last);
+    for (; first < last; first += n) {
+        n = last - first < block ? last - first : block;
+        const float *z = mbr_ml_product_run(&t->product, s->in[0], first, n, 1.0f, (mbr_act){ 0 }, job->scratch);
+        for (size_t r = 0; classifier && mbr_step_wants(s, 0) && r < n; r++)
+            mbr_ml_labels_put(&t->labels, choose(t, z + r * t->scores), s->out[0], first + r);
         if (mbr_step_wants(s, classifier))
-            memcpy((float *)s->out[classifier]->data + r * t->width, z, t->width * sizeof *z);
+            finish(t, z, n, (float *)s->out[classifier]->data + first * t->width);
     }
     return MBR_OK;
 }
 
 #define ROW(op_name, outputs, which)                                                                                   \
     { .domain = "ai.onnx.ml", .name = op_name, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = outputs, \
-      .infer = infer, .init = init, .prepare = prepare, .run = run, .state_size = sizeof(state), .param = which }
+      .infer = infer, .init = init, .prepare = prepare, .run = run, .fini = fini, .state_size = sizeof(state),         \
+      .param = which }
 
 const mbr_op mbr_ops_linear_models[] = {
     ROW("LinearClassifier", 2, CLASSIFIER),

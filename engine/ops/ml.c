@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/checked.h"
 #include "engine/ops/ml.h"
+#include "kernels/features.h"
 
 #include <string.h>
 
@@ -92,4 +94,84 @@ void mbr_ml_load(const mbr_value *x, size_t first, size_t n, bool wide, void *to
             f[i] = (float)mbr_value_real(x, first + i);
         break;
     }
+}
+
+#define FEW 4 /* rows of coefficients that dot products do sooner than a panel of the product */
+
+static size_t lines(size_t floats)
+{
+    return (floats + 15) / 16 * 16;
+}
+
+mbr_status mbr_ml_product_make(mbr_ml_product *p, bool dots, mbr_memory *memory, mbr_error *err)
+{
+    p->memory = memory;
+    if ((dots && p->n <= FEW) || p->n == 0 || p->columns == 0)
+        return MBR_OK;
+    p->kernel = mbr_gemm_f32_select(mbr_cpu_tiers());
+    size_t size = p->kernel->pack_size(p->columns, p->n);
+    p->packed = size ? mbr_alloc(memory, size) : NULL;
+    if (!p->packed)
+        return mbr_no_memory(err, size);
+    p->kernel->pack(p->packed, p->columns, p->n, p->w, 1, (ptrdiff_t)p->columns, 0, p->n);
+    return MBR_OK;
+}
+
+void mbr_ml_product_free(mbr_ml_product *p)
+{
+    if (p->memory)
+        mbr_free(p->memory, p->packed);
+}
+
+size_t mbr_ml_product_rows(const mbr_ml_product *p)
+{
+    size_t wide = p->n > p->columns ? p->n : p->columns, rows = 16384 / (wide ? wide : 1);
+    return rows > 60 ? 60 : rows ? rows : 1;
+}
+
+static mbr_gemm_args product_args(const mbr_ml_product *p, size_t rows)
+{
+    mbr_gemm_args g = MBR_GEMM_ARGS_INIT;
+    g.m = rows;
+    g.n = p->n;
+    g.k = p->columns;
+    g.lda = (ptrdiff_t)p->columns;
+    g.ldc = (ptrdiff_t)p->n;
+    g.b = p->packed;
+    g.b_form = MBR_GEMM_B_PACKED;
+    g.epilogue.bias = p->bias;
+    return g;
+}
+
+size_t mbr_ml_product_scratch(const mbr_ml_product *p)
+{
+    size_t rows = mbr_ml_product_rows(p), own = 0;
+    for (size_t m = 1; p->packed && m <= rows; m++) { /* the last rows may be cut in another way */
+        mbr_gemm_args g = product_args(p, m);
+        own = mbr_max_size(own, p->kernel->scratch(&g));
+    }
+    return (lines(rows * p->columns) + lines(rows * p->n)) * sizeof(float) + own;
+}
+
+float *mbr_ml_product_run(const mbr_ml_product *p, const mbr_value *x, size_t first, size_t rows, float alpha,
+                          mbr_act act, void *scratch)
+{
+    size_t most = mbr_ml_product_rows(p);
+    float *own = scratch, *z = own + lines(most * p->columns);
+    const float *from = (const float *)x->data + first * p->columns;
+    if (x->dtype != MBR_DTYPE_F32) {
+        mbr_ml_load(x, first * p->columns, rows * p->columns, false, own);
+        from = own;
+    }
+    if (p->packed) {
+        mbr_gemm_args g = product_args(p, rows);
+        g.a = from;
+        g.c = z;
+        g.alpha = alpha;
+        g.epilogue.act = act;
+        p->kernel->run(&g, z + lines(most * p->n), 0, p->kernel->tiles(&g));
+    } else {
+        mbr_linear_rows_vec(from, rows, p->columns, p->w, p->n, p->bias, z);
+    }
+    return z;
 }

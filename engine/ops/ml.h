@@ -4,6 +4,7 @@
 #define MBR_ENGINE_OPS_ML_H
 
 #include "engine/ops/op.h"
+#include "kernels/gemm.h"
 #include "kernels/post_transform.h"
 
 /* Reads post_transform (text, or the number of TreeEnsemble 5). */
@@ -38,5 +39,24 @@ static inline size_t mbr_ml_columns(const mbr_value *x)
 }
 /* Elements from `first` on as f32 (f64 if wide), from any of those types and f16. */
 void mbr_ml_load(const mbr_value *x, size_t first, size_t n, bool wide, void *to);
+
+/* z[r][k] = alpha x[r] . w[k] + bias[k], through act: rows of features times n of coefficients. Few are not packed. */
+typedef struct mbr_ml_product {
+    mbr_memory *memory;
+    const mbr_gemm_f32_kernel *kernel;
+    const float *w, *bias; /* (n, columns), (n) or NULL: not copied */
+    float *packed;         /* or NULL: dot products */
+    size_t columns, n;
+} mbr_ml_product;
+
+/* p->w, bias, columns and n are set; dots: they may be few. */
+mbr_status mbr_ml_product_make(mbr_ml_product *p, bool dots, mbr_memory *memory, mbr_error *err);
+void mbr_ml_product_free(mbr_ml_product *p); /* of zeroed memory is fine */
+/* Rows that go together, and bytes of aligned scratch for them: features as floats, results, the kernel's own. */
+size_t mbr_ml_product_rows(const mbr_ml_product *p);
+size_t mbr_ml_product_scratch(const mbr_ml_product *p);
+/* `rows` rows of x, at most that many, from `first` on; returns z (rows, n) in scratch. alpha, act: none with dots. */
+float *mbr_ml_product_run(const mbr_ml_product *p, const mbr_value *x, size_t first, size_t rows, float alpha,
+                          mbr_act act, void *scratch);
 
 #endif

@@ -116,6 +116,27 @@ static mbr_status make_slots(mbr_ml_table *t, mbr_error *err)
     return MBR_OK;
 }
 
+/* Integers within a small range. */
+static mbr_status make_direct(mbr_ml_table *t, mbr_error *err)
+{
+    int64_t low = t->numbers[0], high = low;
+    for (size_t i = 1; i < t->n; i++) {
+        low = t->numbers[i] < low ? t->numbers[i] : low;
+        high = t->numbers[i] > high ? t->numbers[i] : high;
+    }
+    uint64_t less = (uint64_t)high - (uint64_t)low;
+    if (less >= 4 * (uint64_t)t->n + 256)
+        return MBR_OK;
+    t->low = low;
+    t->span = less + 1;
+    t->direct = mbr_calloc(t->memory, (size_t)t->span, sizeof *t->direct);
+    if (!t->direct)
+        return mbr_no_memory(err, (size_t)t->span * sizeof *t->direct);
+    for (size_t i = 0; i < t->n; i++)
+        t->direct[(uint64_t)t->numbers[i] - (uint64_t)low] = (uint32_t)i + 1;
+    return MBR_OK;
+}
+
 mbr_status mbr_ml_table_build(mbr_ml_table *t, const mbr_ml_keys *keys, mbr_memory *memory, mbr_error *err)
 {
     *t = (mbr_ml_table){ .memory = memory, .keys = *keys, .n = keys->n };
@@ -133,6 +154,10 @@ mbr_status mbr_ml_table_build(mbr_ml_table *t, const mbr_ml_keys *keys, mbr_memo
                             : keys->floats ? mbr_ml_number((double)keys->floats[i])
                                            : mbr_ml_key_of(keys->tensor, i);
     }
+    if (!t->text && t->n)
+        MBR_TRY(make_direct(t, err));
+    if (t->direct)
+        return MBR_OK;
     MBR_TRY(make_slots(t, err));
     if (!t->slots)
         sort(t);
@@ -146,10 +171,13 @@ void mbr_ml_table_free(mbr_ml_table *t)
     mbr_free(t->memory, t->order);
     mbr_free(t->memory, t->numbers);
     mbr_free(t->memory, t->slots);
+    mbr_free(t->memory, t->direct);
 }
 
 size_t mbr_ml_table_find_number(const mbr_ml_table *t, int64_t key)
 {
+    if (t->direct)
+        return mbr_ml_table_at(t, key);
     size_t hash = t->slots ? hash_number(key) : 0;
     for (size_t k = 0; t->slots && k < PROBES; k++) {
         uint32_t place = t->slots[(hash + k) & t->mask];

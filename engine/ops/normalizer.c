@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Normalizer: each row over its maximum, sum or length. */
 #include "engine/ops/ml.h"
+#include "engine/ops/op_util.h"
 #include "kernels/features.h"
 
 #include <string.h>
@@ -35,7 +36,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     state *t = s->state;
     t->rows = mbr_ml_rows(s->in[0]);
     t->columns = mbr_ml_columns(s->in[0]);
-    t->per_tile = mbr_step_split(s, t->rows, 2.0 * (double)t->columns + 10);
+    t->per_tile = mbr_step_split(s, t->rows, 0.7 * (double)t->columns + 5);
     return MBR_OK;
 }
 
@@ -43,13 +44,17 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     (void)err;
     const state *t = s->state;
-    size_t last = job->last * t->per_tile;
-    last = last < t->rows ? last : t->rows;
-    for (size_t r = job->first * t->per_tile; r < last; r++) {
-        float *y = (float *)s->out[0]->data + r * t->columns;
-        mbr_ml_load(s->in[0], r * t->columns, t->columns, false, y);
-        mbr_normalize_ref(t->norm, y, y, t->columns);
+    size_t first, last;
+    mbr_op_items(job, t->per_tile, t->rows, &first, &last);
+    if (first == last)
+        return MBR_OK;
+    float *y = (float *)s->out[0]->data + first * t->columns;
+    const float *x = (const float *)s->in[0]->data + first * t->columns;
+    if (s->in[0]->dtype != MBR_DTYPE_F32) {
+        mbr_ml_load(s->in[0], first * t->columns, (last - first) * t->columns, false, y);
+        x = y;
     }
+    mbr_normalize_vec(t->norm, x, last - first, t->columns, y);
     return MBR_OK;
 }
 

@@ -73,7 +73,14 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     size_t first = job->first * t->per_tile;
     if (first < last)
         memset((float *)s->out[0]->data + first * t->n, 0, (last - first) * t->n * sizeof(float));
-    for (size_t i = first; i < last; i++) {
+    size_t i = first;
+    if (x->dtype == MBR_DTYPE_I64 && t->table.direct && t->zeros)
+        for (const int64_t *k = x->data; i < last; i++) {
+            size_t at = mbr_ml_table_at(&t->table, k[i]);
+            if (at != SIZE_MAX)
+                ((float *)s->out[0]->data)[i * t->n + at] = 1.0f;
+        }
+    for (; i < last; i++) {
         float *y = (float *)s->out[0]->data + i * t->n;
         size_t at = SIZE_MAX;
         if (mbr_dtype_is_float(x->dtype)) { /* as an integer, toward zero */

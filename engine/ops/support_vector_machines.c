@@ -6,6 +6,8 @@
  */
 #include "base/checked.h"
 #include "engine/ops/ml.h"
+#include "engine/ops/op_util.h"
+#include "kernels/features.h"
 #include "kernels/svm.h"
 
 #include <string.h>
@@ -23,6 +25,9 @@ typedef struct state {
     size_t *start; /* (classes + 1) first vector of each class */
     size_t rows, columns, per_tile;
     size_t work; /* floats that the probabilities take */
+    mbr_ml_product product; /* of the kernels that are functions of a dot product */
+    mbr_act act;            /* TANH: as the product's activation */
+    float *coef0;           /* (n_vectors) equal ones: its bias */
 } state;
 
 static mbr_status read_kernel(const mbr_ir_node *n, mbr_svm_args *a, mbr_error *err)
@@ -140,14 +145,34 @@ static mbr_status infer(mbr_infer *c)
     return MBR_OK;
 }
 
+static mbr_status init_product(mbr_step *s, mbr_error *err)
+{
+    state *t = s->state;
+    if (t->n_vectors == 0 || t->features == 0 || t->args.kernel == MBR_SVM_RBF)
+        return MBR_OK;
+    t->product = (mbr_ml_product){ .w = t->vectors, .columns = t->features, .n = t->n_vectors };
+    if (t->args.kernel != MBR_SVM_LINEAR) {
+        t->product.bias = t->coef0 = mbr_alloc(mbr_step_memory(s), t->n_vectors * sizeof(float));
+        if (!t->coef0)
+            return mbr_no_memory(err, t->n_vectors * sizeof(float));
+        for (size_t i = 0; i < t->n_vectors; i++)
+            t->coef0[i] = t->args.coef0;
+    }
+    t->act.kind = t->args.kernel == MBR_SVM_SIGMOID ? MBR_ACT_TANH : MBR_ACT_NONE;
+    return mbr_ml_product_make(&t->product, false, mbr_step_memory(s), err);
+}
+
 static mbr_status init(mbr_step *s, mbr_error *err)
 {
     state *t = s->state;
-    if (s->op->param == REGRESSOR)
-        return read_regressor(s->node, t, err);
+    if (s->op->param == REGRESSOR) {
+        MBR_TRY(read_regressor(s->node, t, err));
+        return init_product(s, err);
+    }
     MBR_TRY(read_classifier(s->node, t, err));
     if (t->n_vectors == 0)
         return MBR_OK;
+    MBR_TRY(init_product(s, err));
     size_t count;
     const int64_t *counts = mbr_attr_ints(s->node, "vectors_per_class", &count);
     t->start = mbr_alloc(mbr_step_memory(s), (t->classes + 1) * sizeof *t->start);
@@ -161,7 +186,10 @@ static mbr_status init(mbr_step *s, mbr_error *err)
 
 static void fini(mbr_step *s)
 {
-    mbr_free(mbr_step_memory(s), ((state *)s->state)->start);
+    state *t = s->state;
+    mbr_free(mbr_step_memory(s), t->start);
+    mbr_free(mbr_step_memory(s), t->coef0);
+    mbr_ml_product_free(&t->product);
 }
 
 static mbr_status prepare(mbr_step *s, mbr_error *err)
@@ -179,6 +207,8 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     t->work = t->prob_a ? t->classes * (2 * t->classes + 1) : 0;
     size_t floats = t->features + t->n_vectors + t->pairs + t->work + t->width + 2;
     s->scratch = t->classes * sizeof(size_t) + floats * sizeof(float);
+    if (t->product.packed)
+        s->scratch += mbr_ml_product_scratch(&t->product) + MBR_ALIGN;
     return MBR_OK;
 }
 
@@ -190,9 +220,10 @@ static size_t choose_of_two(const state *t, size_t best, float most)
     return best;
 }
 
-static size_t classify(const state *t, const float *x, float *k, size_t *votes, float *z)
+/* k: what the kernel made of the row's distances from the vectors, where there are any. */
+static size_t classify(const state *t, const float *x, const float *k, float *pairs, size_t *votes, float *z)
 {
-    float *pairs = k + t->n_vectors, *work = pairs + t->pairs;
+    float *work = pairs + t->pairs;
     size_t best = 0;
     if (t->n_vectors == 0) {
         for (size_t c = 0; c < t->classes; c++)
@@ -205,7 +236,6 @@ static size_t classify(const state *t, const float *x, float *k, size_t *votes, 
             mbr_post_transform_ref(t->post, z, t->classes);
         return label;
     }
-    mbr_svm_kernel_ref(&t->args, x, t->vectors, t->n_vectors, t->features, k);
     mbr_svm_pairs_ref(k, t->coefficients, t->rho, t->start, t->classes, t->n_vectors, pairs, votes);
     for (size_t c = 1; c < t->classes; c++)
         if (votes[c] > votes[best])
@@ -227,16 +257,27 @@ static size_t classify(const state *t, const float *x, float *k, size_t *votes, 
     return best;
 }
 
-static float regress(const state *t, const float *x, float *k)
+static float regress(const state *t, const float *x, const float *k)
 {
     float y;
-    if (t->n_vectors) {
-        mbr_svm_kernel_ref(&t->args, x, t->vectors, t->n_vectors, t->features, k);
-        y = mbr_dot_ref(k, t->coefficients, t->n_vectors) + t->rho[0];
-    } else {
-        y = mbr_dot_ref(x, t->coefficients, t->features) + t->rho[0];
-    }
+    size_t n = t->n_vectors ? t->n_vectors : t->features;
+    mbr_linear_rows_vec(t->n_vectors ? k : x, 1, n, t->coefficients, 1, t->rho, &y);
     return !t->one_class ? y : y > 0 ? 1.0f : -1.0f;
+}
+
+/* The kernel's values (rows, n_vectors) of the rows from `first` on. */
+static const float *kernels_of_rows(const state *t, const mbr_value *x, size_t first, size_t rows, void *scratch)
+{
+    const mbr_svm_args *a = &t->args;
+    float *k = mbr_ml_product_run(&t->product, x, first, rows, a->kernel == MBR_SVM_LINEAR ? 1.0f : a->gamma, t->act,
+                                  scratch);
+    size_t n = rows * t->n_vectors;
+    if (a->kernel == MBR_SVM_POLY && a->degree == 3)
+        mbr_cubes_vec(k, n);
+    else if (a->kernel == MBR_SVM_POLY)
+        for (size_t i = 0; i < n; i++)
+            k[i] = mbr_svm_power_ref(k[i], a->degree);
+    return k;
 }
 
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
@@ -245,17 +286,29 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     const state *t = s->state;
     size_t *votes = job->scratch;
     float *x = (float *)(void *)(votes + t->classes), *k = x + t->features;
-    float *z = k + t->n_vectors + t->pairs + t->work;
+    float *pairs = k + t->n_vectors, *z = pairs + t->pairs + t->work;
+    void *of_product = (char *)job->scratch + ((size_t)((char *)(z + t->width + 2) - (char *)job->scratch) +
+                                               MBR_ALIGN - 1) / MBR_ALIGN * MBR_ALIGN;
     bool classifier = s->op->param == CLASSIFIER;
-    size_t last = job->last * t->per_tile;
-    last = last < t->rows ? last : t->rows;
-    for (size_t r = job->first * t->per_tile; r < last; r++) {
-        mbr_ml_load(s->in[0], r * t->columns, t->columns, false, x);
+    size_t first, last, block = t->product.packed ? mbr_ml_product_rows(&t->product) : 1;
+    mbr_op_items(job, t->per_tile, t->rows, &first, &last);
+    const float *values = k;
+    for (size_t r = first; r < last; r++) {
+        if (t->product.packed) {
+            if ((r - first) % block == 0)
+                values = kernels_of_rows(t, s->in[0], r, last - r < block ? last - r : block, of_product);
+            else
+                values += t->n_vectors;
+        } else {
+            mbr_ml_load(s->in[0], r * t->columns, t->columns, false, x);
+            if (t->n_vectors)
+                mbr_svm_kernel_ref(&t->args, x, t->vectors, t->n_vectors, t->features, k);
+        }
         if (!classifier) {
-            ((float *)s->out[0]->data)[r] = regress(t, x, k);
+            ((float *)s->out[0]->data)[r] = regress(t, x, values);
             continue;
         }
-        size_t label = classify(t, x, k, votes, z);
+        size_t label = classify(t, x, values, pairs, votes, z);
         if (mbr_step_wants(s, 0))
             mbr_ml_labels_put(&t->labels, label, s->out[0], r);
         if (mbr_step_wants(s, 1))

@@ -35,7 +35,7 @@ static float distance(const float *a, const float *b, size_t n)
 }
 
 /* x^degree; small whole degrees, which are the usual ones, without powf. */
-static float power(float x, float degree)
+float mbr_svm_power_ref(float x, float degree)
 {
     return degree == 3 ? x * x * x : degree == 2 ? x * x : powf(x, degree);
 }
@@ -50,7 +50,7 @@ void mbr_svm_kernel_ref(const mbr_svm_args *args, const float *x, const float *v
             k[i] = mbr_dot_ref(x, v, features);
             break;
         case MBR_SVM_POLY:
-            k[i] = power(args->gamma * mbr_dot_ref(x, v, features) + args->coef0, args->degree);
+            k[i] = mbr_svm_power_ref(args->gamma * mbr_dot_ref(x, v, features) + args->coef0, args->degree);
             break;
         case MBR_SVM_RBF:
             k[i] = expf(-args->gamma * distance(x, v, features));
@@ -62,6 +62,19 @@ void mbr_svm_kernel_ref(const mbr_svm_args *args, const float *x, const float *v
     }
 }
 
+/* Products from `first` on, added in f64: four sums side by side. */
+static double products(const float *a, const float *b, size_t first, size_t last)
+{
+    double part[4] = { 0 };
+    size_t v = first;
+    for (; v + 4 <= last; v += 4)
+        for (size_t k = 0; k < 4; k++)
+            part[k] += (double)(a[v + k] * b[v + k]);
+    for (; v < last; v++)
+        part[0] += (double)(a[v] * b[v]);
+    return (part[0] + part[2]) + (part[1] + part[3]);
+}
+
 void mbr_svm_pairs_ref(const float *k, const float *coefficients, const float *rho, const size_t *start, size_t classes,
                        size_t vectors, float *scores, size_t *votes)
 {
@@ -71,11 +84,7 @@ void mbr_svm_pairs_ref(const float *k, const float *coefficients, const float *r
     for (size_t i = 0; i + 1 < classes; i++)
         for (size_t j = i + 1; j < classes; j++, pair++) {
             const float *of_i = coefficients + (j - 1) * vectors, *of_j = coefficients + i * vectors;
-            double sum = 0;
-            for (size_t v = start[i]; v < start[i + 1]; v++)
-                sum += (double)(of_i[v] * k[v]);
-            for (size_t v = start[j]; v < start[j + 1]; v++)
-                sum += (double)(of_j[v] * k[v]);
+            double sum = products(of_i, k, start[i], start[i + 1]) + products(of_j, k, start[j], start[j + 1]);
             sum += (double)rho[pair];
             scores[pair] = (float)sum;
             votes[sum > 0 ? i : j]++;
