@@ -1,25 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Makes everything in this folder: synthetic card transactions, a boosted-tree model of fraud, its pipeline.
+"""Makes everything in this folder: synthetic card payments, a boosted-tree model of fraud, its pipeline.
 
     pip install numpy lightgbm scikit-learn onnx
-    python3 train.py                # rewrites model.onnx, pipeline.yaml, sample.csv, expected.csv, test_data_set_0/
+    python3 train.py --mbr ../../build/mbr  # rewrites model.onnx, pipeline.yaml, model.drift, the CSV files, expected.json
 
-The data is invented, but the way a card portfolio behaves is taken seriously: customers have a home, an income, an
-hour of the day and merchants they like; some travel; their phones change. Fraud comes in episodes of four kinds (card
-testing followed by a cash-out, counterfeit cards used abroad, taken-over accounts, and single purchases that look like
-any other, which no model finds). Labels have noise: some fraud is never reported, some purchases are disputed falsely.
-Velocity columns (transactions in the last hour and day ...) are computed from each card's own past, as the
-application would. Nothing in a feature looks at the future, and the model is judged on days after those it was
-trained on.
+world.py invents the payments. The model is trained on some issuers of cards, thresholds are chosen on others, and it
+is judged on others again. What a card or a shop did in the last hour and day is computed from the stream alone, as the
+pipeline computes it: from nothing at the first row of a file on.
 
 Everything is seeded: two runs with the same library versions write the same files.
 """
 import argparse
-import bisect
+import collections
 import csv
-import datetime
+import json
 import os
+import subprocess
+import tempfile
 import textwrap
 
 import lightgbm
@@ -28,220 +26,118 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from world import CATEGORIES, FX, Issuer, merge, write_rows
+
 SEED = 20240229
-START = datetime.datetime(2024, 3, 1, tzinfo=datetime.timezone.utc)
-DAYS = 75
-CUSTOMERS = 4000
-TRAIN_DAYS = 50     # the model sees these
-VALID_DAYS = 60     # early stopping and thresholds: days 50 to 59; the rest is the test
+HERE = os.path.dirname(os.path.abspath(__file__))
+HOUR, DAY = 3600, 86400
 
-# country: (share of customers, currency, hours ahead of UTC)
-COUNTRIES = {
-    "DE": (0.26, "EUR", 1), "FR": (0.18, "EUR", 1), "GB": (0.16, "GBP", 0), "ES": (0.10, "EUR", 1),
-    "NL": (0.08, "EUR", 1), "PL": (0.08, "PLN", 1), "SE": (0.06, "SEK", 1), "CH": (0.05, "CHF", 1),
-    "US": (0.03, "USD", -5),
+# What is remembered of each card and shop: name, key, seconds, function, column. The row itself counts.
+AGGREGATES = [
+    ("card_tx_1h", "card", HOUR, "count", None), ("card_tx_1d", "card", DAY, "count", None),
+    ("card_sum_1d", "card", DAY, "sum", "eur"), ("card_mean_1d", "card", DAY, "mean", "eur"),
+    ("card_shops_1d", "card", DAY, "distinct", "merchant"), ("card_countries_1d", "card", DAY, "distinct", "country"),
+    ("card_new_1d", "card", DAY, "sum", "new_device"), ("shop_tx_1h", "merchant", HOUR, "count", None),
+    ("shop_cards_1h", "merchant", HOUR, "distinct", "card"), ("shop_mean_1d", "merchant", DAY, "mean", "eur"),
+]
+NAMES = ["log_amount", "hour", "weekday", "night", "card_present", "age", "age_missing", "log_account_age",
+         "account_bucket", "abroad", "country_rank", "category_rate", "category_code", "channel_device_code",
+         "new_device", "currency_code", "log_category_ratio", "log_card_ratio", "log_shop_ratio", "card_share_1d",
+         "card_tx_1h", "card_tx_1d", "log_card_sum_1d", "log_card_mean_1d", "card_shops_1d", "card_countries_1d",
+         "card_new_1d", "shop_tx_1h", "shop_cards_1h", "log_shop_mean_1d"]
+REASONS = {
+    "log_amount": "amount", "log_category_ratio": "amount for this kind of shop", "log_shop_ratio": "amount for this shop",
+    "log_card_ratio": "amount for this card", "card_share_1d": "amount for this card", "hour": "time of day",
+    "night": "time of day", "abroad": "country", "country_rank": "country", "category_rate": "kind of shop",
+    "category_code": "kind of shop", "channel_device_code": "channel and device", "new_device": "device never seen",
+    "currency_code": "currency", "log_account_age": "new account", "account_bucket": "new account",
+    "card_tx_1h": "many payments within the hour", "card_tx_1d": "many payments within the day",
+    "log_card_sum_1d": "sum within the day", "log_card_mean_1d": "sum within the day",
+    "card_shops_1d": "many shops within the day", "card_countries_1d": "several countries within the day",
+    "card_new_1d": "new devices within the day", "shop_tx_1h": "shop is unusually busy",
+    "shop_cards_1h": "shop sees many cards", "log_shop_mean_1d": "shop's usual amount",
 }
-TRAVEL = ["ES", "FR", "IT", "GB", "US", "AT", "GR", "TR", "TH"]
-FRAUD_ABROAD = ["US", "BR", "TH", "TR", "MX", "GB", "RO"]
-CURRENCY_OF = {c: v[1] for c, v in COUNTRIES.items()}
-CURRENCY_OF.update({"IT": "EUR", "AT": "EUR", "GR": "EUR", "TR": "TRY", "TH": "THB", "BR": "BRL", "MX": "MXN",
-                    "RO": "RON"})
-FX = {"EUR": 1.0, "GBP": 1.17, "USD": 0.92, "PLN": 0.23, "SEK": 0.088, "CHF": 1.04, "TRY": 0.029, "THB": 0.026,
-      "BRL": 0.18, "MXN": 0.054, "RON": 0.2}
-
-# merchant category: (share of legitimate use, typical EUR, spread of its logarithm, share bought online)
-MERCHANTS = {
-    "grocery": (0.30, 32, 0.7, 0.06), "restaurant": (0.16, 28, 0.6, 0.05), "fuel": (0.09, 55, 0.35, 0.0),
-    "clothing": (0.08, 60, 0.7, 0.45), "electronics": (0.05, 140, 1.0, 0.6), "travel": (0.05, 210, 0.9, 0.8),
-    "pharmacy": (0.06, 18, 0.6, 0.1), "cash": (0.06, 90, 0.6, 0.0), "digital_goods": (0.06, 12, 0.7, 1.0),
-    "gift_cards": (0.015, 45, 0.6, 0.85), "jewellery": (0.01, 180, 1.0, 0.3), "household": (0.065, 48, 0.8, 0.35),
-}
-RAW = ["transaction_id", "timestamp", "amount", "currency", "country", "home_country", "merchant_category", "channel",
-       "card_present", "device", "customer_age", "account_age_days", "tx_last_hour", "tx_last_day", "amount_last_day",
-       "mean_amount_30d", "minutes_since_last"]
-
-
-# ---- the world ----
-
-def spend(rng, who, t, merchant, channel=None, country=None, factor=1.0, device=None, fraud=0):
-    """One transaction, before the columns that depend on the card's past."""
-    _, typical, spread, online = MERCHANTS[merchant]
-    country = country or who["home"]
-    if channel is None:
-        channel = "atm" if merchant == "cash" else "ecom" if rng.random() < online else "pos"
-        if channel == "ecom" and rng.random() < 0.04:
-            channel = "phone"
-    eur = max(0.5, typical * who["income"] * factor * rng.lognormal(0, spread))
-    if channel == "atm":
-        eur = max(10.0, round(eur / 10) * 10)
-    if device is None and channel == "ecom":
-        device = "new" if rng.random() < 0.05 else "known"
-    currency = CURRENCY_OF[country] if channel != "ecom" or rng.random() < 0.3 else CURRENCY_OF[who["home"]]
-    return {"card": who["card"], "t": t, "eur": eur, "amount": round(eur / FX[currency], 2), "currency": currency,
-            "country": country, "merchant_category": merchant, "channel": channel,
-            "card_present": channel in ("pos", "atm"), "device": device or "", "fraud": fraud}
-
-
-def ordinary_life(rng, who):
-    names = list(MERCHANTS)
-    share = np.array([MERCHANTS[m][0] for m in names]) * who["taste"]
-    share /= share.sum()
-    trips = []
-    for _ in range(rng.poisson(0.25)):
-        start = rng.uniform(0, DAYS)
-        trips.append((start, start + rng.uniform(2, 12), str(rng.choice(TRAVEL))))
-    rows = []
-    for _ in range(rng.poisson(who["rate"] * DAYS)):
-        day = int(rng.integers(DAYS))
-        hour = float(rng.normal(who["hour"], 3.6)) % 24
-        t = day * 86400 + (hour - COUNTRIES[who["home"]][2]) * 3600
-        if not 0 <= t < DAYS * 86400:
-            continue
-        merchant = str(rng.choice(names, p=share))
-        abroad = next((c for a, b, c in trips if a <= t / 86400 < b), None)
-        rows.append(spend(rng, who, t, merchant, country=abroad))
-        while rng.random() < 0.07:      # shops lie next to each other
-            t += rng.uniform(120, 2400)
-            rows.append(spend(rng, who, t, str(rng.choice(names, p=share)), country=abroad))
-    return rows
-
-
-def fraud_episode(rng, who):
-    t = rng.uniform(0, DAYS - 1) * 86400
-    kind = rng.choice(["testing", "counterfeit", "takeover", "single"], p=[0.3, 0.25, 0.25, 0.2])
-    rows = []
-    if kind == "testing":           # a few tiny purchases to see whether the card lives, then as much as it gives
-        for _ in range(rng.integers(2, 6)):
-            rows.append(spend(rng, who, t, "digital_goods", "ecom", factor=0.2, device="new", fraud=1))
-            t += rng.uniform(20, 400)
-        for _ in range(rng.integers(1, 4)):
-            t += rng.uniform(60, 3000)
-            goods = str(rng.choice(["electronics", "gift_cards", "jewellery", "digital_goods"]))
-            rows.append(spend(rng, who, t, goods, "ecom", factor=rng.uniform(1.2, 5), device="new", fraud=1))
-    elif kind == "counterfeit":     # a copied stripe, far from home
-        country = str(rng.choice(FRAUD_ABROAD))
-        for _ in range(rng.integers(1, 6)):
-            goods = str(rng.choice(["cash", "electronics", "clothing", "fuel", "jewellery"], p=[.4, .2, .15, .15, .1]))
-            rows.append(spend(rng, who, t, goods, "atm" if goods == "cash" else "pos", country,
-                              rng.uniform(0.8, 3), fraud=1))
-            t += rng.uniform(200, 9000)
-    elif kind == "takeover":        # somebody else's phone, at night
-        t = (t // 86400) * 86400 + rng.uniform(-1, 5) * 3600
-        for _ in range(rng.integers(1, 5)):
-            goods = str(rng.choice(["electronics", "gift_cards", "travel", "clothing", "jewellery"]))
-            rows.append(spend(rng, who, t, goods, str(rng.choice(["ecom", "phone"], p=[0.85, 0.15])),
-                              factor=rng.uniform(0.7, 4), device="new" if rng.random() < 0.85 else "known", fraud=1))
-            t += rng.uniform(100, 5000)
-    else:                           # not to be told from the rest
-        rows.append(spend(rng, who, t, str(rng.choice(list(MERCHANTS))), fraud=1))
-    return [r for r in rows if 0 <= r["t"] < DAYS * 86400]
-
-
-def make_world(rng):
-    homes = list(COUNTRIES)
-    shares = np.array([COUNTRIES[c][0] for c in homes])
-    rows = []
-    for card in range(CUSTOMERS):
-        age = int(np.clip(rng.normal(44, 16), 18, 92))
-        who = {"card": card, "age": age, "home": str(rng.choice(homes, p=shares / shares.sum())),
-               "opened": float(-rng.gamma(1.4, 700)) if rng.random() < 0.9 else float(rng.uniform(-60, DAYS * 0.6)),
-               "income": float(rng.lognormal(0, 0.45)), "rate": float(rng.gamma(2.0, 0.2)),
-               "hour": float(rng.normal(14.5, 2.0)), "taste": rng.gamma(2.0, 0.5, len(MERCHANTS)),
-               "age_known": rng.random() > 0.04}
-        life = ordinary_life(rng, who)
-        # New accounts and busy online buyers are hit more often; most cards are never hit.
-        risk = 0.035 * (2.2 if who["opened"] > -90 else 1.0) * (1.3 if age > 70 else 1.0)
-        while rng.random() < risk:
-            life += fraud_episode(rng, who)
-        rows += with_history(rng, who, [r for r in life if r["t"] / 86400 >= who["opened"]])
-    rows.sort(key=lambda r: (r["t"], r["card"]))
-    for i, r in enumerate(rows):
-        r["transaction_id"] = "T%07d" % (1000001 + i)
-        noise = rng.random()
-        r["label"] = int(noise > 0.04) if r["fraud"] else int(noise < 0.0004)
-    return rows
-
-
-def with_history(rng, who, life):
-    """Adds the columns that the application computes from the card's past."""
-    life.sort(key=lambda r: r["t"])
-    times = [r["t"] for r in life]
-    for i, r in enumerate(life):
-        hour, day, month = (bisect.bisect_left(times, r["t"] - s) for s in (3600, 86400, 30 * 86400))
-        past = [x["eur"] for x in life[month:i]]
-        r["tx_last_hour"] = i - hour
-        r["tx_last_day"] = i - day
-        r["amount_last_day"] = round(sum(x["eur"] for x in life[day:i]), 2)
-        r["mean_amount_30d"] = round(sum(past) / len(past), 2) if past else None
-        r["minutes_since_last"] = round((r["t"] - times[i - 1]) / 60, 1) if i else None
-        r["account_age_days"] = int(r["t"] / 86400 - who["opened"])
-        r["customer_age"] = who["age"] if who["age_known"] else None
-        r["home_country"] = who["home"]
-        r["timestamp"] = int(START.timestamp() + r["t"])
-        if rng.random() < 0.006:        # the application does not always know
-            r["merchant_category"] = ""
-    return life
+CROSSES = ["pos|", "atm|", "ecom|known", "ecom|new", "phone|new", "phone|known"]
+EDGES = [30, 90, 365, 1095]
 
 
 # ---- the features: numpy twins of the steps in pipeline.yaml ----
 
+def aggregate(rows, key, seconds, what, column):
+    """Of the rows with the same key no older than `seconds`: later than this row's time less the window."""
+    out = np.empty(len(rows["timestamp"]))
+    times, keys = rows["timestamp"].tolist(), rows[key]
+    values = rows[column] if column else out
+    values = values.tolist() if isinstance(values, np.ndarray) else values
+    past = collections.defaultdict(collections.deque)
+    for i, (t, k) in enumerate(zip(times, keys)):
+        window = past[k]
+        window.append((t, values[i]))
+        while window[0][0] <= t - seconds:
+            window.popleft()
+        if what == "count":
+            out[i] = len(window)
+        elif what == "distinct":
+            out[i] = len({v for _, v in window})
+        else:
+            out[i] = sum(v for _, v in window) / (len(window) if what == "mean" else 1)
+    return out
+
+
 class Features:
     def __init__(self, rows):
         """Learns medians, scales, categories and rates from the training rows."""
-        ages = np.array([r["customer_age"] for r in rows if r["customer_age"] is not None], float)
-        self.age_median = float(np.median(ages))
-        self.age_mean = round(float(ages.mean()), 4)
-        self.age_scale = round(float(ages.std()), 4)
-        self.categories = sorted({r["merchant_category"] for r in rows} - {""})
-        self.channels = ["pos", "ecom", "atm", "phone"]
-        counts = {}
-        for r in rows:
-            counts[r["country"]] = counts.get(r["country"], 0) + 1
+        known = rows["customer_age"][~np.isnan(rows["customer_age"])]
+        self.age_median, self.age_mean, self.age_scale = float(np.median(known)), 44.0, 16.0
+        counts = collections.Counter(rows["country"])
         self.countries = sorted(counts, key=lambda c: (-counts[c], c))
-        self.base_rate = round(float(np.mean([r["label"] for r in rows])), 6)
+        self.base_rate = round(float(rows["fraud"].mean()), 6)
+        category = np.array(rows["merchant_category"], object)
         self.rates = {}
-        for m in self.categories:
-            hits = [r["label"] for r in rows if r["merchant_category"] == m]
-            self.rates[m] = round((sum(hits) + 200 * self.base_rate) / (len(hits) + 200), 6)    # smoothed
-        self.edges = [30, 90, 365, 1095]
-        self.names = (["log_amount", "log_ratio", "log_amount_last_day", "hour", "weekday", "hour_sin", "hour_cos",
-                       "night", "tx_last_hour", "tx_last_day", "log_minutes", "age", "age_missing", "log_account_age",
-                       "account_bucket", "abroad", "country_rank", "card_present", "category_rate", "channel_device"]
-                      + ["category=" + m for m in self.categories] + ["channel=" + c for c in self.channels]
-                      + ["device=known", "device=new"])
-        self.crosses = ["pos|", "atm|", "ecom|known", "ecom|new", "phone|", "phone|new", "phone|known"]
+        for m in sorted(CATEGORIES):
+            hit = rows["fraud"][category == m]
+            self.rates[m] = round((hit.sum() + 200 * self.base_rate) / (len(hit) + 200), 6)     # smoothed
+        self.typical = {m: float(CATEGORIES[m][1]) for m in sorted(CATEGORIES)}
+
+    def columns(self, rows):
+        code = lambda name, values: np.array([values.get(v, -1.0) for v in rows[name]])
+        table = lambda name, values, unknown: np.array([values.get(v, unknown) for v in rows[name]])
+        places = lambda values: {v: float(i) for i, v in enumerate(values)}
+        c = {name: rows[name] for name in ("timestamp", "card", "merchant", "country")}
+        c["eur"] = rows["amount"] * table("currency", FX, 1.0)
+        c["new_device"] = np.array([1.0 if d == "new" else 0.0 for d in rows["device"]])
+        for name, key, seconds, what, column in AGGREGATES:
+            c[name] = aggregate(c, key, seconds, what, column)
+        stamp, days = rows["timestamp"], rows["account_age_days"]
+        c["log_amount"] = np.log(c["eur"] + 1)
+        c["hour"] = (stamp // 3600 % 24).astype(float)
+        c["weekday"] = ((stamp // 86400 + 3) % 7).astype(float)     # 1970-01-01 was a Thursday; Monday is 0
+        c["night"] = (c["hour"] < 6).astype(float)
+        c["card_present"] = rows["card_present"].astype(float)
+        age = rows["customer_age"]
+        c["age"] = (np.where(np.isnan(age), self.age_median, age) - self.age_mean) / self.age_scale
+        c["age_missing"] = np.isnan(age).astype(float)
+        c["log_account_age"] = np.log(days + 1)
+        c["account_bucket"] = np.searchsorted(EDGES, days, side="right").astype(float)
+        c["abroad"] = np.array([float(a != b) for a, b in zip(rows["country"], rows["home_country"])])
+        c["country_rank"] = code("country", places(self.countries))
+        c["category_rate"] = table("merchant_category", self.rates, self.base_rate)
+        c["category_code"] = code("merchant_category", places(sorted(CATEGORIES)))
+        pairs = places(CROSSES)
+        c["channel_device_code"] = np.array([pairs.get(a + "|" + b, -1.0) for a, b in zip(rows["channel"],
+                                                                                        rows["device"])])
+        c["currency_code"] = code("currency", places(sorted(FX)))
+        c["log_category_ratio"] = np.log(c["eur"] / table("merchant_category", self.typical, 40.0) + 1)
+        c["log_card_ratio"] = np.log(c["eur"] / c["card_mean_1d"] + 1)
+        c["log_shop_ratio"] = np.log(c["eur"] / c["shop_mean_1d"] + 1)
+        c["card_share_1d"] = c["eur"] / c["card_sum_1d"]
+        for name in ("card_sum_1d", "card_mean_1d", "shop_mean_1d"):
+            c["log_" + name] = np.log(c[name] + 1)
+        return c
 
     def matrix(self, rows):
-        nan = float("nan")
-        number = lambda name: np.array([nan if r[name] is None else r[name] for r in rows], float)
-        text = lambda name: [r[name] for r in rows]
-        eur = number("amount") * np.array([FX.get(c, 1.0) for c in text("currency")])
-        mean = number("mean_amount_30d")
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(mean == 0, nan, eur / mean)
-        stamp = number("timestamp")
-        hour = np.floor(stamp / 3600) % 24
-        weekday = (np.floor(stamp / 86400) + 3) % 7     # 1970-01-01 was a Thursday; Monday is 0
-        angle = 2 * np.pi * hour / 24
-        age = number("customer_age")
-        days = number("account_age_days")
-        onehot = lambda name, values: [np.array([r[name] == v for r in rows], float) for v in values]
-        rank = {c: i for i, c in enumerate(self.countries)}
-        cross = {c: i for i, c in enumerate(self.crosses)}
-        columns = [
-            np.log1p(eur), np.log1p(ratio), np.log1p(number("amount_last_day")), hour, weekday, np.sin(angle),
-            np.cos(angle), (hour < 6).astype(float), np.clip(number("tx_last_hour"), 0, 20),
-            np.clip(number("tx_last_day"), 0, 50), np.log1p(number("minutes_since_last")),
-            (np.where(np.isnan(age), self.age_median, age) - self.age_mean) / self.age_scale,
-            np.isnan(age).astype(float), np.log1p(days), np.searchsorted(self.edges, days, side="right").astype(float),
-            np.array([r["country"] != r["home_country"] for r in rows], float),
-            np.array([rank.get(c, -1) for c in text("country")], float), number("card_present"),
-            np.array([self.rates.get(m, self.base_rate) for m in text("merchant_category")]),
-            np.array([cross.get(r["channel"] + "|" + r["device"], -1) for r in rows], float),
-        ]
-        columns += onehot("merchant_category", self.categories) + onehot("channel", self.channels)
-        columns += onehot("device", ["known", "new"])
-        return np.stack(columns, axis=1).astype(np.float32), eur
+        c = self.columns(rows)
+        return np.stack([c[name] for name in NAMES], axis=1).astype(np.float32), c
 
 
 # ---- the model ----
@@ -255,12 +151,15 @@ def export(booster, feature_count, path):
                          "missing_value_tracks_true")}
     t = {k: [] for k in ("treeids", "nodeids", "ids", "weights")}
 
+    depth = [0]
+
     def below(x):
         f = np.float32(x)
         return f if float(f) <= x else np.nextafter(f, np.float32(-np.inf))
 
-    def add(tree, node, next_id):
+    def add(tree, node, next_id, level=0):
         me = next_id[0]
+        depth[0] = max(depth[0], level)
         next_id[0] += 1
         at = len(a["nodeids"])
         for key in a:
@@ -279,8 +178,8 @@ def export(booster, feature_count, path):
         a["modes"][at], a["featureids"][at] = "BRANCH_LEQ", node["split_feature"]
         a["values"][at] = float(below(node["threshold"]))
         a["missing_value_tracks_true"][at] = int(left)
-        a["truenodeids"][at] = add(tree, node["left_child"], next_id)
-        a["falsenodeids"][at] = add(tree, node["right_child"], next_id)
+        a["truenodeids"][at] = add(tree, node["left_child"], next_id, level + 1)
+        a["falsenodeids"][at] = add(tree, node["right_child"], next_id, level + 1)
         return me
 
     for i, tree in enumerate(booster.dump_model()["tree_info"]):
@@ -296,225 +195,152 @@ def export(booster, feature_count, path):
                               opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)])
     onnx.checker.check_model(model)
     onnx.save(model, path)
-    return model
+    return len(a["nodeids"]), depth[0]
 
 
-PIPELINE = """\
-# SPDX-License-Identifier: BSD-2-Clause
-# Card fraud: a transaction in, APPROVE, REVIEW or DECLINE out. Written by train.py; try
-#     mbr decide examples/fraud/pipeline.yaml examples/fraud/sample.csv
-version: 1
-name: card-fraud
-model: {{path: model.onnx}}
+# ---- rules, files ----
 
-# What the application has. A row that breaks a line of this list gets the fallback action and a message.
-inputs:
-  transaction_id:     {{type: string, role: id}}
-  timestamp:          {{type: time, min: 2000-01-01, max: 2100-01-01}}
-  amount:             {{type: number, min: 0, max: 1000000000}}
-  currency:           {{type: string}}
-  country:            {{type: string}}
-  home_country:       {{type: string}}
-  merchant_category:  {{type: string, missing: keep}}
-  channel:            {{type: string}}
-  card_present:       {{type: bool}}
-  device:             {{type: string, missing: keep}}
-  customer_age:       {{type: number, missing: keep, min: 0, max: 130}}
-  account_age_days:   {{type: number, default: 0, min: 0}}
-  tx_last_hour:       {{type: number, default: 0, min: 0}}
-  tx_last_day:        {{type: number, default: 0, min: 0}}
-  amount_last_day:    {{type: number, default: 0, min: 0}}
-  mean_amount_30d:    {{type: number, missing: keep, min: 0}}
-  minutes_since_last: {{type: number, missing: keep, min: 0}}
-
-# Each step makes a column that later steps, tensors and rules may name.
-features:
-  - {{name: fx, kind: lookup, from: currency, unknown: 1,
-     table: {{{fx}}}}}
-  - {{name: eur, kind: expr, expr: "amount * fx"}}
-  - {{name: log_amount, kind: log, from: eur, offset: 1}}
-  - {{name: ratio, kind: ratio, from: [eur, mean_amount_30d]}}       # missing where the mean is missing or 0
-  - {{name: log_ratio, kind: log, from: ratio, offset: 1}}
-  - {{name: log_amount_last_day, kind: log, from: amount_last_day, offset: 1}}
-  - {{name: hour, kind: date_part, from: timestamp, part: hour}}     # UTC
-  - {{name: weekday, kind: date_part, from: timestamp, part: weekday}}
-  - {{name: hour_circle, kind: cyclic, from: hour, period: 24}}      # sine and cosine
-  - {{name: night, kind: expr, expr: "hour < 6"}}
-  - {{name: tx_hour, kind: clip, from: tx_last_hour, min: 0, max: 20}}
-  - {{name: tx_day, kind: clip, from: tx_last_day, min: 0, max: 50}}
-  - {{name: log_minutes, kind: log, from: minutes_since_last, offset: 1}}
-  - {{name: age_known, kind: impute, from: customer_age, value: {age_median}}}
-  - {{name: age, kind: standardize, from: age_known, mean: {age_mean}, scale: {age_scale}}}
-  - {{name: age_missing, kind: is_missing, from: customer_age}}
-  - {{name: log_account_age, kind: log, from: account_age_days, offset: 1}}
-  - {{name: account_bucket, kind: bucket, from: account_age_days, edges: {edges}}}
-  - {{name: abroad, kind: expr, expr: "country != home_country"}}
-  - {{name: country_rank, kind: ordinal, from: country, unknown: -1,
-     values: [{countries}]}}
-  - {{name: category_rate, kind: lookup, from: merchant_category, unknown: {base_rate}, missing: {base_rate},
-     table: {{{rates}}}}}
-  - {{name: channel_device, kind: cross, from: [channel, device]}}   # "ecom|new"; a missing part is empty
-  - {{name: channel_device_code, kind: ordinal, from: channel_device, unknown: -1,
-     values: [{crosses}]}}
-  - {{name: category, kind: one_hot, from: merchant_category, unknown: zeros,
-     values: [{categories}]}}
-  - {{name: channel_is, kind: one_hot, from: channel, unknown: zeros, values: [{channels}]}}
-  - {{name: device_is, kind: one_hot, from: device, unknown: zeros, values: [known, new]}}
-
-# One entry for each input of the model.
-tensors:
-  - input: features
-    from: [log_amount, log_ratio, log_amount_last_day, hour, weekday, hour_circle, night, tx_hour, tx_day,
-           log_minutes, age, age_missing, log_account_age, account_bucket, abroad, country_rank, card_present,
-           category_rate, channel_device_code, category, channel_is, device_is]
-
-# What to read from the model. The first is the score that is shown.
-outputs:
-  - {{name: fraud, output: probability, column: 0}}
-
-# The first rule whose condition holds decides; the last has none.
-rules:
-  - {{name: certain, when: "fraud >= {decline}", then: DECLINE}}
-  - {{name: suspicious, when: "fraud >= {review}", then: REVIEW}}
-  - {{name: large_abroad, when: "abroad and not card_present and eur > 1500 and fraud >= {large}", then: REVIEW}}
-  - {{name: card_testing, when: "tx_last_hour >= 6 and eur / max(amount_last_day, 1) < 0.05", then: REVIEW}}
-  - {{name: otherwise, then: APPROVE}}
-
-# The action for a row that cannot be decided by the rules.
-fallback: REVIEW
-"""
+def pick_limits(labels, scores):
+    """DECLINE where at least nine in ten were fraud; REVIEW for the next 1.5 % of all payments."""
+    order = np.argsort(-scores)
+    precision = np.cumsum(labels[order]) / np.arange(1, len(order) + 1)
+    decline = float(scores[order[np.flatnonzero(precision >= 0.9)[-1]]])
+    review = float(scores[order[int((scores >= decline).sum() + 0.015 * len(order))]])
+    return {"decline": float("%.3f" % decline), "review": float("%.4f" % review)}
 
 
-def decide(rows, scores, eur, limits):
+def decide(c, rows, scores, limits):
     """The rules of pipeline.yaml."""
     out = []
-    for r, p, e in zip(rows, scores, eur):
+    for i, p in enumerate(scores):
         if p >= limits["decline"]:
             out.append(("DECLINE", "certain"))
         elif p >= limits["review"]:
             out.append(("REVIEW", "suspicious"))
-        elif r["country"] != r["home_country"] and not r["card_present"] and e > 1500 and p >= limits["large"]:
-            out.append(("REVIEW", "large_abroad"))
-        elif r["tx_last_hour"] >= 6 and e / max(r["amount_last_day"], 1) < 0.05:
+        elif c["shop_cards_1h"][i] >= 12 and c["eur"][i] < 10 and rows["device"][i] == "new":
             out.append(("REVIEW", "card_testing"))
         else:
             out.append(("APPROVE", "otherwise"))
     return out
 
 
-def pick_limits(labels, scores):
-    """DECLINE where at least nine in ten were fraud; REVIEW for the next 1.5 % of all transactions."""
-    order = np.argsort(-scores)
-    precision = np.cumsum(labels[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero(precision >= 0.9)
-    decline = float(scores[order[good[-1]]])
-    declined = int((scores >= decline).sum())
-    review = float(scores[order[min(len(order) - 1, declined + int(0.015 * len(order)))]])
-    return {"decline": round(decline, 3), "review": round(review, 4), "large": round(review / 3, 4)}
+def column(name):
+    """A feature's name in the pipeline: the aggregates are columns of two steps."""
+    return "of_" + name.replace("_", ".", 1) if name in [a[0] for a in AGGREGATES] else name
 
 
-def write_csv(path, header, lines):
-    with open(path, "w", newline="", encoding="utf-8") as f:
-        out = csv.writer(f, lineterminator="\n")
-        out.writerow(header)
-        out.writerows(lines)
-
-
-def raw_line(r):
-    show = dict(r)
-    show["timestamp"] = datetime.datetime.fromtimestamp(r["timestamp"], datetime.timezone.utc).strftime(
-        "%Y-%m-%dT%H:%M:%SZ")
-    show["card_present"] = "true" if r["card_present"] else "false"
-    return ["" if show[c] is None else show[c] for c in RAW]
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", default=os.path.dirname(os.path.abspath(__file__)), help="folder to write to")
-    parser.add_argument("--trees", type=int, default=120)
-    parser.add_argument("--leaves", type=int, default=20)
-    args = parser.parse_args()
-    rng = np.random.default_rng(SEED)
-    rows = make_world(rng)
-    train = [r for r in rows if r["t"] < TRAIN_DAYS * 86400]
-    valid = [r for r in rows if TRAIN_DAYS * 86400 <= r["t"] < VALID_DAYS * 86400]
-    test = [r for r in rows if r["t"] >= VALID_DAYS * 86400]
-    features = Features(train)
-    x, _ = features.matrix(train)
-    y = np.array([r["label"] for r in train])
-    xv, _ = features.matrix(valid)
-    yv = np.array([r["label"] for r in valid])
-    xt, eur_t = features.matrix(test)
-    yt = np.array([r["label"] for r in test])
-    print("transactions: train %d, validation %d, test %d; fraud %.2f %%" % (
-        len(train), len(valid), len(test), 100 * np.mean([r["label"] for r in rows])))
-
-    settings = dict(objective="binary", learning_rate=0.06, num_leaves=args.leaves, max_depth=7, min_data_in_leaf=40,
-                    feature_fraction=0.8, bagging_fraction=0.8, bagging_freq=1, lambda_l2=5.0, seed=SEED,
-                    deterministic=True, force_row_wise=True, num_threads=1, verbose=-1)
-    booster = lightgbm.train(settings, lightgbm.Dataset(x, y, feature_name=features.names), args.trees,
-                             valid_sets=[lightgbm.Dataset(xv, yv)],
-                             callbacks=[lightgbm.early_stopping(30, verbose=False)])
-    model_path = os.path.join(args.out, "model.onnx")
-    export(booster, x.shape[1], model_path)
-
-    score = booster.predict(xt)
-    print("trees: %d; features: %d; %s: %d bytes" % (booster.num_trees(), x.shape[1], "model.onnx",
-                                                     os.path.getsize(model_path)))
-    print("test ROC-AUC: %.4f, average precision: %.4f" % (roc_auc_score(yt, score),
-                                                           average_precision_score(yt, score)))
-    print("trivial baselines, ROC-AUC: amount %.4f, abroad %.4f, transactions in the last hour %.4f" % tuple(
-        roc_auc_score(yt, v) for v in (eur_t, xt[:, features.names.index("abroad")],
-                                       xt[:, features.names.index("tx_last_hour")])))
-    limits = pick_limits(yv, booster.predict(xv))
-    actions = decide(test, score, eur_t, limits)
-    for action in ("DECLINE", "REVIEW", "APPROVE"):
-        hit = np.array([a == action for a, _ in actions])
-        print("%-8s %6.2f %% of the test, %5.1f %% of them fraud, %5.1f %% of all fraud" % (
-            action, 100 * hit.mean(), 100 * yt[hit].mean() if hit.any() else 0, 100 * yt[hit].sum() / yt.sum()))
-
+def write_pipeline(path, features, limits):
     def flow(parts):    # a YAML list or table, folded
         keep = ", ".join(p.replace(" ", "\0") for p in parts)
         return textwrap.fill(keep, 105, subsequent_indent=" " * 14).replace("\0", " ")
 
     pairs = lambda table: flow("%s: %s" % kv for kv in table.items())
-    with open(os.path.join(args.out, "pipeline.yaml"), "w", encoding="utf-8") as f:
-        f.write(PIPELINE.format(
-            fx=pairs(FX), countries=flow(features.countries), rates=pairs(features.rates),
-            base_rate=features.base_rate, categories=flow(features.categories), channels=flow(features.channels),
-            crosses=flow('"%s"' % v for v in features.crosses), edges=features.edges, age_median=features.age_median,
-            age_mean=features.age_mean, age_scale=features.age_scale, **limits))
+    values = {
+        "fx": pairs(FX), "countries": flow(features.countries), "rates": pairs(features.rates),
+        "base_rate": str(features.base_rate), "typical": pairs(features.typical),
+        "categories": flow(sorted(CATEGORIES)), "currencies": flow(sorted(FX)),
+        "crosses": flow('"%s"' % v for v in CROSSES), "age_median": str(features.age_median),
+        "tensor": textwrap.fill(", ".join(map(column, NAMES)), 105, subsequent_indent=" " * 11),
+        "reasons": "\n".join("    %s: %s" % (column(n), why) for n, why in REASONS.items()),
+        "decline": str(limits["decline"]), "review": str(limits["review"]),
+    }
+    with open(os.path.join(HERE, "pipeline.template.yaml"), encoding="utf-8") as f:
+        text = f.read()
+    for name, value in values.items():
+        text = text.replace("@%s@" % name, value)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
 
-    # The sample: test days only; all kinds of decisions, so fraud is far more frequent than in life.
-    fraud = [i for i in range(len(test)) if yt[i]]
-    clean = [i for i in range(len(test)) if not yt[i]]
-    picked = sorted([int(i) for i in rng.choice(fraud, min(120, len(fraud)), replace=False)]
-                    + [int(i) for i in rng.choice(clean, 480, replace=False)])
-    sample = [dict(test[i]) for i in picked]
-    for k in range(5, len(sample), 60):     # what training never saw
-        sample[k]["merchant_category"] = "space_tourism"
-    for k in range(7, len(sample), 75):
-        sample[k]["country"] = "Atlantis, \"sunken\" part"
-    for k in range(11, len(sample), 90):
-        sample[k]["device"] = "toaster"
-    xs, eur = features.matrix(sample)
-    scores = booster.predict(xs)
-    result = decide(sample, scores, eur, limits)
-    labels = [test[i]["label"] for i in picked]
-    write_csv(os.path.join(args.out, "sample.csv"), RAW, [raw_line(r) for r in sample])
-    write_csv(os.path.join(args.out, "expected.csv"), ["transaction_id", "action", "rule", "score", "fraud"],
-              [[r["transaction_id"], a, rule, "%.9f" % p, y] for r, (a, rule), p, y in
-               zip(sample, result, scores, labels)])
-    near = min(abs(p - limits[k]) for p in scores for k in limits)
-    print("sample: %d rows, ROC-AUC %.4f, nearest score to a limit %.1e" % (
-        len(sample), roc_auc_score(labels, scores), near))
 
-    data = os.path.join(args.out, "test_data_set_0")
-    os.makedirs(data, exist_ok=True)
-    for name, array, file in (("features", xs[:32], "input_0.pb"),
-                              ("probability", scores[:32, None].astype(np.float32), "output_0.pb")):
-        with open(os.path.join(data, file), "wb") as f:
-            f.write(numpy_helper.from_array(array, name).SerializeToString())
+WATCHED = ["log_amount", "abroad", "channel_device_code", "category_code", "log_card_ratio", "card_share_1d",
+           "card_tx_1h", "card_tx_1d", "log_card_sum_1d", "card_countries_1d", "card_new_1d", "shop_tx_1h",
+           "shop_cards_1h", "log_shop_mean_1d", "log_shop_ratio"]
+
+
+def fit_baseline(mbr, path, columns, scores, labels):
+    """What `mbr drift` holds live rows against, columns of the pipeline by their names."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = os.path.join(folder, "baseline.csv")
+        with open(table, "w", newline="", encoding="utf-8") as f:
+            out = csv.writer(f, lineterminator="\n")
+            out.writerow([column(n) for n in WATCHED] + ["fraud", "label"])
+            for i, p in enumerate(scores):
+                out.writerow(["%.17g" % columns[n][i] for n in WATCHED] + ["%.17g" % p, labels[i]])
+        subprocess.run([mbr, "drift", "fit", table, "--score", "fraud", "--label", "label", "-o", path], check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", default=HERE, help="folder to write to")
+    parser.add_argument("--mbr", default="mbr", help="the program, which fits the baseline of drift")
+    parser.add_argument("--trees", type=int, default=320)
+    args = parser.parse_args()
+    path = lambda name: os.path.join(args.out, name)
+    train, valid, test = (merge([Issuer(SEED, 1000, 10, k).stream() for k in range(a, b)])
+                          for a, b in ((0, 40), (40, 50), (50, 60)))
+    features = Features(train)
+    (x, _), (xv, _), (xt, ct) = features.matrix(train), features.matrix(valid), features.matrix(test)
+    y, yv, yt = train["fraud"], valid["fraud"], test["fraud"]
+    print("payments: train %d, validation %d, test %d; fraud %.2f %%" % (len(y), len(yv), len(yt), 100 * y.mean()))
+
+    settings = dict(objective="binary", learning_rate=0.03, num_leaves=40, max_depth=6, min_data_in_leaf=60,
+                    feature_fraction=0.7, bagging_fraction=0.8, bagging_freq=1, lambda_l2=8.0, seed=SEED,
+                    deterministic=True, force_row_wise=True, num_threads=1, verbose=-1)
+    booster = lightgbm.train(settings, lightgbm.Dataset(x, y, feature_name=NAMES), args.trees)
+    nodes, depth = export(booster, len(NAMES), path("model.onnx"))
+    print("%d trees, depth %d, %d nodes, %d features; model.onnx: %d bytes" % (
+        booster.num_trees(), depth, nodes, len(NAMES), os.path.getsize(path("model.onnx"))))
+    score = booster.predict(xt)
+    print("test ROC-AUC %.4f (validation %.4f), average precision %.4f" % (
+        roc_auc_score(yt, score), roc_auc_score(yv, booster.predict(xv)), average_precision_score(yt, score)))
+    print("trivial baselines, ROC-AUC: amount %.4f, payments of the card in the last hour %.4f, abroad %.4f" % tuple(
+        roc_auc_score(yt, ct[n]) for n in ("eur", "card_tx_1h", "abroad")))
+    limits = pick_limits(yv, booster.predict(xv))
+    actions = decide(ct, test, score, limits)
+    for action in ("DECLINE", "REVIEW", "APPROVE"):
+        hit = np.array([a == action for a, _ in actions])
+        print("%-8s %6.2f %% of the test, %5.1f %% of them fraud, %5.1f %% of all fraud" % (
+            action, 100 * hit.mean(), 100 * yt[hit].mean() if hit.any() else 0, 100 * yt[hit].sum() / yt.sum()))
+    for name, gain in sorted(zip(NAMES, booster.feature_importance("gain")), key=lambda g: -g[1])[:12]:
+        print("    %-20s %9.0f" % (name, gain))
+    write_pipeline(path("pipeline.yaml"), features, limits)
+
+    # One more issuer: ten days for the baseline of drift, then three days as a sample, then the same in a changed world.
+    issuer = dict(cards=1200, number=90)
+    base = Issuer(SEED, days=10, **issuer).stream()
+    xb, cb = features.matrix(base)
+    fit_baseline(args.mbr, path("model.drift"), cb, booster.predict(xb), base["fraud"])
+    for name, how in (("sample", dict(first=10, fraud=8.0)), ("changed", dict(first=13, fraud=3.0, changed=True))):
+        rows = Issuer(SEED, days=3, **issuer, **how).stream()
+        if name == "sample":
+            for k in range(5, len(rows["card"]), 300):      # what training never saw
+                rows["merchant_category"][k] = "space_tourism"
+            for k in range(7, len(rows["card"]), 375):
+                rows["country"][k] = "Atlantis, \"sunken\" part"
+        xs, cs = features.matrix(rows)
+        scores = booster.predict(xs)
+        print("%s.csv: %d rows, %d fraud, ROC-AUC %.4f, of the amount alone %.4f" % (
+            name, len(scores), rows["fraud"].sum(), roc_auc_score(rows["fraud"], scores),
+            roc_auc_score(rows["fraud"], cs["eur"])))
+        write_rows(path(name + ".csv"), rows)
+        if name == "changed":
+            continue
+        result = decide(cs, rows, scores, limits)
+        with open(path("expected.csv"), "w", newline="", encoding="utf-8") as f:
+            out = csv.writer(f, lineterminator="\n")
+            out.writerow(["transaction_id", "action", "rule", "score", "fraud"])
+            for i, (action, rule) in enumerate(result):
+                out.writerow([rows["transaction_id"][i], action, rule, "%.9f" % scores[i], rows["fraud"][i]])
+        trivial = max(roc_auc_score(rows["fraud"], cs[n]) for n in ("eur", "card_tx_1h", "abroad"))
+        with open(path("expected.json"), "w", encoding="utf-8") as f:
+            json.dump({"measure": "roc_auc", "trainer": round(float(roc_auc_score(rows["fraud"], scores)), 6),
+                       "trivial": round(float(trivial), 6), "margin": 0.1, "tolerance": 0.002}, f, indent=1)
+            f.write("\n")
+        os.makedirs(path("test_data_set_0"), exist_ok=True)
+        for tensor, array, file in (("features", xs[:32], "input_0.pb"),
+                                    ("probability", scores[:32, None].astype(np.float32), "output_0.pb")):
+            with open(path(os.path.join("test_data_set_0", file)), "wb") as f:
+                f.write(numpy_helper.from_array(array, tensor).SerializeToString())
 
 
 if __name__ == "__main__":
