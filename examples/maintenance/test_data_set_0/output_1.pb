@@ -1,0 +1,1 @@
+Bseconds_leftJ ‡êD¹¸hDáZD?`-DV®7D‡D’HcDhæÔB
