@@ -161,6 +161,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_fusions.sh \
     tests/test_image_equal.sh \
     tests/test_keyed_equal.sh \
+    tests/test_products.sh \
     tests/test_plugin.sh \
     tests/test_tabular_equal.sh \
     tests/test_post_equal.sh \
