@@ -513,6 +513,28 @@ START_TEST(a_log_is_repeated)
 }
 END_TEST
 
+/* What a decider remembers is saved and restored, and forked. */
+START_TEST(memory_is_kept)
+{
+    char out[2000], path[120];
+    mbr_decider *d = open_decider(HEAD STICKY CLOCK "actions: {ALARM: {cap: {most: 2, per: 1d}, instead: ASK}}\n", 4);
+    mbr_decider *fork, *fresh;
+    snprintf(path, sizeof path, "%s/state", folder);
+    OK(decide(d, "id,key,p,t\n1,a,.95,0\n2,b,.2,0\n", out));
+    ck_assert_str_eq(out, "ALARM QUIET");
+    OK(mbr_decider_save(d, path, &err));
+    OK(mbr_decider_fork(d, &fork, &err));
+    fresh = open_decider(HEAD STICKY CLOCK "actions: {ALARM: {cap: {most: 2, per: 1d}, instead: ASK}}\n", 1);
+    OK(mbr_decider_restore(fresh, path, &err));
+    mbr_decider *all[] = { d, fork, fresh };
+    for (int i = 0; i < 3; i++) {
+        OK(decide(all[i], "id,key,p,t\n1,a,.6,0\n2,b,.6,0\n3,a,.6,0\n", out));
+        ck_assert_str_eq(out, "ALARM QUIET ASK/cap");
+        mbr_decider_release(&all[i]);
+    }
+}
+END_TEST
+
 /* Every allocation fails in turn; what the log holds is then still whole, and repeats. */
 START_TEST(without_memory)
 {
@@ -637,6 +659,7 @@ int main(void)
     tcase_add_test(t, fallbacks_by_cause);
     tcase_add_test(t, pipelines_that_are_refused);
     tcase_add_test(t, a_log_is_repeated);
+    tcase_add_test(t, memory_is_kept);
     tcase_add_test(t, without_memory);
     tcase_add_test(t, policies);
     suite_add_tcase(suite, t);

@@ -9,6 +9,7 @@
 #include "runtime/actions/line.h"
 #include "runtime/actions/limits.h"
 #include "runtime/actions/log.h"
+#include "runtime/drift/drift_file.h"
 #include "runtime/pipeline/decider.h"
 
 #include <pthread.h>
@@ -55,7 +56,9 @@ typedef struct mbr_pipeline_actions {
     mbr_log_config log;        /* path NULL: none */
     pthread_mutex_t lock;
     struct mbr_shared_log *logs; /* open ones */
+    mbr_hash seed;             /* of the hashes of keys; of the pipeline's name, so that they outlive a change of it */
     mbr_hash model;            /* of the model's file */
+    char hashes[2 * MBR_HASH_TEXT + 32]; /* of pipeline and model, as they stand in a record */
     bool model_known;
     int label;                 /* of inputs; -1: none was asked for */
     bool extra;                /* the label is the last input, and the pipeline file does not have it */
@@ -100,6 +103,10 @@ mbr_status mbr_pipeline_read_cheapest(mbr_pipeline *p, const mbr_reading *r, con
 /* path: of the log; NULL: what the pipeline says, "": none. */
 mbr_status mbr_decider_begin_actions(mbr_decider *d, const char *path, mbr_error *err);
 void mbr_decider_end_actions(mbr_decider *d);
+
+/* What it remembers, for mbr_decider_save and back. */
+void mbr_decider_put_keeps(const mbr_decider *d, mbr_out *o);
+mbr_status mbr_decider_take_keeps(mbr_decider *d, mbr_in *in, mbr_error *err);
 
 /* Rows that are faulty before any step: their fields are. */
 void mbr_decider_note_causes(mbr_decider *d);

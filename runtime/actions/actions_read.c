@@ -460,6 +460,7 @@ mbr_status mbr_pipeline_begin_actions(mbr_pipeline *p, const mbr_reading *r, con
         return mbr_no_memory(r->err, sizeof *a);
     a->clock = a->label = -1;
     a->keys = DEFAULT_KEYS;
+    a->seed = mbr_hash_bytes(p->name, strlen(p->name), (mbr_hash){ 0, 0 });
     pthread_mutex_init(&a->lock, NULL);
     p->actions_of = a;
     return label ? add_label(p, r, label, inputs) : MBR_OK;

@@ -28,13 +28,13 @@ static mbr_hash key_of(const mbr_decider *d, int column, int row)
     const mbr_lane *lane = &d->rows.lanes[column];
     if (d->rows.cols[column].type == MBR_COL_STRING) {
         const mbr_string *s = &lane->str[row];
-        return s->data ? mbr_hash_bytes(s->data, s->size, d->pipeline->hash) : (mbr_hash){ 0, 1 };
+        return s->data ? mbr_hash_bytes(s->data, s->size, d->pipeline->actions_of->seed) : (mbr_hash){ 0, 1 };
     }
     double x = lane->num[row];
     if (isnan(x))
         return (mbr_hash){ 0, 1 };
     x = x == 0.0 ? 0.0 : x; /* one key for both zeros */
-    return mbr_hash_bytes(&x, sizeof x, d->pipeline->hash);
+    return mbr_hash_bytes(&x, sizeof x, d->pipeline->actions_of->seed);
 }
 
 mbr_keep *mbr_decider_keep(mbr_decider *d, int keeps, int row)
@@ -85,6 +85,52 @@ int mbr_decider_limit(mbr_decider *d, int row, int action, mbr_cause *cause)
     return action;
 }
 
+/* ---- as a file ---- */
+
+void mbr_decider_put_keeps(const mbr_decider *d, mbr_out *o)
+{
+    int tables = d->pipeline->actions_of->keeps;
+    mbr_out_u64(o, (uint64_t)tables);
+    mbr_out_f64(o, d->actions->time);
+    for (int i = 0; i < tables; i++) {
+        const mbr_keeps *k = &d->actions->keeps[i];
+        mbr_out_u64(o, (uint64_t)k->count);
+        for (int at = k->oldest; at >= 0; at = k->items[at].newer) {
+            const mbr_keep *keep = &k->items[at];
+            mbr_out_u64(o, keep->key.a);
+            mbr_out_u64(o, keep->key.b);
+            mbr_out_u64(o, (uint64_t)keep->on | (uint64_t)keep->begun << 1);
+            mbr_out_f64(o, keep->time);
+            mbr_out_f64(o, keep->left);
+        }
+    }
+}
+
+mbr_status mbr_decider_take_keeps(mbr_decider *d, mbr_in *in, mbr_error *err)
+{
+    int tables = d->pipeline->actions_of->keeps;
+    if (mbr_in_u64(in) != (uint64_t)tables)
+        return mbr_fail(err, MBR_ERR_INPUT, "the saved state is of a pipeline with other limits");
+    d->actions->time = mbr_in_f64(in);
+    in->bad |= isnan(d->actions->time);
+    for (int i = 0; i < tables; i++) {
+        mbr_keeps *k = &d->actions->keeps[i];
+        mbr_keeps_clear(k);
+        for (uint64_t n = mbr_in_count(in, SIZE_MAX, 40); n && !in->bad; n--) {
+            mbr_hash key = { mbr_in_u64(in), 0 };
+            key.b = mbr_in_u64(in);
+            uint64_t bits = mbr_in_range(in, 0, 3);
+            mbr_keep *keep = mbr_keeps_use(k, key);
+            keep->on = bits & 1;
+            keep->begun = bits >> 1;
+            keep->time = mbr_in_f64(in);
+            keep->left = mbr_in_f64(in);
+            in->bad |= isnan(keep->time) || isnan(keep->left);
+        }
+    }
+    return MBR_OK;
+}
+
 /* ---- causes ---- */
 
 void mbr_decider_note_causes(mbr_decider *d)
@@ -124,6 +170,14 @@ void mbr_pipeline_know_model(mbr_pipeline *p)
     if (!a->model_known && p->model_path && mbr_filemap_open(&map, p->memory, p->model_path, NULL) == MBR_OK) {
         a->model = mbr_hash_bytes(map.data, map.size, (mbr_hash){ 0, 0 });
         mbr_filemap_close(&map);
+    }
+    if (!a->model_known) {
+        mbr_line o = { .text = a->hashes, .capacity = sizeof a->hashes };
+        mbr_line_text(&o, ",\"pipeline\":");
+        mbr_line_hash(&o, p->hash);
+        mbr_line_text(&o, ",\"model\":");
+        mbr_line_hash(&o, a->model);
+        a->hashes[o.used] = '\0';
     }
     a->model_known = true;
     pthread_mutex_unlock(&a->lock);
@@ -199,7 +253,13 @@ mbr_status mbr_decider_begin_actions(mbr_decider *d, const char *path, mbr_error
     for (int i = 0; i < all->keeps; i++)
         MBR_TRY(mbr_keeps_init(&a->keeps[i], &d->arena, all->keep_keys[i] < 0 ? 1 : all->keys, err));
     path = path ? path : all->log.path;
-    return path && *path ? open_shared(p, path, &a->shared, err) : MBR_OK;
+    if (!path || !*path) {
+        d->options.log_path = "";
+        return MBR_OK;
+    }
+    MBR_TRY(open_shared(p, path, &a->shared, err));
+    d->options.log_path = a->shared->path; /* of its forks */
+    return MBR_OK;
 }
 
 void mbr_decider_end_actions(mbr_decider *d)
@@ -214,7 +274,7 @@ void mbr_decider_end_actions(mbr_decider *d)
 /* Whether a decision depends on the ones before it. */
 static bool remembers(const mbr_pipeline *p)
 {
-    bool any = p->actions_of->keeps > 0;
+    bool any = p->actions_of->keeps > 0 || p->state;
     for (int i = 0; i < p->feature_count; i++)
         any |= p->features[i].kind->keeper != NULL;
     for (int i = 0; i < p->post_count; i++)

@@ -8,13 +8,20 @@ mbr_status mbr_keeps_init(mbr_keeps *k, mbr_arena *arena, int most, mbr_error *e
     size_t slots = 2;
     while (slots < 2 * (size_t)most)
         slots *= 2;
-    *k = (mbr_keeps){ .most = most, .mask = (uint32_t)(slots - 1), .newest = -1, .oldest = -1 };
+    *k = (mbr_keeps){ .most = most, .mask = (uint32_t)(slots - 1) };
     k->items = mbr_arena_calloc(arena, (size_t)most, sizeof *k->items);
     k->slots = mbr_arena_alloc(arena, slots * sizeof *k->slots);
     if (!k->items || !k->slots)
         return mbr_no_memory(err, (size_t)most * sizeof *k->items + slots * sizeof *k->slots);
-    memset(k->slots, 0xff, slots * sizeof *k->slots);
+    mbr_keeps_clear(k);
     return MBR_OK;
+}
+
+void mbr_keeps_clear(mbr_keeps *k)
+{
+    memset(k->slots, 0xff, ((size_t)k->mask + 1) * sizeof *k->slots);
+    k->count = 0;
+    k->newest = k->oldest = -1;
 }
 
 static void take_out(mbr_keeps *k, mbr_keep *item)

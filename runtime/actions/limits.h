@@ -29,6 +29,8 @@ typedef struct mbr_keeps {
 
 mbr_status mbr_keeps_init(mbr_keeps *k, mbr_arena *arena, int most, mbr_error *err);
 
+void mbr_keeps_clear(mbr_keeps *k);
+
 /* The memory of a key, which is the one that was used last from now on. */
 mbr_keep *mbr_keeps_use(mbr_keeps *k, mbr_hash key);
 

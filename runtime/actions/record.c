@@ -4,9 +4,9 @@
 
 #include <math.h>
 
-static void add_key(mbr_line *out, const char *key)
+static inline void add_key(mbr_line *out, const char *key)
 {
-    mbr_line_text(out, key);
+    mbr_line_text(out, key); /* a constant: its length is one too */
 }
 
 static int input_count(const mbr_pipeline *p)
@@ -66,7 +66,7 @@ static void add_inputs(const mbr_decider *d, int row, mbr_line *out)
     mbr_line_bytes(out, "}", 1);
 }
 
-static void add_text(mbr_line *out, const char *key, const char *text)
+static inline void add_text(mbr_line *out, const char *key, const char *text)
 {
     if (!text)
         return;
@@ -93,10 +93,7 @@ void mbr_decider_write_record(mbr_decider *d, int row, const mbr_decision *made,
         mbr_line_whole(out, made->line);
     }
     add_text(out, ",\"id\":", made->id);
-    add_key(out, ",\"pipeline\":");
-    mbr_line_hash(out, p->hash);
-    add_key(out, ",\"model\":");
-    mbr_line_hash(out, p->actions_of->model);
+    add_key(out, p->actions_of->hashes);
     add_key(out, ",\"digest\":");
     mbr_line_hash(out, digest(d, row, out));
     if (p->actions_of->log.inputs)

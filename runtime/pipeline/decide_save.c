@@ -3,7 +3,7 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
-#include "runtime/pipeline/decider.h"
+#include "runtime/actions/actions.h"
 
 #include "base/checked.h"
 #include "base/filemap.h"
@@ -107,6 +107,7 @@ static mbr_status put_all(const mbr_decider *d, mbr_out *o, mbr_error *err)
     mbr_out_u64(o, d->streams != NULL);
     if (d->streams)
         put_streams(d->streams, o);
+    mbr_decider_put_keeps(d, o);
     mbr_status st = put_steps(d, o, err);
     return st == MBR_OK ? mbr_out_end(o, NULL, err) : st;
 }
@@ -211,6 +212,8 @@ static mbr_status take_all(mbr_decider *d, const void *data, size_t size, const 
     while (d->streams && d->streams->oldest)
         mbr_streams_drop(d->streams, d->streams->oldest);
     mbr_status st = d->streams ? take_streams(d->streams, &in, err) : MBR_OK;
+    if (st == MBR_OK)
+        st = mbr_decider_take_keeps(d, &in, err);
     if (st == MBR_OK)
         st = take_steps(d, &in, err);
     if (st == MBR_OK && (in.bad || in.left))
