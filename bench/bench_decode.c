@@ -27,6 +27,8 @@ typedef struct driver {
 static mbr_env *env;
 static mbr_model *model;
 static mbr_error err;
+static int present[MOST_INPUTS]; /* the output that becomes this past, -1: the input is no past */
+static mbr_port inputs[MOST_INPUTS];
 
 static void need(mbr_status st)
 {
@@ -43,14 +45,6 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-static mbr_port input(int i)
-{
-    mbr_port p = { .size = sizeof p };
-    need(mbr_model_input(model, i, &p, &err));
-    return p;
-}
-
-/* The output that becomes this past, -1: the input is no past. */
 static int present_of(const char *name)
 {
     char want[256];
@@ -69,13 +63,13 @@ static int present_of(const char *name)
 /* Of the run after `past` tokens: the mask is one longer than they are. */
 static void shape(driver *d, int i, int64_t past)
 {
-    mbr_port p = input(i);
+    mbr_port p = inputs[i];
     int64_t dims[MBR_MAX_RANK];
     for (int k = 0; k < p.rank; k++)
         dims[k] = p.dims[k] >= 0 ? p.dims[k] : 1;
     if (strcmp(p.name, "attention_mask") == 0)
         dims[1] = past + 1;
-    else if (present_of(p.name) >= 0)
+    else if (present[i] >= 0)
         dims[2] = past;
     if (!d->values[i])
         need(mbr_tensor_new(env, p.dtype, p.rank, dims, &d->values[i], &err));
@@ -85,7 +79,7 @@ static void shape(driver *d, int i, int64_t past)
 
 static void fill(driver *d, int i, int64_t past)
 {
-    mbr_port p = input(i);
+    mbr_port p = inputs[i];
     size_t n = mbr_tensor_count(d->values[i]);
     if (p.dtype == MBR_DTYPE_I64)
         for (size_t k = 0; k < n; k++)
@@ -103,8 +97,8 @@ static void start(driver *d, int64_t past, bool grows)
         shape(d, i, past);
         fill(d, i, past);
         need(mbr_session_bind_input(d->session, i, d->values[i], &err));
-        if (grows && present_of(input(i).name) >= 0)
-            need(mbr_session_bind_state(d->session, present_of(input(i).name), i, &err));
+        if (grows && present[i] >= 0)
+            need(mbr_session_bind_state(d->session, present[i], i, &err));
     }
 }
 
@@ -112,7 +106,7 @@ static double step(driver *d, int64_t past, bool grows)
 {
     double t = now_ms();
     for (int i = 0; i < mbr_model_input_count(model); i++) {
-        if (present_of(input(i).name) >= 0)
+        if (present[i] >= 0)
             continue;
         if (grows) {
             shape(d, i, past);
@@ -171,6 +165,11 @@ int main(int argc, char **argv)
     if (mbr_model_input_count(model) > MOST_INPUTS) {
         fprintf(stderr, "bench-decode: more than %d inputs\n", MOST_INPUTS);
         return 3;
+    }
+    for (int i = 0; i < mbr_model_input_count(model); i++) {
+        inputs[i].size = sizeof inputs[i];
+        need(mbr_model_input(model, i, &inputs[i], &err));
+        present[i] = present_of(inputs[i].name);
     }
     double *a = malloc((size_t)steps * sizeof *a), *b = malloc((size_t)steps * sizeof *b);
     if (!a || !b)

@@ -38,6 +38,8 @@ struct mbr_frame {
     bool *bound;            /* (n_inputs + n_captures) */
     bool wants_team;        /* some step is worth it */
     bool ready;             /* sizes and offsets hold for what is bound */
+    bool prepared;          /* all steps are, but for what has changed since */
+    bool *changed;          /* (values) whose sizes or content are others than when steps were prepared */
     uint32_t *relinked;     /* (n_relinked) planned aliases of bound values and outputs: their data moves between runs */
     uint32_t n_relinked;
     frame_link *links;      /* (n_inputs + n_outputs) once settled; none for an output without storage of its own */
@@ -126,6 +128,7 @@ static mbr_status alloc_arrays(mbr_frame *f, mbr_error *err)
     const mbr_ir_graph *g = p->graph;
     mbr_arena *a = &f->arena;
     f->values = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->values);
+    f->changed = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->changed);
     if (f->values) /* first, so that mbr_frame_free may clear them */
         for (uint32_t v = 0; v < p->n_values; v++)
             mbr_value_init(&f->values[v], f->run->memory, MBR_KIND_TENSOR, MBR_DTYPE_UNDEFINED);
@@ -147,7 +150,7 @@ static mbr_status alloc_arrays(mbr_frame *f, mbr_error *err)
             most = mbr_max_size(most, (size_t)p->steps[k].n_in + p->steps[k].n_out);
     f->args = mbr_arena_alloc(a, most * sizeof *f->args);
     if (!f->values || !f->own_outputs || !f->steps || !f->bodies || !f->started || !f->states || !f->ends ||
-        !f->relinked || !f->outputs || !f->bound || !f->args)
+        !f->relinked || !f->changed || !f->outputs || !f->bound || !f->args)
         return mbr_no_memory(err, p->n_values * sizeof *f->values);
     memset(f->states, 0, p->state_bytes + 1);
     for (size_t i = 0; i < g->n_outputs; i++)
@@ -302,8 +305,10 @@ static mbr_status bind_value(mbr_frame *f, const mbr_ir_value *ir, bool *bound, 
         return mbr_fail(err, MBR_ERR_INPUT, "%s: input '%s' has rank %d; the model wants rank %d",
                         f->p->module->file, ir->name, v->rank, ir->type.rank);
     if (!*bound || slot->rank != v->rank || slot->dtype != v->dtype ||
-        memcmp(slot->dims, v->dims, (size_t)v->rank * sizeof *v->dims) != 0)
+        memcmp(slot->dims, v->dims, (size_t)v->rank * sizeof *v->dims) != 0) {
         f->ready = false;
+        f->changed[ir->id] = true;
+    }
     mbr_value_alias(slot, v);
     *bound = true;
     return MBR_OK;
@@ -424,8 +429,11 @@ static mbr_status set_dims(mbr_frame *f, uint32_t v, size_t *bytes, mbr_error *e
     mbr_value *slot = &f->values[v];
     slot->dtype = ir->type.dtype;
     slot->rank = ir->type.rank;
-    for (int d = 0; d < slot->rank; d++)
-        slot->dims[d] = mbr_dim_value(ir->type.dims[d], f->run->dims);
+    for (int d = 0; d < slot->rank; d++) {
+        int64_t x = mbr_dim_value(ir->type.dims[d], f->run->dims);
+        f->changed[v] |= slot->dims[d] != x;
+        slot->dims[d] = x;
+    }
     mbr_status st = mbr_shape_bytes(slot->dtype, slot->rank, slot->dims, bytes, err);
     if (st != MBR_OK && ir->producer)
         return mbr_ir_fail(ir->producer, err, st,
@@ -437,21 +445,16 @@ static void write_content(mbr_frame *f, uint32_t v)
 {
     const mbr_ir_value *ir = f->p->values[v].ir;
     mbr_value *slot = &f->values[v];
+    size_t size = mbr_dtype_size(slot->dtype);
     for (size_t i = 0; i < ir->n_content; i++) {
         int64_t x = mbr_dim_value(ir->content[i], f->run->dims);
-        switch (mbr_dtype_size(slot->dtype)) {
-        case 1:
-            ((int8_t *)slot->data)[i] = (int8_t)x;
-            break;
-        case 2:
-            ((int16_t *)slot->data)[i] = (int16_t)x;
-            break;
-        case 4:
-            ((int32_t *)slot->data)[i] = (int32_t)x;
-            break;
-        default:
-            ((int64_t *)slot->data)[i] = x;
-        }
+        int8_t x8 = (int8_t)x;
+        int16_t x16 = (int16_t)x;
+        int32_t x32 = (int32_t)x;
+        const void *bytes = size == 1 ? (void *)&x8 : size == 2 ? (void *)&x16 : size == 4 ? (void *)&x32 : (void *)&x;
+        char *at = (char *)slot->data + i * size;
+        f->changed[v] |= memcmp(at, bytes, size) != 0;
+        memcpy(at, bytes, size);
     }
 }
 
@@ -532,6 +535,20 @@ static mbr_status prepare_step(mbr_frame *f, mbr_step *s, mbr_error *err)
     return blame(s, need_scratch(f->run, s->scratch, err), err);
 }
 
+/* Whether the step would be prepared as it was: what it reads and writes is known to the plan, and has not changed. */
+static bool as_before(const mbr_frame *f, const mbr_program_step *ps)
+{
+    for (uint32_t i = 0; i < ps->n_in + ps->n_out; i++) {
+        uint32_t v = i < ps->n_in ? ps->in[i] : ps->out[i - ps->n_in];
+        if (v == MBR_NO_VALUE)
+            continue;
+        const mbr_program_value *pv = &f->p->values[v];
+        if (f->changed[v] || (!pv->planned && pv->place != MBR_PLACE_CONST))
+            return false;
+    }
+    return f->prepared && !ps->n_bodies;
+}
+
 /* A view shows all elements of what it is a view of: a plan takes that for granted where it knows one side only. */
 static mbr_status check_view(const mbr_frame *f, uint32_t v, mbr_error *err)
 {
@@ -569,12 +586,14 @@ static mbr_status lay_out(mbr_frame *f, mbr_error *err)
         }
     for (uint32_t k = 0; k < p->n_steps; k++) {
         const mbr_program_step *ps = &p->steps[k];
-        if (!ps->dynamic && !(ps->in_place && p->values[root_of(p, ps->in[0])].place == MBR_PLACE_NONE))
+        bool nothing = ps->in_place && p->values[root_of(p, ps->in[0])].place == MBR_PLACE_NONE;
+        if (!ps->dynamic && !nothing && !as_before(f, ps))
             MBR_TRY(prepare_step(f, &f->steps[k], err));
         for (uint32_t b = 0; b < p->steps[k].n_bodies; b++)
             f->bodies[k][b]->ready = false; /* its sizes may follow from ours */
     }
-    f->ready = true;
+    memset(f->changed, 0, p->n_values * sizeof *f->changed);
+    f->ready = f->prepared = true;
     return MBR_OK;
 }
 
