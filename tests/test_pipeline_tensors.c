@@ -276,14 +276,18 @@ START_TEST(texts_become_tokens)
                      "version: 1\nname: t\nmodel: {path: m}\ninputs:\n  text: {type: string, missing: keep}\n"
                      "features:\n  - {name: ids, kind: tokens, from: text, tokenizer: %s%s}\n"
                      "tensors:\n  - {input: ids, from: ids, pad: 0}\n  - {input: mask, from: ids.mask, pad: 0}\n"
-                     "outputs:\n  - {name: total, output: total}\nrules: [{then: A}]\nfallback: F\n", path,
-                     most ? ", most: 3" : "");
+                     "outputs:\n  - {name: total, output: total}\npost:\n"
+                     "  - {name: o, kind: values, from: ids.offsets, width: 4}\n"
+                     "  - {name: end, kind: expr, expr: 'o[3]'}\n"
+                     "  - {name: t, kind: values, from: ids.content, width: 1}\nscores: [total, end, t]\n"
+                     "rules: [{then: A}]\nfallback: F\n", path, most ? ", most: 3" : "");
             mbr_decider *d = open_decider(text, masked_model(MBR_DTYPE_I64), batch);
             const char *rows = "text,no\nunaffable,1\n\"a,a , unaff\",2\n,3\naa zz,4\n";
             ck_assert_msg(decide_text(d, rows, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
             ck_assert_int_eq(c.count, 4);
             ck_assert(c.scores[0][0] == 6 && c.scores[1][0] == (most ? 14 : 23) && c.scores[3][0] == 9);
             ck_assert(c.faulty[2] && !c.faulty[3]);
+            ck_assert(c.scores[0][1] == 5 && c.scores[0][2] == 1 && c.scores[3][1] == 2); /* un|aff|able */
             mbr_decider_release(&d);
         }
     write_file(path, "{}", 2);

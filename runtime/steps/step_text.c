@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* ---- tokens: ids, NAME.mask and NAME.types of a text or a pair of texts ---- */
+/* ---- tokens: ids, NAME.mask and NAME.types of a text or a pair; NAME.content and NAME.offsets for answers ---- */
 
 typedef struct tokens_params {
     mbr_string tokenizer;
@@ -23,11 +23,11 @@ const mbr_param mbr_params_tokens[] = {
     { .name = NULL }
 };
 
-enum { TOKEN_IDS, TOKEN_MASK, TOKEN_TYPES, TOKEN_COLUMNS };
+enum { TOKEN_IDS, TOKEN_MASK, TOKEN_TYPES, TOKEN_CONTENT, TOKEN_OFFSETS, TOKEN_COLUMNS };
 
 mbr_status mbr_compile_tokens(const mbr_compiling *c, const mbr_node *at, mbr_step *s, mbr_col *out)
 {
-    static const char *const parts[TOKEN_COLUMNS] = { NULL, "mask", "types" };
+    static const char *const parts[TOKEN_COLUMNS] = { NULL, "mask", "types", "content", "offsets" };
     tokens_params *p = s->params;
     const mbr_reading *r = &c->read;
     if (p->most < 0 || p->most > MBR_MAX_WIDTH || p->pad_to < 0 || p->pad_to > MBR_MAX_WIDTH)
@@ -44,7 +44,7 @@ mbr_status mbr_compile_tokens(const mbr_compiling *c, const mbr_node *at, mbr_st
         if (!col)
             return MBR_ERR_NO_MEMORY;
         *col = (mbr_col){ .name = col->name, .line = col->line, .type = MBR_COL_TENSOR, .width = 1,
-                          .dtype = MBR_DTYPE_I64, .rank = 1, .dims = { -1 } };
+                          .dtype = MBR_DTYPE_I64, .rank = 1 + (i == TOKEN_OFFSETS), .dims = { -1, 2 } };
     }
     return MBR_OK;
 }
@@ -76,9 +76,11 @@ const mbr_step_keeper mbr_keeper_tokens = { .begin = begin_tokens, .end = end_to
 
 static void put_tokens(const mbr_step *s, mbr_rows *rows, int row, const mbr_token_list *list)
 {
-    int64_t count = (int64_t)list->count, *to[TOKEN_COLUMNS];
+    const int64_t dims[] = { (int64_t)list->count, 2 };
+    const uint8_t last = (uint8_t)(s->from_count - 1); /* the text, or the second of a pair */
+    int64_t *to[TOKEN_COLUMNS];
     for (int i = 0; i < TOKEN_COLUMNS; i++) {
-        to[i] = mbr_rows_cell(rows, row, s->outs[i], 1, &count);
+        to[i] = mbr_rows_cell(rows, row, s->outs[i], 1 + (i == TOKEN_OFFSETS), dims);
         if (!to[i])
             return;
     }
@@ -86,6 +88,9 @@ static void put_tokens(const mbr_step *s, mbr_rows *rows, int row, const mbr_tok
         to[TOKEN_IDS][i] = list->ids[i];
         to[TOKEN_MASK][i] = list->attention_mask[i];
         to[TOKEN_TYPES][i] = list->type_ids[i];
+        to[TOKEN_CONTENT][i] = list->sequences[i] == last && !list->special_mask[i];
+        to[TOKEN_OFFSETS][2 * i] = list->offsets[i].begin;
+        to[TOKEN_OFFSETS][2 * i + 1] = list->offsets[i].end;
     }
 }
 
