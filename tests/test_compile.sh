@@ -45,13 +45,22 @@ size=$(wc -c <sound.mbrc)
 head -c $((size / 2)) sound.mbrc >cut.mbrc
 for at in 9 $((size / 3)) $((size / 2)) $((size - 2)); do
     byte=$(od -An -tu1 -j "$at" -N 1 sound.mbrc | tr -d ' ')
-    { head -c "$at" sound.mbrc; printf "\\$(printf %03o $((byte ^ 16)))"; tail -c +$((at + 2)) sound.mbrc; } >"bit$at.mbrc"
+    {
+        head -c "$at" sound.mbrc
+        # shellcheck disable=SC2059 # the format is the byte
+        printf "\\$(printf %03o $((byte ^ 16)))"
+        tail -c +$((at + 2)) sound.mbrc
+    } >"bit$at.mbrc"
 done
 for file in empty cut bit9 bit$((size / 3)) bit$((size / 2)) bit$((size - 2)); do
     cp $file.mbrc again.mbrc
     runs "run beside $file.mbrc" with $file.mbrc
     cases=$((cases + 1)) name="compile over $file.mbrc"
-    if mbr compile good/model.onnx -o again.mbrc >"$work/.out" 2>"$work/.err"; then echo "ok: $name"; else bad "fails"; fi
+    if mbr compile good/model.onnx -o again.mbrc >"$work/.out" 2>"$work/.err"; then
+        echo "ok: $name"
+    else
+        bad "fails"
+    fi
     runs "run from what compile left of $file.mbrc" with again.mbrc
 done
 
