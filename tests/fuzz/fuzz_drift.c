@@ -92,7 +92,7 @@ static void use(mbr_drift_baseline *b, const uint8_t *state, size_t n, long fail
     mbr_error err = { 0 };
     size_t bytes = 0;
     atomic_store(&memory->fail_after, fail);
-    mbr_status st = mbr_drift_monitor_make(b, &o, state != NULL, &m, &err);
+    mbr_status st = mbr_drift_monitor_make(memory, b, &o, state != NULL, &m, &err);
     if (st == MBR_OK && state)
         st = mbr_drift_read_state(m, state, n, "state", &err);
     must(st == MBR_OK || (err.status == st && err.text[0] && st != MBR_ERR_INTERNAL));
