@@ -203,7 +203,7 @@ static bool read_caches(unsigned leaf, mbr_cpu_caches *found)
     if (leaf >> 31 && !CPU_FEATURE_PRESENT(SSE4A)) /* AMD and heirs: a leaf that is not there is zeros */
         return false;
 #endif
-    if (!(leaf >> 31 && LIBC_KNOWS) && __get_cpuid_max(leaf & 0x80000000u, NULL) < leaf)
+    if (!(leaf >> 31 && LIBC_KNOWS) && (unsigned)__get_cpuid_max(leaf & 0x80000000u, NULL) < leaf)
         return false;
     for (unsigned i = 0; i < 16 && !found->l3; i++) { /* the third level is the last */
         __cpuid_count(leaf, i, a, b, c, d);
