@@ -62,6 +62,9 @@ START_TEST(values)
         { "length('h\xc3\xa9')", 2 }, { "starts_with(country, 'D')", 1 }, { "ends_with(country, 'D')", 0 },
         { "ends_with(country, '')", 1 }, { "if(amount > 1, 10, 20)", 10 }, { "if(amount < 1, 10, 20) + 1", 21 },
         { "wide[0] + wide[1]", 3 }, { "yes", 1 }, { "yes == true", 1 }, { "missing(amount)", 0 },
+        { "pow(2, 10)", 1024 }, { "between(amount, 120, 121)", 1 }, { "between(amount, 1, 119)", 0 },
+        { "contains(country, 'E')", 1 }, { "contains(country, 'ED')", 0 }, { "contains('', '')", 1 },
+        { "between(2, 1, 3) and not contains('ab', 'abc')", 1 },
         { "'a\\'b' == \"a'b\"", 1 }, { "default(amount, 5)", 120 }, { "default(country, 'x') == 'DE'", 1 },
     };
     for (size_t i = 0; i < MBR_COUNT_OF(cases); i++) {
@@ -79,7 +82,8 @@ START_TEST(missing_values)
         double want;
     } cases[] = {
         { "amount > 1", 0 }, { "amount <= 1", 0 }, { "amount == amount", 0 }, { "amount != 1", 0 },
-        { "amount in [1]", 0 },
+        { "amount in [1]", 0 }, { "between(amount, 0, 1)", 0 }, { "between(1, 0, amount)", 0 },
+        { "contains(country, '')", 0 },
         { "amount not in [1]", 0 }, { "country == 'DE'", 0 }, { "country != 'DE'", 0 }, { "country not in ['DE']", 0 },
         { "missing(amount)", 1 }, { "missing(country)", 1 }, { "not missing(limit)", 1 }, { "yes and true", 0 },
         { "yes or true", 1 }, { "not yes", 1 }, { "default(amount, 7)", 7 }, { "default(country, 'x') == 'x'", 1 },

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Recursive descent to code for a small stack machine; depth, length and stack are bounded when compiling. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
 #include "runtime/pipeline/expr.h"
 
 #include <math.h>
@@ -26,7 +29,7 @@ typedef enum op_code {
     OP_DEFAULT_NUM, /* top not missing: jump to a; else drop it */
     OP_DEFAULT_STR,
     OP_ABS, OP_CEIL, OP_EXP, OP_FLOOR, OP_LOG, OP_ROUND, OP_SQRT,
-    OP_MIN, OP_MAX, OP_LENGTH, OP_STARTS, OP_ENDS
+    OP_MIN, OP_MAX, OP_POW, OP_BETWEEN, OP_LENGTH, OP_STARTS, OP_ENDS, OP_CONTAINS
 } op_code;
 
 struct mbr_expr_op {
@@ -308,7 +311,21 @@ static mbr_status parse_binary_call(parser *p, op_code code, mbr_col_type *type)
     mbr_col_type second;
     MBR_TRY(parse_or(p, &second));
     MBR_TRY(want_number(p, second));
+    *type = code == OP_POW ? MBR_COL_NUMBER : *type;
     return emit(p, code, 0, -1);
+}
+
+/* between(x, least, most): both ends belong to it. */
+static mbr_status parse_between(parser *p, op_code code, mbr_col_type *type)
+{
+    for (int i = 0; i < 3; i++) {
+        if (i)
+            MBR_TRY(expect(p, T_COMMA, "',' is missing: between(x, least, most)"));
+        MBR_TRY(parse_or(p, type));
+        MBR_TRY(want_number(p, *type));
+    }
+    *type = MBR_COL_BOOL;
+    return emit(p, code, 0, -2);
 }
 
 static mbr_status parse_text_call(parser *p, op_code code, mbr_col_type *type)
@@ -387,6 +404,8 @@ static const struct function {
     { "log", OP_LOG, parse_unary_call },       { "round", OP_ROUND, parse_unary_call },
     { "sqrt", OP_SQRT, parse_unary_call },     { "min", OP_MIN, parse_binary_call },
     { "max", OP_MAX, parse_binary_call },      { "length", OP_LENGTH, parse_text_call },
+    { "pow", OP_POW, parse_binary_call },      { "between", OP_BETWEEN, parse_between },
+    { "contains", OP_CONTAINS, parse_text_call },
     { "starts_with", OP_STARTS, parse_text_call }, { "ends_with", OP_ENDS, parse_text_call },
     { "missing", OP_MISSING_NUM, parse_missing },  { "default", OP_DEFAULT_NUM, parse_default },
     { "if", OP_ELSE, parse_if },
@@ -654,6 +673,8 @@ static double affix(op_code code, const mbr_string *a, const mbr_string *b)
 {
     if (!a->data || !b->data || a->size < b->size)
         return 0;
+    if (code == OP_CONTAINS)
+        return memmem(a->data, a->size, b->data, b->size) != NULL;
     return b->size == 0 || memcmp(a->data + (code == OP_ENDS ? a->size - b->size : 0), b->data, b->size) == 0;
 }
 
@@ -712,6 +733,7 @@ static bool arithmetic(op_code code, double x, double y, double *out, const char
     case OP_NE: *out = x < y || x > y; break;
     case OP_MIN: *out = missing ? NAN : x < y ? x : y; break;
     case OP_MAX: *out = missing ? NAN : x > y ? x : y; break;
+    case OP_POW: *out = missing ? NAN : pow(x, y); break;
     case OP_NEG: *out = -x; break;
     case OP_ABS: *out = fabs(x); break;
     case OP_CEIL: *out = ceil(x); break;
@@ -759,7 +781,11 @@ bool mbr_expr_eval(const mbr_expr *e, const mbr_lane *lanes, size_t row, mbr_slo
             top--;
             stack[top].num = text_relation(op->code, &stack[top].str, &stack[top + 1].str);
             break;
-        case OP_STARTS: case OP_ENDS:
+        case OP_BETWEEN:
+            top -= 2;
+            stack[top].num = stack[top].num >= stack[top + 1].num && stack[top].num <= stack[top + 2].num;
+            break;
+        case OP_STARTS: case OP_ENDS: case OP_CONTAINS:
             top--;
             stack[top].num = affix(op->code, &stack[top].str, &stack[top + 1].str);
             break;

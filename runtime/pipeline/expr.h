@@ -7,7 +7,7 @@
  * numbers, 'text' or "text", true, false, names of columns, vector[2] for one value of a wide column,
  * or, and, not, < <= > >= == != in, not in, + - * / %, unary -, parentheses, and
  * abs ceil exp floor log round sqrt (one number), min max (two numbers), if(condition, a, b), default(x, instead),
- * missing(column), length(text), starts_with(text, text), ends_with(text, text).
+ * pow(a, b), between(x, least, most), missing(column), length(text), starts_with, ends_with and contains of two texts.
  *
  * Types are checked when it is compiled. A comparison with a missing value is false (also !=, in and not in),
  * arithmetic with one gives a missing value, a missing condition counts as false; `and`, `or` and `if` evaluate only
