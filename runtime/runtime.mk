@@ -52,6 +52,7 @@ MBR_RUNTIME_SOURCES = \
     runtime/pipeline/column.h \
     runtime/pipeline/decide.c \
     runtime/pipeline/decide_model.c \
+    runtime/pipeline/decide_pre.c \
     runtime/pipeline/decide_rows.c \
     runtime/pipeline/decide_rules.c \
     runtime/pipeline/decide_save.c \
@@ -66,6 +67,7 @@ MBR_RUNTIME_SOURCES = \
     runtime/pipeline/node.h \
     runtime/pipeline/pipeline.c \
     runtime/pipeline/pipeline_describe.c \
+    runtime/pipeline/pipeline_draw.c \
     runtime/pipeline/pipeline_impl.h \
     runtime/pipeline/pipeline_model.c \
     runtime/pipeline/pipeline_rules.c \

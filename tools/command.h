@@ -59,7 +59,7 @@ typedef struct command {
 extern const command command_run, command_bench, command_profile, command_test, command_info, command_dump, command_ops,
     command_audio,
     command_compile, command_decide, command_drift, command_explain, command_image, command_tokenize,
-    command_policy, command_replay;
+    command_policy, command_replay, command_pre, command_check;
 
 /* --- errors: one line on stderr that begins "mbr: " --- */
 

@@ -14,7 +14,7 @@ static const command *const commands[] = {
 #ifdef MBR_RUNTIME
     &command_audio,
     &command_decide, &command_drift, &command_explain, &command_image, &command_tokenize,
-    &command_policy, &command_replay,
+    &command_policy, &command_replay, &command_pre, &command_check,
 #endif
 };
 

@@ -19,7 +19,7 @@ mbr_SOURCES = \
     tools/run.c \
     tools/test.c
 if MBR_RUNTIME
-mbr_SOURCES += tools/audio.c
+mbr_SOURCES += tools/audio.c tools/pre.c
 mbr_SOURCES += tools/decide.c tools/drift.c tools/explain.c tools/image.c tools/policy.c tools/replay.c tools/tokenize.c
 endif
 mbr_CPPFLAGS = -I$(top_builddir) -I$(top_srcdir) -I$(top_srcdir)/include

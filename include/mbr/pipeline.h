@@ -35,6 +35,7 @@
 
 #include "mbr/env.h"
 #include "mbr/model.h"
+#include "mbr/value.h"
 
 #include <stdint.h>
 
@@ -95,6 +96,16 @@ MBR_API const char *mbr_pipeline_action_name(const mbr_pipeline *pipeline, int i
 
 /* Prints inputs, steps with their types and widths, tensors, scores and rules as text, piece by piece. */
 MBR_API mbr_status mbr_pipeline_describe(const mbr_pipeline *pipeline, mbr_write_fn write, void *user, mbr_error *err);
+
+typedef enum mbr_picture {
+    MBR_PICTURE_SVG = 0,
+    MBR_PICTURE_DOT = 1, /* of Graphviz */
+    MBR_PICTURE_HTML = 2 /* a page that needs nothing else */
+} mbr_picture;
+
+/* Draws inputs, steps, tensors, model and rules as boxes, with arrows from what is read. */
+MBR_API mbr_status mbr_pipeline_draw(const mbr_pipeline *pipeline, mbr_picture how, mbr_write_fn write, void *user,
+                                     mbr_error *err);
 
 /* ---- deciding ---- */
 
@@ -195,6 +206,20 @@ MBR_API mbr_status mbr_decider_file(mbr_decider *decider, const char *path, mbr_
 MBR_API mbr_status mbr_decider_reader(mbr_decider *decider, const char *name, mbr_read_fn read, void *read_user,
                                       mbr_rows_format format, mbr_decision_fn fn, void *user,
                                       mbr_decide_totals *totals, mbr_error *err);
+
+/* ---- pre-processing alone ---- */
+
+/* A tensor that the model would take as its input `input`; valid until it returns. */
+typedef mbr_status (*mbr_tensor_fn)(void *user, int input, const char *name, const mbr_value *tensor);
+
+/*
+ * Takes the rows of a file (read NULL) or a reader through the features and gives the tensors of all of them, or of the
+ * row-th (0: all), once for each entry of `tensors`; no model runs, nothing is decided. MBR_ERR_INPUT: one of the rows
+ * is faulty, or there is none; MBR_ERR_LIMIT: more rows than the decider's batch.
+ */
+MBR_API mbr_status mbr_decider_tensors(mbr_decider *decider, const char *name, mbr_read_fn read, void *read_user,
+                                       mbr_rows_format format, uint64_t row, mbr_tensor_fn fn, void *user,
+                                       mbr_error *err);
 
 /* ---- what a decider remembers ---- */
 

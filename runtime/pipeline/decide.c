@@ -183,6 +183,8 @@ mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
 {
     const mbr_pipeline *p = d->pipeline;
     mbr_clock *clock = d->clock;
+    if (d->pre)
+        return mbr_decider_pre_batch(d, err);
     bool late = clock && !mbr_clock_admit(clock, d->rows.count);
     mbr_decider_note_causes(d);
     for (int i = 0; i < p->feature_count && (!late || d->stateful); i++) /* what is kept sees every row */
@@ -208,6 +210,8 @@ mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
 mbr_status mbr_decider_give_batch(mbr_decider *d, mbr_decision_fn fn, void *user, mbr_decide_totals *totals,
                                   mbr_error *err)
 {
+    if (d->pre)
+        return MBR_OK;
     MBR_TRY(mbr_decider_decide_batch(d, err));
     for (int i = 0; i < d->rows.count; i++) {
         const mbr_decision *made = &d->actions->made[i];

@@ -142,11 +142,24 @@ static void clear_outputs(mbr_decider *d)
 
 /* ---- the model ---- */
 
+void mbr_decider_check_feeds(mbr_decider *d)
+{
+    for (int i = 0; i < d->pipeline->feed_count; i++)
+        check_feed(d, &d->pipeline->feeds[i]);
+}
+
+mbr_status mbr_decider_fill(mbr_decider *d, const int *which, int n, mbr_error *err)
+{
+    for (int i = 0; i < d->pipeline->feed_count; i++)
+        MBR_TRY(fill_tensor(d, &d->pipeline->feeds[i], d->tensors[i], which, n, err));
+    return MBR_OK;
+}
+
 static mbr_status run_rows(mbr_decider *d, const int *which, int n, mbr_error *err)
 {
     const mbr_pipeline *p = d->pipeline;
+    MBR_TRY(mbr_decider_fill(d, which, n, err));
     for (int i = 0; i < p->feed_count; i++) {
-        MBR_TRY(fill_tensor(d, &p->feeds[i], d->tensors[i], which, n, err));
         MBR_TRY(mbr_session_bind_input(d->session, p->feeds[i].port, d->tensors[i], err));
     }
     if (d->streams)
@@ -201,8 +214,7 @@ mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err)
 {
     mbr_rows *rows = &d->rows;
     int n = 0;
-    for (int i = 0; i < d->pipeline->feed_count; i++)
-        check_feed(d, &d->pipeline->feeds[i]);
+    mbr_decider_check_feeds(d);
     clear_outputs(d);
     for (int i = 0; i < rows->count; i++)
         if (!rows->fault[i])

@@ -282,7 +282,7 @@ mbr_status mbr_decider_fork_key(mbr_decider *d, const char *from, size_t from_si
     if (mbr_streams_find(s, to, to_size))
         mbr_decider_forget(d, to, to_size);
     if (s->count >= s->how->most && s->oldest == old)
-        return mbr_fail(err, MBR_ERR_LIMIT, "mbr_decider_fork_key: there is no room for another key beside the old one");
+        return mbr_fail(err, MBR_ERR_LIMIT, "mbr_decider_fork_key: there is no room for a second key");
     mbr_stream *copy = mbr_streams_add(s, to, to_size, old->time);
     bool done = copy != NULL;
     for (int e = 0; done && e < s->how->count; e++)

@@ -44,6 +44,7 @@ struct mbr_decider {
     mbr_rows rows;
     mbr_row_head *heads;  /* (batch) */
     int *sound, *order, *group; /* (batch), scratch: rows that go to the model, of one round, of one run */
+    struct mbr_pre *pre;  /* NULL: decisions are made */
     mbr_streams *streams; /* NULL: the model has no state */
     int batch;
     uint64_t row_number;
@@ -82,6 +83,14 @@ mbr_status mbr_decider_make_session(mbr_decider *d, const mbr_decider_options *o
 
 /* Runs the sound rows. What only one row's values make impossible is that row's fault. */
 mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err);
+
+/* decide_pre.c: the tensors of a batch go to the caller, and no further. */
+typedef struct mbr_pre mbr_pre;
+mbr_status mbr_decider_pre_batch(mbr_decider *d, mbr_error *err);
+
+/* Faults of rows that the model cannot take; the tensors of rows that can be in one run. */
+void mbr_decider_check_feeds(mbr_decider *d);
+mbr_status mbr_decider_fill(mbr_decider *d, const int *which, int n, mbr_error *err);
 
 /* Runs rows in groups that can be in one run; changes `rows`. */
 mbr_status mbr_decider_run_alike(mbr_decider *d, int *rows, int n, mbr_error *err);

@@ -186,6 +186,20 @@ static mbr_status advance(parser *p)
     return complain(p, "a sign that expressions do not have");
 }
 
+int mbr_expr_columns(const mbr_expr *e, int *cols, int most)
+{
+    int n = 0;
+    for (int i = 0; i < e->count; i++) {
+        op_code code = e->ops[i].code;
+        bool known = code != OP_LOAD_NUM && code != OP_LOAD_STR && code != OP_MISSING_NUM && code != OP_MISSING_STR;
+        for (int k = 0; k < n && !known; k++)
+            known = cols[k] == e->ops[i].a;
+        if (!known && n < most)
+            cols[n++] = e->ops[i].a;
+    }
+    return n;
+}
+
 /* ---- code ---- */
 
 /* Appends an operation that changes the height of the stack by `change`. */

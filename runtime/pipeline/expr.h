@@ -45,6 +45,9 @@ mbr_status mbr_expr_compile(const char *text, size_t n, const mbr_scope *scope, 
 /* Evaluates row `row`. False: the row is faulty, *fault says why. */
 bool mbr_expr_eval(const mbr_expr *e, const mbr_lane *lanes, size_t row, mbr_slot *result, const char **fault);
 
+/* The columns that it reads, at most `most` of them, each once. */
+int mbr_expr_columns(const mbr_expr *e, int *cols, int most);
+
 /* A condition's result: missing counts as false. */
 static inline bool mbr_slot_true(const mbr_slot *s)
 {

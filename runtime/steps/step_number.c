@@ -328,6 +328,10 @@ mbr_status mbr_compile_expr(const mbr_compiling *c, const mbr_node *at, mbr_step
     if (st != MBR_OK)
         return mbr_fail_at(c->read.err, st, "%s:%d: step '%s': ", c->read.file, at->line, s->name);
     out->type = p->code.type;
+    s->from = mbr_arena_calloc(c->read.arena, MBR_STEP_INPUTS, sizeof *s->from); /* for who looks at the pipeline */
+    if (!s->from)
+        return mbr_no_memory(c->read.err, MBR_STEP_INPUTS * sizeof *s->from);
+    s->from_count = mbr_expr_columns(&p->code, s->from, MBR_STEP_INPUTS);
     return MBR_OK;
 }
 
