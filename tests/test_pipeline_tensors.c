@@ -358,7 +358,8 @@ START_TEST(images_become_tensors)
         ck_assert_int_eq(c.count, 7);
         for (int k = 0; k < 7; k += 6)
             ck_assert_msg(c.scores[k][0] == cases[i].a && c.scores[k][1] == cases[i].b &&
-                          c.scores[k][2] == cases[i].left, "case %zu: %g %g %g %s", i, c.scores[k][0], c.scores[k][1], c.scores[k][2], c.error[k]);
+                          c.scores[k][2] == cases[i].left, "case %zu: %g %g %g %s", i, c.scores[k][0], c.scores[k][1],
+                          c.scores[k][2], c.error[k]);
         static const char *const faults[] = { "is not below the folder", "a link leads", "is not below the folder",
                                               "none.ppm", "broken.ppm" };
         for (int k = 1; k < 6; k++)
