@@ -156,6 +156,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_bad_input.sh \
     tests/test_compile.sh \
     tests/test_determinism_models.sh \
+    tests/test_state_models.sh \
     tests/test_differential.sh \
     tests/test_decision_log.sh \
     tests/test_drift_files.sh \
