@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# mbr decide --log and mbr replay: the same bytes again, whatever the batch; rotation; kill -9 in mid-write; a full disk;
-# files that are no log. MBR_TEST_KILLS (default 8) and MBR_TEST_DECISIONS (default 5820) make it longer.
+# mbr decide --log and mbr replay: the same bytes again, whatever the batch; rotation; kill -9 in mid-write; a full
+# disk; files that are no log; mbr policy test. MBR_TEST_KILLS (default 8) and MBR_TEST_DECISIONS (default 5820) make it longer.
 # shellcheck source=tests/program.sh
 . "${srcdir:-.}/tests/program.sh"
 fraud=$(cd "${srcdir:-.}/examples/fraud" && pwd)

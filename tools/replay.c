@@ -25,7 +25,8 @@ static void print_result(const command_options *o, const mbr_replay_result *r)
                (unsigned long long)r->records, (unsigned long long)r->files, (unsigned long long)r->first,
                (unsigned long long)r->gaps, (unsigned long long)r->different);
         if (r->different) {
-            printf(", \"seq\": %llu, \"line\": %llu, \"file\": ", (unsigned long long)r->seq, (unsigned long long)r->line);
+            printf(", \"seq\": %llu, \"line\": %llu, \"file\": ", (unsigned long long)r->seq,
+                   (unsigned long long)r->line);
             print_json_string(stdout, r->file);
             printf(", \"what\": ");
             print_json_string(stdout, r->what);

@@ -55,8 +55,8 @@ typedef struct mbr_replay_result {
 } mbr_replay_result;
 
 /*
- * Decides every record of a log again, in order: its full files from the first on, then `path` itself. Times, late rows,
- * faults of the rows' own text and drift are taken from the record; all else is made anew, beginning where the decider
+ * Decides every record of a log again, in order: its full files from the first on, then `path` itself. Times, late
+ * rows, faults of the rows' own text and drift are taken from the record; all else is made anew, beginning where the decider
  * began. MBR_OK also where something differs. A last line that was cut short is passed over.
  * MBR_ERR_IO, MBR_ERR_FORMAT (no log, or a broken line), MBR_ERR_INPUT (records hold no inputs), what a run gives.
  */

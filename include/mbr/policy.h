@@ -42,7 +42,7 @@ MBR_API void mbr_policy_test_release(mbr_policy_test **test);
 
 typedef struct mbr_policy_facts {
     size_t size;             /* set by the caller to sizeof(mbr_policy_facts) */
-    uint64_t rows, positives, faulty, unlabelled; /* rows: with a label; faulty ones among them are decided, not scored */
+    uint64_t rows, positives, faulty, unlabelled; /* rows: with a label, faulty ones too */
     double roc_auc, average_precision, brier;     /* of the main score; NaN where there is none or one class only */
     double calibration_error;                     /* mean distance of score and rate in ten bins */
     double cost, cost_mean;                       /* of the actions that were given; NaN without `costs` */

@@ -195,7 +195,8 @@ static mbr_status read_number_expr(mbr_pipeline *p, const mbr_reading *r, const 
     MBR_TRY(mbr_node_string(r, n, what, &text));
     mbr_status st = mbr_expr_compile(text.data, text.size, &p->scope, out, r->err);
     if (st == MBR_OK && out->type != MBR_COL_NUMBER)
-        st = mbr_fail(r->err, MBR_ERR_FORMAT, "the expression gives a %s; a number is due", mbr_col_type_name(out->type));
+        st = mbr_fail(r->err, MBR_ERR_FORMAT, "the expression gives a %s; a number is due",
+                      mbr_col_type_name(out->type));
     return st == MBR_OK ? MBR_OK : mbr_fail_at(r->err, st, "%s:%d: %s: ", r->file, n->line, what);
 }
 
@@ -237,7 +238,8 @@ static mbr_status read_costs(mbr_pipeline *p, const mbr_reading *r, const mbr_no
     const mbr_node *first = n->items[1];
     MBR_TRY(mbr_node_expect(r, first, MBR_NODE_MAP, "the costs of an action"));
     if (first->count < 2 || first->count > MBR_MOST_CLASSES)
-        return mbr_node_fail(r, first, "'costs' must have 2 to %d classes, such as {fraud: 0, legit: 5}", MBR_MOST_CLASSES);
+        return mbr_node_fail(r, first, "'costs' must have 2 to %d classes, such as {fraud: 0, legit: 5}",
+                             MBR_MOST_CLASSES);
     c->classes = mbr_arena_calloc(r->arena, first->count, sizeof *c->classes);
     c->actions = mbr_arena_calloc(r->arena, n->count, sizeof *c->actions);
     c->cost = mbr_arena_calloc(r->arena, n->count * first->count, sizeof *c->cost);
@@ -349,7 +351,8 @@ typedef struct log_keys {
 static const mbr_param log_params[] = {
     { .name = "path", .type = MBR_PARAM_STRING, .required = true, .offset = offsetof(log_keys, path) },
     { .name = "inputs", .type = MBR_PARAM_BOOL, .preset = 1, .offset = offsetof(log_keys, inputs) },
-    { .name = "on_error", .type = MBR_PARAM_CHOICE, .words = "refuse|continue", .offset = offsetof(log_keys, on_error) },
+    { .name = "on_error", .type = MBR_PARAM_CHOICE, .words = "refuse|continue", .offset = offsetof(log_keys,
+                                                                                                   on_error) },
     { .name = "sync", .type = MBR_PARAM_CHOICE, .words = "never|rotate|always", .offset = offsetof(log_keys, sync) },
     { .name = "rotate", .type = MBR_PARAM_NODE, .offset = offsetof(log_keys, rotate) },
     { .name = NULL }
@@ -407,7 +410,8 @@ mbr_status mbr_pipeline_read_log(mbr_pipeline *p, const mbr_reading *r, const mb
 /* ---- begin and end ---- */
 
 /* A node that no file has: line is that of the inputs. */
-static mbr_node *make_node(const mbr_reading *r, const mbr_node *like, mbr_node_kind kind, const char *text, size_t count)
+static mbr_node *make_node(const mbr_reading *r, const mbr_node *like, mbr_node_kind kind, const char *text,
+                           size_t count)
 {
     mbr_node *n = mbr_arena_calloc(r->arena, 1, sizeof *n);
     if (!n)

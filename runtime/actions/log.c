@@ -192,7 +192,8 @@ static mbr_status look(int fd, const char *path, uint64_t size, char *buffer, fo
     ssize_t n = read_at(fd, buffer, LOOK, 0);
     size_t shown = n > 7 ? 7 : n > 0 ? (size_t)n : 0;
     if (n < 0 || memcmp(buffer, "{\"seq\":", shown) != 0 || !find_line_end(fd, buffer, size, &f->bytes))
-        return mbr_fail(err, n < 0 ? MBR_ERR_IO : MBR_ERR_INPUT, "%s: is there, and is no log of decisions; give another "
+        return mbr_fail(err, n < 0 ? MBR_ERR_IO : MBR_ERR_INPUT,
+                        "%s: is there, and is no log of decisions; give another "
                         "name", path);
     if (f->bytes == 0)
         return MBR_OK;
@@ -269,7 +270,8 @@ static mbr_status take_up(mbr_log *log, uint64_t size, char *buffer, mbr_error *
     found f;
     MBR_TRY(look(log->fd, log->config.path, size, buffer, &f, err));
     if (f.bytes < size && ftruncate(log->fd, (off_t)f.bytes) != 0)
-        return mbr_fail(err, MBR_ERR_IO, "%s: its last line is cut short and cannot be taken away: %s", log->config.path,
+        return mbr_fail(err, MBR_ERR_IO, "%s: its last line is cut short and cannot be taken away: %s",
+                        log->config.path,
                         strerror(errno));
     log->bytes = f.bytes;
     log->begun = f.begun;

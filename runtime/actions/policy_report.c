@@ -70,7 +70,8 @@ mbr_status mbr_policy_test_text(const mbr_policy_test *t, mbr_write_fn write, vo
 {
     mbr_words w = { .memory = t->memory };
     const mbr_policy_facts *f = &t->facts;
-    mbr_words_add(&w, "%llu rows, %llu of them '%s'; %llu faulty, %llu without a label\n\n", (unsigned long long)f->rows,
+    mbr_words_add(&w, "%llu rows, %llu of them '%s'; %llu faulty, %llu without a label\n\n",
+                  (unsigned long long)f->rows,
                   (unsigned long long)f->positives, t->labels[t->positive].data, (unsigned long long)f->faulty,
                   (unsigned long long)f->unlabelled);
     mbr_words_add(&w, "%-20s %8s", "action", "share");
@@ -88,7 +89,8 @@ mbr_status mbr_policy_test_text(const mbr_policy_test *t, mbr_write_fn write, vo
         mbr_words_add(&w, "\n");
     }
     if (!isnan(f->cost))
-        mbr_words_add(&w, "cost %.2f, %.6f a row; one threshold at %.6g (%s above, %s below): %.2f\n", f->cost, f->cost_mean,
+        mbr_words_add(&w, "cost %.2f, %.6f a row; one threshold at %.6g (%s above, %s below): %.2f\n", f->cost,
+                      f->cost_mean,
                       f->best_threshold, side(t, t->yes), side(t, t->no), f->best_cost);
     mbr_words_add(&w, "\nROC-AUC %.4f, average precision %.4f, Brier %.6f, calibration error %.6f\nbest F1 %.4f at %.6g\n\n"
                   "%12s %10s %10s %10s %10s%s\n", f->roc_auc, f->average_precision, f->brier, f->calibration_error, f->f1,
@@ -124,7 +126,8 @@ static void add_points(mbr_words *w, const mbr_policy_test *t)
     for (int i = 0; i < t->point_count; i++) {
         const mbr_policy_point *p = &t->points[i];
         add_number(w, i ? ", {\"threshold\": " : "{\"threshold\": ", p->threshold);
-        mbr_words_add(w, ", \"rows\": %llu, \"positives\": %llu", (unsigned long long)p->yes, (unsigned long long)p->hits);
+        mbr_words_add(w, ", \"rows\": %llu, \"positives\": %llu", (unsigned long long)p->yes,
+                      (unsigned long long)p->hits);
         add_number(w, ", \"precision\": ", part(p->hits, p->yes));
         add_number(w, ", \"recall\": ", part(p->hits, t->scored_positives));
         add_number(w, ", \"cost\": ", p->cost);
@@ -195,8 +198,9 @@ static const char style[] =
     "margin:34px 0 12px}.dim{color:var(--dim)}"
     ".facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:12px;margin-top:18px}"
     ".fact,.card,.wide{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px}"
-    ".fact b{display:block;font-size:22px;font-weight:650;font-variant-numeric:tabular-nums}.fact span{color:var(--dim);"
-    "font-size:13px}.wide{overflow-x:auto}.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(380px,1fr));"
+    ".fact b{display:block;font-size:22px;font-weight:650;font-variant-numeric:tabular-nums}"
+    ".fact span{color:var(--dim);font-size:13px}.wide{overflow-x:auto}"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(380px,1fr));"
     "gap:14px}.card h3{font-size:15px;margin:0 0 6px}svg{display:block;width:100%;height:auto}"
     "svg text{fill:var(--dim);font-size:11px;font-family:inherit}"
     "table{border-collapse:collapse;width:100%;font-size:14px}th,td{padding:6px 9px;text-align:right;"
@@ -217,9 +221,11 @@ static double place_y(double y)
 }
 
 /* A frame from 0 to 1 on both sides; `most`: what the top stands for. */
-static void begin_plot(mbr_words *w, const char *title, const char *below, const char *beside, double least, double most)
+static void begin_plot(mbr_words *w, const char *title, const char *below, const char *beside, double least,
+                       double most)
 {
-    mbr_words_add(w, "<div class=card><h3>%s</h3><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"%s\">", title, WIDE, HIGH,
+    mbr_words_add(w, "<div class=card><h3>%s</h3><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"%s\">", title, WIDE,
+                  HIGH,
                   title);
     for (int i = 0; i <= 4; i++) {
         double v = i / 4.0, y = place_y(v), at = least + (most - least) * v;
@@ -227,7 +233,8 @@ static void begin_plot(mbr_words *w, const char *title, const char *below, const
                       "</text>", LEFT, WIDE - 12, y, y, LEFT - 5, y + 4.0, at);
         mbr_words_add(w, "<text x=%.1f y=%d text-anchor=middle>%.2g</text>", place_x(v), HIGH - BOTTOM + 13, v);
     }
-    mbr_words_add(w, "<text x=%d y=%d text-anchor=middle>%s</text><text x=%d y=%d>%s</text>", (WIDE + LEFT) / 2, HIGH - 3,
+    mbr_words_add(w, "<text x=%d y=%d text-anchor=middle>%s</text><text x=%d y=%d>%s</text>", (WIDE + LEFT) / 2,
+                  HIGH - 3,
                   below, LEFT + 4, TOP + 8, beside);
 }
 
@@ -246,11 +253,13 @@ static void add_curves(mbr_words *w, const mbr_policy_test *t)
 {
     uint64_t negatives = t->scored - t->scored_positives;
     begin_plot(w, "ROC", "false positive rate", "true positive rate", 0, 1);
-    mbr_words_add(w, "<line x1=%.1f y1=%.1f x2=%.1f y2=%.1f stroke=\"var(--line)\" stroke-dasharray=\"4 3\"/>", place_x(0),
+    mbr_words_add(w, "<line x1=%.1f y1=%.1f x2=%.1f y2=%.1f stroke=\"var(--line)\" stroke-dasharray=\"4 3\"/>",
+                  place_x(0),
                   place_y(0), place_x(1), place_y(1));
     begin_line(w, "live");
     for (int i = 0; i < t->point_count; i++)
-        add_place(w, part(t->points[i].yes - t->points[i].hits, negatives), part(t->points[i].hits, t->scored_positives));
+        add_place(w, part(t->points[i].yes - t->points[i].hits, negatives), part(t->points[i].hits,
+                                                                                 t->scored_positives));
     mbr_words_add(w, "\"/></svg></div>");
     begin_plot(w, "Precision over recall", "recall", "precision", 0, 1);
     begin_line(w, "live");
@@ -266,7 +275,8 @@ static void add_curves(mbr_words *w, const mbr_policy_test *t)
         least = fmin(least, t->facts.cost);
         most = fmax(most, t->facts.cost);
         double range = most > least ? most - least : 1.0;
-        begin_plot(w, "Cost of one threshold", "share of rows above it", "cost; dashes: this policy", least, least + range);
+        begin_plot(w, "Cost of one threshold", "share of rows above it", "cost; dashes: this policy", least,
+                   least + range);
         double y = place_y((t->facts.cost - least) / range);
         mbr_words_add(w, "<line x1=%d x2=%d y1=%.1f y2=%.1f stroke=\"var(--other)\" stroke-dasharray=\"5 4\"/>", LEFT,
                       WIDE - 12, y, y);
@@ -280,7 +290,8 @@ static void add_curves(mbr_words *w, const mbr_policy_test *t)
         if (t->bins[b].rows)
             most = fmax(most, fmax(t->bins[b].score, part(t->bins[b].positives, t->bins[b].rows)));
     begin_plot(w, "Calibration", "mean score, of the largest", "rate of positives", 0, most);
-    mbr_words_add(w, "<line x1=%.1f y1=%.1f x2=%.1f y2=%.1f stroke=\"var(--line)\" stroke-dasharray=\"4 3\"/>", place_x(0),
+    mbr_words_add(w, "<line x1=%.1f y1=%.1f x2=%.1f y2=%.1f stroke=\"var(--line)\" stroke-dasharray=\"4 3\"/>",
+                  place_x(0),
                   place_y(0), place_x(1), place_y(1));
     begin_line(w, "live");
     for (int b = 0; b < MBR_POLICY_BINS; b++)

@@ -35,7 +35,8 @@ static mbr_status label_index(mbr_policy_test *t, const char *text, int *index, 
     if (*index >= 0)
         return MBR_OK;
     if (t->label_count == MBR_POLICY_LABELS)
-        return mbr_fail(err, MBR_ERR_INPUT, "more than %d different labels; is this the right column?", MBR_POLICY_LABELS);
+        return mbr_fail(err, MBR_ERR_INPUT, "more than %d different labels; is this the right column?",
+                        MBR_POLICY_LABELS);
     char *copy = mbr_arena_strndup(&t->arena, text, n);
     if (!copy)
         return mbr_no_memory(err, n + 1);

@@ -42,8 +42,8 @@ static bool holds(mbr_decider *d, int row, const mbr_rule *rule, const char **fa
 }
 
 /*
- * The rule that fires; -1: the row is faulty. Rules with a memory see every row, also where an earlier rule has decided;
- * what they cannot tell then is no fault.
+ * The rule that fires; -1: the row is faulty. Rules with a memory see every row, also where an earlier rule has
+ * decided; what they cannot tell then is no fault.
  */
 static int find_rule(mbr_decider *d, int row)
 {
