@@ -4,7 +4,7 @@
 # disk; files that are no log; mbr policy test. MBR_TEST_KILLS (default 8) and MBR_TEST_DECISIONS (default 5820) make it longer.
 # shellcheck source=tests/program.sh
 . "${srcdir:-.}/tests/program.sh"
-fraud=$(cd "${srcdir:-.}/examples/fraud" && pwd)
+fraud=$(cd "${srcdir:-.}/tests/payments" && pwd)
 case $MBR in /*) ;; *) MBR=$(pwd)/$MBR ;; esac
 cd "$work" || exit 99
 if ! mbr --help | grep -q 'mbr replay'; then
@@ -18,7 +18,7 @@ if ! mbr decide "$fraud/pipeline.yaml" "$fraud/sample.csv" >one.txt 2>.err; then
     fi
 fi
 mkdir fraud
-cp "$fraud"/* fraud 2>/dev/null
+cp "$fraud"/*.yaml "$fraud"/*.onnx fraud
 rows=${MBR_TEST_DECISIONS:-5820}
 awk -v n="$rows" 'NR == 1 { print; next } { line[NR] = $0 } END {
     for (i = 0; i < n; i++) print line[2 + i % (NR - 1)] }' "$fraud/sample.csv" >rows.csv
