@@ -92,7 +92,7 @@ static inline wire wire_value_info(const char *name, int dtype, const int64_t *d
     wire shape = { 0 }, tensor = { 0 }, type = { 0 }, info = { 0 };
     for (; *dims != -2; dims++) {
         wire dim = { 0 };
-        if (*dims < 0)
+        if (*dims == -1 || *dims == -3 || *dims == -4)
             wire_text(&dim, 2, *dims == -1 ? "N" : *dims == -3 ? "S" : "T");
         else
             wire_int(&dim, 1, *dims);
