@@ -135,6 +135,15 @@ static void put_class(translator *t, bool inside, bool negated, const char *memb
         say(t, "]");
 }
 
+/* What scripts gained in Unicode 15 and 16, which PCRE2's tables may lack: the ones that expressions are made of. */
+static const struct {
+    const char *name, *ranges;
+} recent_scripts[] = {
+    { "han", "\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}" },
+    { "hiragana", "\\x{1b132}" },
+    { "katakana", "\\x{1b155}" },
+};
+
 /* \p{...}; t->at is behind the p. */
 static mbr_status property(translator *t, bool inside, bool negated)
 {
@@ -173,8 +182,16 @@ static mbr_status property(translator *t, bool inside, bool negated)
     for (size_t i = 0; i < n; i++)
         if (!(name[i] >= 'a' && name[i] <= 'z'))
             return refuse(t, "a property that is not known");
-    snprintf(word, sizeof word, "\\%c{sc:%.*s}", negated ? 'P' : 'p', (int)raw, from);
+    const char *recent = NULL;
+    for (size_t i = 0; i < MBR_COUNT_OF(recent_scripts) && !recent; i++)
+        if (strcmp(name, recent_scripts[i].name) == 0)
+            recent = recent_scripts[i].ranges;
+    bool opens = recent && !inside, adds = recent && !(inside && negated);
+    snprintf(word, sizeof word, "%s\\%c{sc:%.*s}", !opens ? "" : negated ? "[^" : "[", negated && !opens ? 'P' : 'p',
+             (int)raw, from);
     say(t, word);
+    say(t, adds ? recent : "");
+    say(t, opens ? "]" : "");
     return MBR_OK;
 }
 
