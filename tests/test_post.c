@@ -448,6 +448,11 @@ START_TEST(network_steps)
     run("{name: o, kind: boxes, from: [corners, classes], format: anchors, most: 1,"
         " priors: {image: [64, 32], strides: [32], sizes: [[16]]}}");
     ck_assert_ptr_nonnull(b.fault[0]); /* two anchors, three boxes */
+    run("{name: o, kind: boxes, from: [corners, classes], format: anchors, any_class: true, score_threshold: -1,"
+        " iou_threshold: 1, priors: {image: [64, 32], strides: [64, 64, 64], sizes: [[16], [32], [48]]}}");
+    ck_assert(number(1, 1) == 3);
+    for (int i = 0; i < 3; i++) /* no offsets: the anchors themselves, all of them */
+        ck_assert_float_eq(((const float *)b.lanes[step.out].cell[1].data)[6 * i], 0.5f - (float)(i + 1) / 8);
     run("{name: o, kind: span, from: [wide, wide], longest: 2, text: text, offsets: offsets}");
     ck_assert(number(0, 0) == 1 && number(1, 0) == 1 && number(2, 0) == 6);
     expect_text(3, 0, "\xc3\xa9t"); /* bytes 3 to 6 */

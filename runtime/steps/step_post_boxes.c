@@ -95,7 +95,7 @@ static mbr_status make_priors(const mbr_compiling *c, mbr_step *s, boxes *p)
                     for (size_t q = 0; q < list->count; q++, n++) {
                         double size;
                         if (!pass) { /* the numbers once, the cells by counting */
-                            n += down * across * list->count - 1;
+                            n += down * across * list->count;
                             y = down;
                             x = across;
                             break;
