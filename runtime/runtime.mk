@@ -116,6 +116,7 @@ MBR_RUNTIME_FAST = \
     runtime/deadline/hdr.c \
     runtime/actions/line.c \
     runtime/actions/record.c \
+    runtime/actions/texts.c \
     runtime/drift/drift_fit.c \
     runtime/drift/drift_sketch.c \
     runtime/drift/drift_stats.c \

@@ -437,6 +437,10 @@ START_TEST(pipelines_that_are_refused)
         { HEAD "rules: [{when: y > 1, key: key, then: A}, {then: LOW}]\n", "only a rule with 'leave'" },
         { HEAD "rules: [{leave: y > 1, then: A}]\n", "without a 'when'" },
         { HEAD SIMPLE "fallback: {late: A}\n", "needs the key 'action'" },
+        { HEAD SIMPLE "texts: [kye]\n", "did you mean 'key'" },
+        { HEAD SIMPLE "texts: [z*]\n", "no column begins" },
+        { HEAD SIMPLE "texts: [y, key, y*]\n", "'y' is there twice" },
+        { HEAD SIMPLE "features: [{name: z, kind: tensor, from: p}]\ntexts: [z]\n", "'z' is a tensor" },
         { HEAD SIMPLE "log: {}\n", "path" },
         { HEAD SIMPLE "log: {path: x, sync: daily}\n", "never|rotate|always" },
         { HEAD SIMPLE "log: {path: x, rotate: {size: 5 cows}}\n", "'size' of 'rotate'" },
@@ -451,10 +455,52 @@ START_TEST(pipelines_that_are_refused)
 }
 END_TEST
 
+/* ---- texts ---- */
+
+/* "a,true,-" for each row */
+static mbr_status collect_texts(void *user, const mbr_decision *d)
+{
+    char *out = user;
+    ck_assert_int_eq(d->text_count, 6);
+    for (int i = 0; i < d->text_count; i++) {
+        strcat(out, i ? "," : "");
+        strcat(out, d->texts[i] ? d->texts[i] : "-");
+    }
+    strcat(out, "; ");
+    return MBR_OK;
+}
+
+START_TEST(decisions_carry_texts)
+{
+    static const char rows[] = "id,key,p,t,amount\n1,\"a, b\",1,0,12.5\n2,,0.5,,3\n3,c,oops,0,1\n4,d,,5,1\n";
+    static const char *const names[] = { "key", "w[0]", "w[1]", "high", "amount", "t" };
+    static const int batches[] = { 1, 3, 256 };
+    for (size_t i = 0; i < 3; i++) {
+        char out[400] = "";
+        text_reader r = { rows, strlen(rows) };
+        mbr_pipeline *p;
+        mbr_decider *d;
+        mbr_decider_options o = { .size = sizeof o, .batch = batches[i] };
+        OK(open_text(HEAD SIMPLE "fallback: ASK\nfeatures:\n- {name: w, kind: cyclic, from: p, period: 2}\n"
+                     "- {name: high, kind: expr, expr: p > 0.7}\ntexts: [key, w, hi*, amount, t]\n", NULL, &p));
+        ck_assert_int_eq(mbr_pipeline_text_count(p), 6);
+        for (int k = 0; k < 6; k++)
+            ck_assert_str_eq(mbr_pipeline_text_name(p, k), names[k]);
+        ck_assert_ptr_null(mbr_pipeline_text_name(p, 6));
+        OK(mbr_decider_new(p, &o, &d, &err));
+        mbr_pipeline_release(&p);
+        OK(mbr_decider_reader(d, "rows", read_text, &r, MBR_ROWS_CSV, collect_texts, out, NULL, &err));
+        ck_assert_str_eq(out, "a, b,1.2246467991473532e-16,-1,true,12.5,0; -,1,6.123233995736766e-17,false,3,-; "
+                         "-,-,-,-,-,-; d,-,-,false,1,5; ");
+        mbr_decider_release(&d);
+    }
+}
+END_TEST
+
 /* ---- the log and its replay ---- */
 
 #define LOGGED \
-    HEAD STICKY CLOCK "log: {path: log, rotate: {records: 40}}\nfallback: ASK\n" \
+    HEAD STICKY CLOCK "log: {path: log, rotate: {records: 40}}\nfallback: ASK\ntexts: [key, y, amount, t]\n" \
     "actions: {ALARM: {cap: {most: 3, per: 5m, key: key}, instead: QUIET}}\n"
 
 static void many_rows(char *to, size_t size, int n)
@@ -659,6 +705,7 @@ int main(void)
     tcase_add_test(t, the_cheapest_action);
     tcase_add_test(t, fallbacks_by_cause);
     tcase_add_test(t, pipelines_that_are_refused);
+    tcase_add_test(t, decisions_carry_texts);
     tcase_add_test(t, a_log_is_repeated);
     tcase_add_test(t, memory_is_kept);
     tcase_add_test(t, without_memory);

@@ -97,33 +97,34 @@ judge maintenance "$(auc <pairs)"
 # --- support chatbot: the intent, the answer, the action ---
 decide chatbot 0
 sed 1d "$examples/chatbot/expected.csv" >expected
-field intent_at >intent
-judge chatbot "$(sed 1d "$examples/chatbot/answers.csv" | cut -d, -f2 | uniq | { cat; echo other; } >intents
-    cut -d, -f7 expected | paste -d' ' intent - | awk '
-        NR == FNR { name[NR - 1] = $1; next }
-        name[$1] == $2 { right++ }
-        END { if (FNR) printf "%.6f", right / FNR }' intents -)"
-field answer_at.index_1 >answer
+field intent.label_1 >intent
+judge chatbot "$(cut -d, -f7 expected | paste -d' ' intent - | awk '
+    $1 == $2 { right++ }
+    END { if (NR) printf "%.6f", right / NR }')"
+field answer.label_1 >answer
 cut -d, -f5 expected | paste -d' ' answer - >pairs
-check "answers of chatbot are the trainer's" awk '
-    NR == FNR { name[NR - 1] = $1; next }
-    name[$1] != $2 { n++ }
-    END { exit !(FNR && n <= FNR / 500) }' "$examples/chatbot/answers.txt" pairs
+check "answers of chatbot are the trainer's" awk '$1 != $2 { n++ } END { exit !(NR && n <= NR / 500) }' pairs
+sed 's/.*"reply.label_1": "\([^"]*\)".*/\1/' decided.json | paste answer - >said
+paste "$examples/chatbot/answers.txt" "$examples/chatbot/replies.txt" >words
+check "what chatbot writes are the answer's words" awk -F'\t' '
+    NR == FNR { words[$1] = $2; next }
+    words[$1] != $2 { n++ }
+    END { exit !(FNR && !n) }' words said
 field action >action
 cut -d, -f2 expected | paste -d' ' action - >pairs
 check "actions of chatbot are the trainer's" awk '$1 != $2 { n++ } END { exit !(NR && n <= NR / 200) }' pairs
 
 # --- recommendation: the ten best, and where the item is among them that was looked at next ---
 decide recommendation 0
-sed 1d "$examples/recommendation/expected.csv" | sed 's/.*,I0*\([0-9]\)/\1/' >wanted
+sed 1d "$examples/recommendation/expected.csv" | cut -d, -f3 >wanted
 for k in 1 2 3 4 5 6 7 8 9 10; do
-    field "best.index_$k" >"rank$k"
+    field "best.label_$k" >"rank$k"
 done
 paste -d' ' wanted rank1 rank2 rank3 rank4 rank5 rank6 rank7 rank8 rank9 rank10 >ranks
 judge recommendation "$(awk '
     { for (k = 2; k <= 11; k++) if ($k == $1) sum += log(2) / log(k) }
     END { if (NR) printf "%.6f", sum / NR }' ranks)"
-sed 1d "$examples/recommendation/expected.csv" | cut -d, -f2 | sed 's/^I0*\([0-9]\)/\1/; s/ I0*\([0-9]\)/ \1/g' >theirs
+sed 1d "$examples/recommendation/expected.csv" | cut -d, -f2 >theirs
 cut -d' ' -f2- ranks >ours
 check "what is recommended is the trainer's" awk '
     NR == FNR { line[NR] = $0; next }

@@ -38,6 +38,10 @@ static mbr_status print_decision(void *user, const mbr_decision *d)
             printf("  %.6f", score);
         if (d->rule)
             printf("  %s", d->rule);
+        for (int i = 0; i < d->text_count; i++) {
+            printf("%s", i ? ", " : "  ");
+            d->texts[i] ? print_json_string(stdout, d->texts[i]) : (void)putchar('-');
+        }
         if (d->cause && !d->error)
             printf("  %s", d->cause);
         for (int i = 0; p->reasons && i < d->reason_count; i++)
@@ -64,6 +68,13 @@ static mbr_status print_decision(void *user, const mbr_decision *d)
         isfinite(d->scores[i]) ? printf(": %.9g", d->scores[i]) : printf(": null");
     }
     printf("%s", d->score_count ? "}" : "");
+    for (int i = 0; i < d->text_count; i++) {
+        printf("%s", i ? ", " : ", \"texts\": {");
+        print_json_string(stdout, mbr_pipeline_text_name(p->pipeline, i));
+        printf(": ");
+        d->texts[i] ? print_json_string(stdout, d->texts[i]) : (void)printf("null");
+    }
+    printf("%s", d->text_count ? "}" : "");
     for (int i = 0; p->reasons && i < d->reason_count; i++) {
         printf("%s{\"name\": ", i ? ", " : ", \"reasons\": [");
         print_json_string(stdout, d->reasons[i].name);
@@ -197,8 +208,8 @@ const command command_decide = {
     .name = "decide",
     .synopsis = "PIPELINE INPUT [--json] [--reasons] [--format NAME] [--log FILE] [--report[=FILE]] [options]",
     .what = "reads rows of CSV or JSON lines and prints an action for each",
-    .help = "INPUT - is standard input. One line a row: id, action, score, the rule that fired. A faulty row gets the\n"
-            "pipeline's fallback action and a message; the rest goes on.\n",
+    .help = "INPUT - is standard input. One line a row: id, action, score, the rule that fired, texts. A faulty row\n"
+            "gets the pipeline's fallback action and a message; the rest goes on.\n",
     .accepts = OPT_JSON | OPT_FORMAT | OPT_BATCH | OPT_DESCRIBE | OPT_REASONS | OPT_LOG | OPT_THREADS | OPT_PASSES |
                OPT_REPORT,
     .min_positional = 1,

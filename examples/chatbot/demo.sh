@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 mbr=${MBR:-../../build/mbr}
 [ -x "$mbr" ] || mbr=mbr
 
-echo "== messages: action, chance of the intent, rule (some of them)"
+echo "== messages: action, chance of the intent, rule, and the intent, the answer and its words (some of them)"
 "$mbr" decide pipeline.yaml sample.csv 2>/dev/null | awk '
     { n[$2]++; if (NR <= 15) print }
     END { printf "%d messages: %d ANSWER, %d HAND_OVER\n", NR, n["ANSWER"], n["HAND_OVER"] }'

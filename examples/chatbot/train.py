@@ -246,6 +246,8 @@ def main():
     np.save(path("answers.npy"), np.asarray(unit(p["answers"])).round(6).astype("<f4"))
     with open(path("answers.txt"), "w", encoding="utf-8") as f:
         f.writelines(name + "\n" for name, _, _ in ANSWERS)
+    with open(path("replies.txt"), "w", encoding="utf-8") as f:
+        f.writelines(text + "\n" for _, _, text in ANSWERS)
     write_csv(path("answers.csv"), ["answer", "intent", "text"], ANSWERS)
 
     def judge(what, rows):

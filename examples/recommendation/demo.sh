@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 mbr=${MBR:-../../build/mbr}
 [ -x "$mbr" ] || mbr=mbr
 
-echo "== requests: action, best score, rule (some of them)"
+echo "== requests: action, best score, rule, the items (some of them)"
 "$mbr" decide pipeline.yaml sample.csv 2>/dev/null | awk '
     { n[$2]++; if (NR <= 10) print }
     END { printf "%d requests", NR; for (a in n) printf ", %d %s", n[a], a; print "" }'

@@ -90,6 +90,10 @@ MBR_API const char *mbr_pipeline_input_type(const mbr_pipeline *pipeline, int in
 MBR_API int mbr_pipeline_score_count(const mbr_pipeline *pipeline);
 MBR_API const char *mbr_pipeline_score_name(const mbr_pipeline *pipeline, int index);
 
+/* The texts of a decision, in order: the columns of the section `texts`, NAME[0], NAME[1] ... of a wide one. */
+MBR_API int mbr_pipeline_text_count(const mbr_pipeline *pipeline);
+MBR_API const char *mbr_pipeline_text_name(const mbr_pipeline *pipeline, int index);
+
 /* The actions that rules and fallback can give, each once, in the order of their first mention. */
 MBR_API int mbr_pipeline_action_count(const mbr_pipeline *pipeline);
 MBR_API const char *mbr_pipeline_action_name(const mbr_pipeline *pipeline, int index);
@@ -152,6 +156,8 @@ typedef struct mbr_decision {
     const char *cause;     /* why the action is not the rule's: "input", "row", "late", "model", "drift" (a fallback),
                               "cap", "cool_down" (another action instead); NULL: it is */
     const char *label;     /* what the column mbr_pipeline_options.label holds; NULL: nothing */
+    const char *const *texts; /* (text_count), UTF-8; NULL where there is none: missing, or the row is faulty */
+    int text_count;
 } mbr_decision;
 
 /* Called once a row, in the order of the rows. Anything but MBR_OK ends the call, which then returns that status. */

@@ -74,6 +74,7 @@ typedef struct mbr_decider_actions {
     mbr_line out;            /* records of a batch */
     mbr_decision *made;     /* (batch) */
     double *scores;         /* (batch, score_count) */
+    const char **texts;     /* (batch, text_count) */
     char (*ids)[MBR_HASH_TEXT]; /* (batch) */
 } mbr_decider_actions;
 
@@ -82,6 +83,8 @@ typedef struct mbr_decider_actions {
 /* Before the inputs are read: one more of them, where somebody asks for a label. */
 mbr_status mbr_pipeline_begin_actions(mbr_pipeline *p, const mbr_reading *r, const char *label,
                                       const mbr_node **inputs);
+/* After all columns. */
+mbr_status mbr_pipeline_read_texts(mbr_pipeline *p, const mbr_reading *r, const mbr_node *texts);
 /* After the rules. */
 mbr_status mbr_pipeline_read_actions(mbr_pipeline *p, const mbr_reading *r, const mbr_node *actions,
                                      const mbr_node *costs, const mbr_node *limits);
@@ -120,6 +123,9 @@ mbr_keep *mbr_decider_keep(mbr_decider *d, int keeps, int row);
 
 /* The action that a row gets where `action` is wanted; *cause says what kept it from that. */
 int mbr_decider_limit(mbr_decider *d, int row, int action, mbr_cause *cause);
+
+/* The texts of a row that has run, before its rules. Without memory the row becomes faulty. */
+void mbr_decider_give_texts(mbr_decider *d, int row, mbr_decision *out);
 
 /* Makes one decision of a batch that has run (actions->made[row]), by its number. False: out of memory. */
 bool mbr_decider_make(mbr_decider *d, int row, uint64_t seq);

@@ -248,7 +248,8 @@ mbr_status mbr_decider_begin_actions(mbr_decider *d, const char *path, mbr_error
     a->ids = mbr_arena_calloc(&d->arena, batch, sizeof *a->ids);
     a->scores = mbr_arena_calloc(&d->arena, batch * (size_t)p->score_count + 1, sizeof *a->scores);
     a->keeps = mbr_arena_calloc(&d->arena, (size_t)all->keeps + 1, sizeof *a->keeps);
-    if (!a->made || !a->ids || !a->scores || !a->keeps)
+    a->texts = mbr_arena_calloc(&d->arena, batch * (size_t)p->text_count + 1, sizeof *a->texts);
+    if (!a->made || !a->ids || !a->scores || !a->keeps || !a->texts)
         return mbr_no_memory(err, batch * (sizeof *a->made + sizeof *a->ids));
     for (int i = 0; i < all->keeps; i++)
         MBR_TRY(mbr_keeps_init(&a->keeps[i], &d->arena, all->keep_keys[i] < 0 ? 1 : all->keys, err));

@@ -74,6 +74,16 @@ static inline void add_text(mbr_line *out, const char *key, const char *text)
     mbr_line_string(out, text, strlen(text));
 }
 
+static inline void add_text_or_null(mbr_line *out, const char *key, const char *text)
+{
+    if (text) {
+        add_text(out, key, text);
+        return;
+    }
+    add_key(out, key);
+    mbr_line_bytes(out, "null", 4);
+}
+
 void mbr_decider_write_record(mbr_decider *d, int row, const mbr_decision *made, uint64_t seq, uint64_t stream,
                               mbr_line *out)
 {
@@ -105,11 +115,12 @@ void mbr_decider_write_record(mbr_decider *d, int row, const mbr_decision *made,
         mbr_line_bytes(out, "\":", 2);
         mbr_line_number(out, made->scores[i]);
     }
-    add_key(out, "},\"action\":");
-    if (made->action)
-        mbr_line_string(out, made->action, strlen(made->action));
-    else
-        mbr_line_bytes(out, "null", 4);
+    for (int i = 0; i < made->text_count; i++) {
+        add_key(out, i ? ",\"" : "},\"texts\":{\"");
+        mbr_line_text(out, p->texts[i].name);
+        add_text_or_null(out, "\":", made->texts[i]);
+    }
+    add_text_or_null(out, "},\"action\":", made->action);
     add_text(out, ",\"rule\":", made->rule);
     add_text(out, ",\"cause\":", mbr_cause_name(d->heads[row].cause));
     add_text(out, ",\"error\":", d->rows.fault[row]);

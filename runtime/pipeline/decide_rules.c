@@ -185,6 +185,7 @@ void mbr_decider_decide(mbr_decider *d, int row, double *scores, mbr_decision *o
     if (p->id >= 0)
         out->id = d->rows.lanes[p->inputs[p->id].col].str[row].data;
     out->label = label_of(d, row);
+    mbr_decider_give_texts(d, row, out);
     int action = choose(d, row, out);
     if (action >= 0) {
         action = mbr_decider_limit(d, row, action, &head->cause);

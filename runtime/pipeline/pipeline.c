@@ -20,7 +20,7 @@
 
 typedef struct top {
     const mbr_node *version, *name, *description, *model, *csv, *inputs, *features, *tensors, *outputs, *post, *scores,
-        *rules, *fallback, *actions, *costs, *limits, *log, *drift, *state, *reasons, *latency, *resources;
+        *texts, *rules, *fallback, *actions, *costs, *limits, *log, *drift, *state, *reasons, *latency, *resources;
     int extra_columns;
 } top;
 
@@ -32,7 +32,7 @@ static const mbr_param top_params[] = {
     TOP_NODE(outputs, true),   TOP_NODE(post, false),   TOP_NODE(scores, false),      TOP_NODE(rules, true),
     TOP_NODE(fallback, false), TOP_NODE(drift, false),  TOP_NODE(actions, false),     TOP_NODE(costs, false),
     TOP_NODE(limits, false),   TOP_NODE(log, false),    TOP_NODE(reasons, false),     TOP_NODE(latency, false),
-    TOP_NODE(resources, false), TOP_NODE(state, false),
+    TOP_NODE(resources, false), TOP_NODE(state, false), TOP_NODE(texts, false),
     { .name = "extra_columns", .type = MBR_PARAM_CHOICE, .words = "ignore|error",
       .offset = offsetof(top, extra_columns) },
     { .name = NULL }
@@ -290,6 +290,7 @@ static mbr_status compile(mbr_pipeline *p, const void *text, size_t bytes, const
     MBR_TRY(mbr_pipeline_read_fetches(p, &c, keys.outputs));
     MBR_TRY(read_steps(&c, keys.post, "'post'", &p->posts, &p->post_count));
     MBR_TRY(mbr_pipeline_read_scores(p, r, keys.scores, first));
+    MBR_TRY(mbr_pipeline_read_texts(p, r, keys.texts));
     MBR_TRY(mbr_pipeline_read_rules(p, r, keys.rules, keys.fallback));
     MBR_TRY(mbr_pipeline_read_actions(p, r, keys.actions, keys.costs, keys.limits));
     MBR_TRY(mbr_pipeline_read_log(p, r, keys.log));

@@ -41,6 +41,16 @@ const char *mbr_pipeline_score_name(const mbr_pipeline *p, int index)
     return index >= 0 && index < p->score_count ? p->scope.cols[p->scores[index]].name : NULL;
 }
 
+int mbr_pipeline_text_count(const mbr_pipeline *p)
+{
+    return p->text_count;
+}
+
+const char *mbr_pipeline_text_name(const mbr_pipeline *p, int index)
+{
+    return index >= 0 && index < p->text_count ? p->texts[index].name : NULL;
+}
+
 int mbr_pipeline_action_count(const mbr_pipeline *p)
 {
     return p->action_count;
@@ -180,6 +190,8 @@ mbr_status mbr_pipeline_describe(const mbr_pipeline *p, mbr_write_fn write, void
     print_steps(&to, p, "post", p->posts, p->post_count);
     print(&to, "scores\n    ");
     print_columns(&to, p, p->scores, p->score_count);
+    for (int i = 0; i < p->text_count; i++)
+        print(&to, "%s%s", i ? ", " : "\ntexts\n    ", p->texts[i].name);
     print(&to, "\nrules\n");
     for (int i = 0; i < p->rule_count; i++)
         print(&to, "    %s (line %d): %s\n", p->rules[i].name, p->rules[i].line, p->actions[p->rules[i].action]);

@@ -97,6 +97,12 @@ typedef struct mbr_rule {
     int line;
 } mbr_rule;
 
+/* One value of a column, as a text of the decision. */
+typedef struct mbr_text_of {
+    const char *name;
+    int col, at;
+} mbr_text_of;
+
 struct mbr_pipeline {
     mbr_memory *memory;
     atomic_int references;
@@ -119,6 +125,8 @@ struct mbr_pipeline {
     int tensor_feeds;     /* how many of the feeds take tensor columns */
     int *scores;          /* (score_count), columns */
     int score_count;
+    mbr_text_of *texts;   /* (text_count) */
+    int text_count;
     mbr_rule *rules;      /* (rule_count); the last is always true */
     int rule_count;
     const char **actions; /* (action_count) */
