@@ -7,6 +7,7 @@
 #include "config.h"
 #endif
 #include "base/env.h"
+#include "mbr/deadline.h"
 #include "mbr/decision_log.h"
 #include "mbr/mbr.h"
 #include "mbr/policy.h"
@@ -560,6 +561,35 @@ START_TEST(a_log_is_repeated)
 }
 END_TEST
 
+/*
+ * A fallback that is limited keeps its cause. Late rows have no features, so that a limit by one of those takes them as
+ * one; nor is a replay late where the decisions were not.
+ */
+START_TEST(fallbacks_are_repeated)
+{
+    char out[2000];
+    mbr_decider *d = open_decider(HEAD SIMPLE CLOCK "latency: {budget: 1 ns}\nlog: {path: log}\nfallback: ASK\n"
+                                  "features: [{name: twice, kind: expr, expr: 2 * amount}]\n"
+                                  "actions: {ASK: {cap: {most: 1, per: 1d, key: twice}, instead: LOW}}\n", 2);
+    mbr_replay_result r = { .size = sizeof r };
+    mbr_pipeline *p = NULL;
+    OK(mbr_decider_set_budget(d, 3600u * (uint64_t)1000000000, &err));
+    OK(decide(d, "id,key,p,amount,t\n1,,1,1,0\n2,,x,2,0\n3,,x,2,0\n4,,,3,0\n5,,,3,0\n", out));
+    ck_assert_str_eq(out, "HIGH ASK/input LOW/input LOW LOW");
+    OK(mbr_decider_set_budget(d, 1, &err));
+    OK(decide(d, "id,key,p,amount,t\n6,,1,7,0\n7,,1,8,0\n8,,x,9,0\n", out));
+    ck_assert_str_eq(out, "LOW/late LOW/late LOW/input");
+    mbr_decider_release(&d);
+    OK(open_text(HEAD SIMPLE CLOCK "latency: {budget: 1 ns}\nlog: {path: log}\nfallback: ASK\n"
+                 "features: [{name: twice, kind: expr, expr: 2 * amount}]\n"
+                 "actions: {ASK: {cap: {most: 1, per: 1d, key: twice}, instead: LOW}}\n", NULL, &p));
+    OK(mbr_replay(p, log_path, NULL, &r, &err));
+    ck_assert_msg(r.different == 0, "%s", r.what);
+    ck_assert_uint_eq(r.records, 8);
+    mbr_pipeline_release(&p);
+}
+END_TEST
+
 /* What a decider remembers is saved and restored, and forked. */
 START_TEST(memory_is_kept)
 {
@@ -707,6 +737,7 @@ int main(void)
     tcase_add_test(t, pipelines_that_are_refused);
     tcase_add_test(t, decisions_carry_texts);
     tcase_add_test(t, a_log_is_repeated);
+    tcase_add_test(t, fallbacks_are_repeated);
     tcase_add_test(t, memory_is_kept);
     tcase_add_test(t, without_memory);
     tcase_add_test(t, policies);

@@ -99,7 +99,7 @@ static int run_pre(int argc, char **argv)
     saving s = { .folder = folder };
     mbr_pipeline *pipeline = NULL;
     mbr_decider *decider = NULL;
-    mbr_decider_options options = { .size = sizeof options, .batch = row ? 0 : 4096 };
+    mbr_decider_options options = { .size = sizeof options, .batch = row ? 0 : 4096, .log_path = "" };
     int st = open_pipeline(given[0], &s.env, &pipeline);
     if (st == EXIT_DONE && !make_folder(folder))
         st = EXIT_RESOURCES;

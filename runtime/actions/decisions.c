@@ -37,10 +37,17 @@ static mbr_hash key_of(const mbr_decider *d, int column, int row)
     return mbr_hash_bytes(&x, sizeof x, d->pipeline->actions_of->seed);
 }
 
+/* Of a late or broken row only the inputs count: its features are there or not as time allowed, which no replay knows. */
+static bool untold(const mbr_decider *d, int column, int row)
+{
+    mbr_cause cause = d->heads[row].cause;
+    return column >= d->pipeline->input_count && (cause == MBR_CAUSE_LATE || cause == MBR_CAUSE_INPUT);
+}
+
 mbr_keep *mbr_decider_keep(mbr_decider *d, int keeps, int row)
 {
     int column = d->pipeline->actions_of->keep_keys[keeps];
-    mbr_hash key = column < 0 ? (mbr_hash){ 0, 0 } : key_of(d, column, row);
+    mbr_hash key = column < 0 ? (mbr_hash){ 0, 0 } : untold(d, column, row) ? (mbr_hash){ 0, 1 } : key_of(d, column, row);
     return mbr_keeps_use(&d->actions->keeps[keeps], key);
 }
 
@@ -49,7 +56,7 @@ static double now_of(mbr_decider *d, int row)
 {
     int clock = d->pipeline->actions_of->clock;
     double now = clock < 0 ? (double)d->heads[row].time / 1e6 : d->rows.lanes[clock].num[row];
-    if (!isnan(now))
+    if (!isnan(now) && (clock < 0 || !untold(d, clock, row)))
         d->actions->time = now;
     return d->actions->time;
 }
@@ -360,6 +367,8 @@ mbr_status mbr_decider_new_quiet(mbr_pipeline *p, const mbr_decider_options *o, 
     p->drift = NULL; /* the pipeline is the caller's alone here */
     mbr_status st = mbr_decider_new(p, o, out, err);
     p->drift = drift;
+    if (st == MBR_OK && (*out)->clock)
+        (*out)->clock->latency.measure_only = true;
     return st;
 }
 

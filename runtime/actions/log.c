@@ -369,7 +369,8 @@ static void rotate(mbr_log *log)
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (fd >= 0)
             close(fd);
-        (void)rename(log->name, log->config.path);
+        if (link(log->name, log->config.path) == 0) /* unlike rename not over what another process has begun there */
+            (void)unlink(log->name);
         return;
     }
     if (log->config.sync != MBR_LOG_SYNC_NEVER)
@@ -416,7 +417,7 @@ mbr_status mbr_log_end(mbr_log *log, const char *text, size_t bytes, uint64_t re
 {
     mbr_status st = MBR_OK;
     if (records) {
-        if (is_full(log, bytes, records, now))
+        if (!log->torn && is_full(log, bytes, records, now))
             rotate(log);
         if (write_whole(log, text, bytes)) {
             if (log->records == 0)

@@ -179,6 +179,24 @@ void mbr_decider_begin_batch(mbr_decider *d)
         mbr_clock_begin(d->clock, d->batch == 1);
 }
 
+/* Columns that are not made for a batch would hold what an earlier one left, texts in memory that is given back. */
+static void clear_steps(mbr_decider *d, const mbr_step *steps, int count)
+{
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < steps[i].out_count; k++)
+            mbr_rows_clear(&d->rows, steps[i].outs[k]);
+}
+
+static void clear_late(mbr_decider *d, bool features)
+{
+    const mbr_pipeline *p = d->pipeline;
+    if (features)
+        clear_steps(d, p->features, p->feature_count);
+    for (int i = 0; i < p->fetch_count; i++)
+        mbr_rows_clear(&d->rows, p->fetches[i].col);
+    clear_steps(d, p->posts, p->post_count);
+}
+
 mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
 {
     const mbr_pipeline *p = d->pipeline;
@@ -190,6 +208,7 @@ mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
     for (int i = 0; i < p->feature_count && (!late || d->stateful); i++) /* what is kept sees every row */
         p->features[i].kind->run(&p->features[i], &d->rows);
     if (late) {
+        clear_late(d, !d->stateful);
         mbr_decider_refuse(d, "the call was not begun: it would not be done");
         return MBR_OK;
     }
@@ -200,8 +219,10 @@ mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
     for (int i = 0; i < p->post_count && !d->late; i++)
         p->posts[i].kind->run(&p->posts[i], &d->rows);
     mbr_clock_lap(clock, MBR_STAGE_POST);
-    if (d->late)
+    if (d->late) {
+        clear_late(d, false);
         mbr_decider_refuse(d, NULL);
+    }
     mbr_decider_watch(d);
     mbr_clock_lap(clock, MBR_STAGE_DRIFT);
     return MBR_OK;

@@ -188,7 +188,9 @@ void mbr_decider_decide(mbr_decider *d, int row, double *scores, mbr_decision *o
     mbr_decider_give_texts(d, row, out);
     int action = choose(d, row, out);
     if (action >= 0) {
-        action = mbr_decider_limit(d, row, action, &head->cause);
+        mbr_cause limited = MBR_CAUSE_NONE;
+        action = mbr_decider_limit(d, row, action, &limited);
+        head->cause = out->error ? head->cause : limited; /* why there was a fallback says more, and a replay needs it */
         out->action = p->actions[action];
     }
     if (!out->error)

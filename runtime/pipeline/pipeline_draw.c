@@ -162,7 +162,8 @@ static void build(drawing *d)
         int cols_read[64], n = p->rules[i].always ? 0 : mbr_expr_columns(&p->rules[i].when, cols_read, 64);
         int at = add_box(d, "#e8def4", last);
         snprintf(d->boxes[at].title, sizeof d->boxes[at].title, "%.60s", p->rules[i].name);
-        snprintf(d->boxes[at].detail, sizeof d->boxes[at].detail, "then %.80s", p->actions[p->rules[i].action]);
+        snprintf(d->boxes[at].detail, sizeof d->boxes[at].detail, "then %.80s",
+                 p->rules[i].cheapest ? "the cheapest action" : p->actions[p->rules[i].action]);
         for (int k = 0; k < n; k++)
             add_edge(d, d->of_col[cols_read[k]], at);
     }
