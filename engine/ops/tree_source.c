@@ -100,6 +100,7 @@ typedef struct node_index {
     whole tree, id;
     uint32_t *order; /* or NULL */
     size_t n, hint;
+    bool dense;      /* no order, and the ids of a tree count up by one: a place follows from an id */
 } node_index;
 
 typedef struct key {
@@ -127,6 +128,15 @@ static inline int compare_at(const node_index *x, size_t i, int64_t tree, int64_
     if (this_tree != tree)
         return this_tree < tree ? -1 : 1;
     return (this_id > id) - (this_id < id);
+}
+
+/* In a dense index: where an id of the tree at begin .. end - 1 is; SIZE_MAX: nowhere. */
+static inline size_t place(const whole *ids, size_t begin, size_t end, int64_t id)
+{
+    int64_t steps;
+    bool inside = !__builtin_sub_overflow(id, whole_at(ids, begin), &steps) && steps >= 0 &&
+                  (uint64_t)steps < (uint64_t)(end - begin);
+    return inside ? begin + (size_t)steps : SIZE_MAX;
 }
 
 /* SIZE_MAX: no such node. */
@@ -179,10 +189,15 @@ static mbr_status make_index(const mbr_ir_node *n, const whole *trees, const who
 {
     *x = (node_index){ .tree = *trees, .id = *ids, .n = nodes };
     bool sorted = true;
-    for (size_t i = 1; i < nodes && sorted; i++)
-        sorted = compare_at(x, i - 1, whole_at(trees, i), whole_at(ids, i)) < 0;
+    x->dense = true;
+    for (size_t i = 1; i < nodes && sorted; i++) {
+        int64_t tree = whole_at(trees, i), id = whole_at(ids, i);
+        sorted = compare_at(x, i - 1, tree, id) < 0;
+        x->dense = x->dense && sorted && (whole_at(trees, i - 1) != tree || whole_at(ids, i - 1) == id - 1);
+    }
     if (sorted)
         return MBR_OK;
+    x->dense = false;
     MBR_TRY(sort_index(x, a, memory, err));
     for (size_t i = 1; i < nodes; i++) {
         int64_t tree = whole_at(trees, x->order[i]), id = whole_at(ids, x->order[i]);
@@ -306,7 +321,11 @@ static mbr_status read_nodes(const mbr_ir_node *n, mbr_memory *memory, mbr_tree_
         !*trees)
         return mbr_no_memory(err, nodes * sizeof *values);
     MBR_TRY(make_index(n, &tree, &id, nodes, a, memory, x, err));
+    size_t begin = 0, end = 0; /* of the tree of node i, where the index is dense */
     for (size_t i = 0; i < nodes; i++) {
+        if (x->dense && i == end)
+            for (begin = end++; end < nodes && whole_at(&tree, end) == whole_at(&tree, begin);)
+                end++;
         if (!mode_of(&modes[i], &mode[i]))
             return mbr_ir_fail(n, err, MBR_ERR_MODEL, "nodes_modes: '%.*s' is no mode", (int)mbr_min_size(modes[i].size, 40),
                                modes[i].data);
@@ -323,7 +342,7 @@ static mbr_status read_nodes(const mbr_ir_node *n, mbr_memory *memory, mbr_tree_
         s->features = mbr_max_size(s->features, (size_t)column + 1);
         for (int k = 0; k < 2; k++) {
             int64_t child_id = whole_at(k ? &no : &yes, i);
-            size_t to = find(x, of, child_id);
+            size_t to = x->dense ? place(&id, begin, end, child_id) : find(x, of, child_id);
             if (to == SIZE_MAX)
                 return mbr_ir_fail(n, err, MBR_ERR_MODEL, "node %lld of tree %lld leads to node %lld, which is not there",
                                    (long long)whole_at(&id, i), (long long)of, (long long)child_id);
