@@ -535,6 +535,15 @@ static mbr_status prepare_step(mbr_frame *f, mbr_step *s, mbr_error *err)
     return blame(s, need_scratch(f->run, s->scratch, err), err);
 }
 
+/* Numbers that follow from symbols, and reach steps although nobody writes them. */
+static bool is_silent(const mbr_program_value *pv)
+{
+    for (size_t i = 0; pv->ir && pv->ir->content && pv->place != MBR_PLACE_CONTENT && i < pv->ir->n_content; i++)
+        if (mbr_dim_is_expr(pv->ir->content[i]))
+            return true;
+    return false;
+}
+
 /* Whether the step would be prepared as it was: what it reads and writes is known to the plan, and has not changed. */
 static bool as_before(const mbr_frame *f, const mbr_program_step *ps)
 {
@@ -543,7 +552,7 @@ static bool as_before(const mbr_frame *f, const mbr_program_step *ps)
         if (v == MBR_NO_VALUE)
             continue;
         const mbr_program_value *pv = &f->p->values[v];
-        if (f->changed[v] || (!pv->planned && pv->place != MBR_PLACE_CONST))
+        if (f->changed[v] || (!pv->planned && pv->place != MBR_PLACE_CONST) || is_silent(pv))
             return false;
     }
     return f->prepared && !ps->n_bodies;

@@ -337,6 +337,31 @@ START_TEST(sizes_that_follow_from_others_are_checked)
 }
 END_TEST
 
+/* Where a step looks follows from a size that neither its input nor its output has. */
+START_TEST(content_that_no_size_shows)
+{
+    ir_session s;
+    ir_open(&s, &memory, NULL, "module \"m\" ir 8 opset ai.onnx 17\n"
+            "graph \"g\"(%t: f32[8, 2], %x: f32[n]) -> (%y) {\n"
+            "  const %one = i64[1] {1}\n  const %axis = i64[1] {0}\n"
+            "  %n = ai.onnx.Shape@15(%x)\n"
+            "  %to = ai.onnx.Add@14(%n, %one)\n"
+            "  %y = ai.onnx.Slice@13(%t, %n, %to, %axis)\n"
+            "}\n", "all");
+    const ir_size any[] = { { 0 } };
+    mbr_value *t = ir_input(&memory, &s, 0, any, 1);
+    for (int64_t n = 3; n < 8; n++) {
+        const ir_size size[] = { { "n", n }, { 0 } };
+        mbr_value *in[] = { t, ir_input(&memory, &s, 1, size, 1) };
+        ir_run(&s, in);
+        ck_assert_mem_eq(mbr_frame_output(s.f, 0)->data, (const float *)t->data + 2 * n, 2 * sizeof(float));
+        mbr_value_drop(in[1]);
+    }
+    mbr_value_drop(t);
+    ir_close(&s);
+}
+END_TEST
+
 START_TEST(the_slab_has_a_limit)
 {
     static random_graph g;
@@ -506,6 +531,7 @@ int main(void)
     tcase_add_test(tc, what_does_not_fit_is_refused);
     tcase_add_test(tc, sizes_that_the_plan_takes_for_granted_are_checked);
     tcase_add_test(tc, sizes_that_follow_from_others_are_checked);
+    tcase_add_test(tc, content_that_no_size_shows);
     tcase_add_test(tc, the_slab_has_a_limit);
     tcase_add_test(tc, outputs_may_go_to_the_callers_memory);
     tcase_add_test(tc, outputs_that_nobody_reads);
