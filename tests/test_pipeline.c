@@ -662,6 +662,13 @@ START_TEST(damaged_files)
         mbr_decider_release(&d);
     }
     ck_assert_int_gt(opened, 2);
+    /* and where nobody asks why */
+    static const char sound[] = "version: 1\nname: t\nmodel: {path: m}\ninputs:\n  file: {type: string}\nfeatures:\n"
+                                "  - {name: s, kind: audio, from: file, folder: .}\n"
+                                "  - {name: x, kind: mel, from: s, n_fft: 1}\ntensors: [{input: x, from: x}]\n"
+                                "outputs: [{name: y, output: y}]\nscores: [y]\nrules: [{then: A}]\nfallback: F\n";
+    mbr_pipeline *p = NULL;
+    ck_assert_int_eq(mbr_pipeline_open_memory(env, sound, sizeof sound - 1, "p", NULL, &p, NULL), MBR_ERR_FORMAT);
 }
 END_TEST
 

@@ -302,6 +302,8 @@ mbr_status mbr_pipeline_open_memory(mbr_env *env, const void *text, size_t bytes
                                     const mbr_pipeline_options *options, mbr_pipeline **out, mbr_error *err)
 {
     mbr_pipeline_options o = { 0 };
+    mbr_error own;
+    err = err ? err : &own; /* sections look at what went wrong */
     if (!out)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_pipeline_open: out is NULL");
     *out = NULL;
