@@ -102,23 +102,20 @@ static mbr_status add_pre(const tracing *t, const mbr_ir_node *n, size_t from, s
 {
     size_t na, nb;
     bool scale = is_op(n, "Scaler");
-    float nan = NAN;
+    float replaced = mbr_attr_float(n, "replaced_value_float", 0);
     const float *a, *b;
     if (scale) {
         a = mbr_attr_floats(n, "offset", &na);
         b = mbr_attr_floats(n, "scale", &nb);
     } else {
         b = mbr_attr_floats(n, "imputed_value_floats", &nb);
-        const mbr_ir_attr *replaced = mbr_attr(n, "replaced_value_float");
-        if (replaced && replaced->kind == MBR_ATTR_FLOAT)
-            nan = replaced->f;
-        a = &nan;
+        a = &replaced;
         na = 1;
     }
     for (size_t i = from; i < to && t->origins; i++) {
         mbr_origin *o = &t->origins[i];
         size_t k = i - from;
-        if (!a || !b || (na > 1 && k >= na) || (nb > 1 && k >= nb) || o->n_pre == MBR_EXPLAIN_PRE)
+        if (!a || !b || !na || !nb || (na > 1 && k >= na) || (nb > 1 && k >= nb) || o->n_pre == MBR_EXPLAIN_PRE)
             return mbr_ir_fail(n, t->err, MBR_ERR_UNSUPPORTED, "its numbers do not fit the features to be explained");
         o->pre[o->n_pre].kind = scale ? MBR_PRE_SCALE : MBR_PRE_IMPUTE;
         o->pre[o->n_pre].a = a[na > 1 ? k : 0];
@@ -320,7 +317,7 @@ mbr_status mbr_explainer_save(const mbr_explainer *e, const char *path, mbr_erro
     int n = snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
     FILE *f = n > 0 && (size_t)n < sizeof temporary ? fopen(temporary, "wb") : NULL;
     bool fine = f && fwrite(&h, sizeof h, 1, f) == 1 && (!bytes || fwrite(data, bytes, 1, f) == 1);
-    int why = errno;
+    int why = (size_t)n < sizeof temporary ? errno : ENAMETOOLONG;
     if (f && fclose(f) != 0 && fine) {
         why = errno;
         fine = false;

@@ -520,6 +520,36 @@ START_TEST(linear_models_add_up)
 }
 END_TEST
 
+/* What a model does to features on the way is done here too, where attributes are left out as well. */
+START_TEST(features_on_the_way)
+{
+    const float with = 7, none = 0;
+    double x[FEATURES] = { 0, NAN, 2 }, got[FEATURES];
+    mbr_explainer *e = NULL;
+    for (int scaler = 0; scaler < 2; scaler++) {
+        wire first = wire_node("first", "ai.onnx.ml", scaler ? "Scaler" : "Imputer", "x", "z");
+        wire second = wire_node("linear", "ai.onnx.ml", "LinearRegressor", "z", "y"), m;
+        const float c[FEATURES] = { 1, 1, 1 };
+        attr_floats(&second, "coefficients", c, FEATURES);
+        attr_floats(&first, scaler ? "scale" : "imputed_value_floats", &with, 1);
+        if (scaler)
+            attr_floats(&first, "offset", &none, 0);
+        m = model_of(&first, &second, 1, FEATURES, 1, false);
+        mbr_model *model = open_model(&m);
+        if (scaler) { /* no offset at all */
+            ck_assert_int_eq(mbr_explainer_new(model, NULL, &e, &err), MBR_ERR_UNSUPPORTED);
+        } else { /* 0 is replaced */
+            e = explain(model, NULL);
+            mbr_explain_row(e, x, got, NULL);
+            ck_assert(got[0] == 7 && isnan(got[1]) && got[2] == 2);
+            mbr_explainer_release(&e);
+        }
+        mbr_model_release(&model);
+        wire_free(&m);
+    }
+}
+END_TEST
+
 /* ---- refusals ---- */
 
 START_TEST(what_cannot_be_explained)
@@ -606,6 +636,7 @@ int main(void)
     tcase_add_test(c, how_long_it_takes);
     tcase_add_test(c, learned_from_rows);
     tcase_add_test(c, linear_models_add_up);
+    tcase_add_test(c, features_on_the_way);
     tcase_add_test(c, what_cannot_be_explained);
     tcase_add_test(c, no_memory);
     suite_add_tcase(suite, c);
