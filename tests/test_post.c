@@ -290,13 +290,14 @@ START_TEST(hostile_npy)
         "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 30), }",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 3), }",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (6148914691236517206, 3), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904), }",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3",
         "{'descr': ",
         "",
     };
     const mbr_status want[] = { MBR_OK, MBR_ERR_UNSUPPORTED, MBR_ERR_UNSUPPORTED, MBR_ERR_UNSUPPORTED,
                                 MBR_ERR_UNSUPPORTED, MBR_ERR_FORMAT, MBR_ERR_UNSUPPORTED, MBR_ERR_FORMAT,
-                                MBR_ERR_UNSUPPORTED, MBR_ERR_FORMAT, MBR_ERR_FORMAT };
+                                MBR_ERR_UNSUPPORTED, MBR_ERR_UNSUPPORTED, MBR_ERR_FORMAT, MBR_ERR_FORMAT };
     for (size_t i = 0; i < MBR_COUNT_OF(heads); i++) {
         unsigned char bytes[200] = "\x93NUMPY\x01";
         size_t n = strlen(heads[i]), begin, rows, width;

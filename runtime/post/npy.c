@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define MOST_WIDTH ((size_t)1 << 28) /* values a row: also where there are no rows, which any file can claim */
+
 /* The text behind 'key': in the head; NULL where it does not stand there. */
 static const char *value_of(const char *head, const char *key)
 {
@@ -61,6 +63,9 @@ mbr_status mbr_npy_head(const void *bytes, size_t size, size_t *begin, size_t *r
     shape++;
     if (!read_number(&shape, rows) || !read_number(&shape, width) || *shape != ')')
         return mbr_fail(err, MBR_ERR_UNSUPPORTED, "the array of the .npy file must have two dimensions");
+    if (*width > MOST_WIDTH)
+        return mbr_fail(err, MBR_ERR_UNSUPPORTED, "the rows of the .npy file have %zu values; at most %zu are read",
+                        *width, MOST_WIDTH);
     size_t count, due;
     if (!mbr_mul_size(*rows, *width, &count) || !mbr_mul_size(count, sizeof(float), &due) || due > size - *begin)
         return mbr_fail(err, MBR_ERR_FORMAT, "the .npy file is shorter than its shape, (%zu, %zu), says", *rows,
