@@ -66,6 +66,10 @@ static mbr_status bring(const audio_params *p, const char *path, mbr_audio **aud
         take(audio, next);
     }
     if (info.rate != o.rate) {
+        /* of a rate that makes a short file long */
+        if ((double)info.frames * o.rate / info.rate > (double)(MBR_CELL_BYTES / sizeof(float)))
+            return mbr_fail(err, MBR_ERR_LIMIT, "%s: %zu samples at %d Hz are more than %zu bytes at %d Hz", path,
+                            info.frames, info.rate, MBR_CELL_BYTES, o.rate);
         MBR_TRY(mbr_audio_resample(*audio, &o, &next, err));
         take(audio, next);
     }
