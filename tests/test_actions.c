@@ -498,6 +498,60 @@ START_TEST(decisions_carry_texts)
 }
 END_TEST
 
+/* ---- rows without the model ---- */
+
+#define SKIPPING \
+    "version: 1\nname: same\nmodel: {path: same.onnx}\nlog: {path: log}\n" \
+    "inputs:\n  id: {type: string, role: id}\n  key: {type: string, missing: keep}\n" \
+    "  p: {type: number, missing: keep}\nfeatures: [{name: gone, kind: is_missing, from: p}]\n" \
+    "outputs: [{name: y, output: y}]\nfallback: ASK\nrules:\n- {name: high, when: y > 0.5, then: HIGH}\n" \
+    "- {name: nothing, when: gone and key == 'a', then: WAIT}\n- {name: rest, then: LOW}\n"
+
+static mbr_status collect_tensor(void *user, int input, const char *name, const mbr_value *tensor)
+{
+    (void)input, (void)name, (void)tensor;
+    ++*(int *)user;
+    return MBR_OK;
+}
+
+/* A missing number is NaN for the model, or with `skip` what keeps the model from the row: here the same decisions. */
+START_TEST(rows_without_the_model)
+{
+    static const char rows[] = "id,key,p\n1,a,1\n2,a,\n3,b,\n4,a,oops\n5,a,0\n6,b,0.75\n";
+    static const struct {
+        const char *text, *want;
+        unsigned faulty;
+    } cases[] = {
+        { SKIPPING "tensors: [{input: x, from: [p], missing: skip}]\n", "HIGH WAIT LOW ASK/input LOW HIGH", 1 },
+        { SKIPPING "tensors: [{input: x, from: [p], missing: keep}]\n", "HIGH WAIT LOW ASK/input LOW HIGH", 1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int batch = 1; batch <= 16; batch += 5) {
+            char out[2000] = "";
+            int seen = 0;
+            text_reader r = { rows, strlen(rows) };
+            mbr_decide_totals totals = { .size = sizeof totals };
+            mbr_replay_result again = { .size = sizeof again };
+            mbr_pipeline *p;
+            mbr_decider *d = open_decider(cases[i].text, batch);
+            OK(mbr_decider_reader(d, "rows", read_text, &r, MBR_ROWS_CSV, collect, out, &totals, &err));
+            ck_assert_str_eq(out, cases[i].want);
+            ck_assert_uint_eq(totals.faulty, cases[i].faulty);
+            r = (text_reader){ rows, strlen(rows) };
+            mbr_status st = mbr_decider_tensors(d, "rows", read_text, &r, MBR_ROWS_CSV, 2, collect_tensor, &seen, &err);
+            ck_assert_msg(st == (i == 1 ? MBR_OK : MBR_ERR_INPUT), "%zu, %d: %s", i, batch, err.text);
+            ck_assert_msg(seen == (i == 1), "%zu, %d", i, batch);
+            mbr_decider_release(&d);
+            OK(open_text(cases[i].text, NULL, &p));
+            OK(mbr_replay(p, log_path, NULL, &again, &err));
+            ck_assert_msg(again.different == 0, "%s", again.what);
+            ck_assert_uint_eq(again.records, 6);
+            mbr_pipeline_release(&p);
+            ck_assert_int_eq(unlink(log_path), 0);
+        }
+}
+END_TEST
+
 /* ---- the log and its replay ---- */
 
 #define LOGGED \
@@ -736,6 +790,7 @@ int main(void)
     tcase_add_test(t, fallbacks_by_cause);
     tcase_add_test(t, pipelines_that_are_refused);
     tcase_add_test(t, decisions_carry_texts);
+    tcase_add_test(t, rows_without_the_model);
     tcase_add_test(t, a_log_is_repeated);
     tcase_add_test(t, fallbacks_are_repeated);
     tcase_add_test(t, memory_is_kept);

@@ -88,7 +88,11 @@ cut -d, -f2 expected | paste -d' ' action - >pairs
 check "actions of fraud are the trainer's" awk '$1 != $2 { n++ } END { exit !(NR && n <= NR / 1000) }' pairs
 
 # --- predictive maintenance: the score of each window; before a fan has its first 64 rows it has none ---
-decide maintenance $((56 * 63))
+decide maintenance 0
+check "a fan warms up for 63 rows" test $((56 * 63)) = \
+    "$(grep -c '"rule": "warming_up", "scores": {"failing": null' decided.json)"
+expect 3 "column 'window' is missing" mbr pre "$examples/maintenance/pipeline.yaml" \
+    "$examples/maintenance/sample.csv" --row 1 --save tensors
 sed 1d "$examples/maintenance/expected.csv" >expected
 field failing | awk -F, 'NR == FNR { wanted[$1] = $5; next } FNR in wanted { print $1, wanted[FNR] }' expected - >pairs
 check "a score for each window" test "$(grep -c '^[0-9]' pairs)" = "$(wc -l <expected)"

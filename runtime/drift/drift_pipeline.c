@@ -184,9 +184,9 @@ void mbr_decider_watch(mbr_decider *d)
     mbr_decider_drift *drift = d->drift;
     if (!drift)
         return;
-    /* Runs of sound rows: faulty ones never reach the model, and say nothing about its data. */
+    /* Runs of sound rows: faulty and skipped ones never reach the model, and say nothing about its data. */
     for (int first = 0, end; first < d->rows.count; first = end) {
-        for (end = first; end < d->rows.count && !d->rows.fault[end]; end++)
+        for (end = first; end < d->rows.count && !d->rows.fault[end] && !d->skipped[end]; end++)
             continue;
         for (int i = 0; end > first && i < drift->count; i++) {
             const mbr_lane *lane = &d->rows.lanes[drift->from[i]];

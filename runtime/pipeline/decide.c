@@ -32,7 +32,8 @@ static mbr_status make_rows(mbr_decider *d, mbr_error *err)
     d->sound = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->sound);
     d->order = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->order);
     d->group = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->group);
-    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->order || !d->group)
+    d->skipped = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->skipped);
+    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->skipped || !d->order || !d->group)
         return mbr_no_memory(err, (size_t)d->batch * sizeof *d->heads);
     for (int i = 0; i < p->scope.count; i++) {
         const mbr_col *col = &rows->cols[i];

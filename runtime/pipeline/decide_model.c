@@ -46,6 +46,15 @@ mbr_status mbr_decider_make_session(mbr_decider *d, const mbr_decider_options *o
 
 /* ---- tensors in ---- */
 
+void mbr_decider_lacks(mbr_decider *d, const mbr_feed *feed, const mbr_col *col, int row)
+{
+    if (feed->skips && !d->pre)
+        d->skipped[row] = true;
+    else
+        mbr_rows_fail(&d->rows, row, "column '%s' is missing, and the model's input '%s' cannot be", col->name,
+                      feed->name);
+}
+
 /* A row whose values an integer tensor cannot hold is faulty; a missing text as well. */
 static void check_feed(mbr_decider *d, const mbr_feed *feed)
 {
@@ -55,7 +64,8 @@ static void check_feed(mbr_decider *d, const mbr_feed *feed)
         mbr_decider_check_cells(d, feed);
         return;
     }
-    if (feed->dtype == MBR_DTYPE_F32 || feed->dtype == MBR_DTYPE_F64)
+    bool real = feed->dtype == MBR_DTYPE_F32 || feed->dtype == MBR_DTYPE_F64;
+    if (real && !feed->skips)
         return;
     for (int k = 0; k < feed->from_count; k++) {
         const mbr_col *col = &rows->cols[feed->from[k]];
@@ -63,9 +73,8 @@ static void check_feed(mbr_decider *d, const mbr_feed *feed)
         for (int i = 0; i < rows->count * col->width; i++) {
             bool missing = text ? !lane->str[i].data : isnan(lane->num[i]);
             if (missing)
-                mbr_rows_fail(rows, i / col->width, "column '%s' is missing, and the model's input '%s' cannot be",
-                              col->name, feed->name);
-            else if (!text && !mbr_element_holds(feed->dtype, lane->num[i]))
+                mbr_decider_lacks(d, feed, col, i / col->width);
+            else if (!text && !real && !mbr_element_holds(feed->dtype, lane->num[i]))
                 mbr_rows_fail(rows, i / col->width, "column '%s': %.17g does not fit the model's input '%s' of %s",
                               col->name, lane->num[i], feed->name, mbr_dtype_name(feed->dtype));
         }
@@ -144,6 +153,7 @@ static void clear_outputs(mbr_decider *d)
 
 void mbr_decider_check_feeds(mbr_decider *d)
 {
+    memset(d->skipped, 0, (size_t)d->rows.count * sizeof *d->skipped);
     for (int i = 0; i < d->pipeline->feed_count; i++)
         check_feed(d, &d->pipeline->feeds[i]);
 }
@@ -217,7 +227,7 @@ mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err)
     mbr_decider_check_feeds(d);
     clear_outputs(d);
     for (int i = 0; i < rows->count; i++)
-        if (!rows->fault[i])
+        if (!rows->fault[i] && !d->skipped[i])
             d->sound[n++] = i;
     return d->streams ? mbr_decider_run_streams(d, n, err) : mbr_decider_run_alike(d, d->sound, n, err);
 }

@@ -193,7 +193,7 @@ void mbr_decider_decide(mbr_decider *d, int row, double *scores, mbr_decision *o
         head->cause = out->error ? head->cause : limited; /* why there was a fallback says more, and a replay needs it */
         out->action = p->actions[action];
     }
-    if (!out->error)
+    if (!out->error && !d->skipped[row])
         mbr_decider_give_reasons(d, row, action, out);
     out->cause = mbr_cause_name(head->cause);
 }

@@ -39,8 +39,7 @@ void mbr_decider_check_cells(mbr_decider *d, const mbr_feed *feed)
         if (rows->fault[i])
             continue;
         if (!cell->data) {
-            mbr_rows_fail(rows, i, "column '%s' is missing, and the model's input '%s' cannot be", col->name,
-                          feed->name);
+            mbr_decider_lacks(d, feed, col, i);
             continue;
         }
         if (!fits(feed, cell)) {

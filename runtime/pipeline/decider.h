@@ -46,6 +46,7 @@ struct mbr_decider {
     int *sound, *order, *group; /* (batch), scratch: rows that go to the model, of one round, of one run */
     struct mbr_pre *pre;  /* NULL: decisions are made */
     mbr_streams *streams; /* NULL: the model has no state */
+    bool *skipped;        /* (batch), sound rows for which the model is not run: `missing: skip` */
     int batch;
     uint64_t row_number;
     const char *source_name;
@@ -87,6 +88,9 @@ mbr_status mbr_decider_run_model(mbr_decider *d, mbr_error *err);
 /* decide_pre.c: the tensors of a batch go to the caller, and no further. */
 typedef struct mbr_pre mbr_pre;
 mbr_status mbr_decider_pre_batch(mbr_decider *d, mbr_error *err);
+
+/* A value that a feed needs is missing: the row is skipped, or faulty. */
+void mbr_decider_lacks(mbr_decider *d, const mbr_feed *feed, const mbr_col *col, int row);
 
 /* Faults of rows that the model cannot take; the tensors of rows that can be in one run. */
 void mbr_decider_check_feeds(mbr_decider *d);

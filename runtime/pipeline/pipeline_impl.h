@@ -50,6 +50,7 @@ typedef struct mbr_feed {
     bool tensor;        /* from one tensor column; dims may be -1, and rank too */
     bool padded;        /* rows of different shapes are padded to the largest, by pad; else each shape is a run */
     double pad;
+    bool skips;         /* rows of which a value is missing are no fault: the model is not run for them */
     const mbr_numbers *value; /* not of the rows: these, the same for every run; or NULL */
     const char *name;
 } mbr_feed;

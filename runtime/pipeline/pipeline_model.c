@@ -46,6 +46,7 @@ typedef struct feed_keys {
     mbr_strings from;
     const mbr_node *value;
     double pad; /* NaN: none */
+    int missing;
 } feed_keys;
 
 static const mbr_param feed_params[] = {
@@ -53,6 +54,7 @@ static const mbr_param feed_params[] = {
     { .name = "from", .type = MBR_PARAM_STRINGS, .offset = offsetof(feed_keys, from) },
     { .name = "value", .type = MBR_PARAM_NODE, .offset = offsetof(feed_keys, value) },
     { .name = "pad", .type = MBR_PARAM_NUMBER, .offset = offsetof(feed_keys, pad) },
+    { .name = "missing", .type = MBR_PARAM_CHOICE, .words = "keep|skip", .offset = offsetof(feed_keys, missing) },
     { .name = NULL }
 };
 
@@ -254,6 +256,7 @@ static mbr_status read_feed(mbr_pipeline *p, const mbr_compiling *c, const mbr_n
         return read_value(r, n, keys.value, &port, feed);
     feed->padded = mbr_node_get(n, "pad") != NULL;
     feed->pad = keys.pad;
+    feed->skips = keys.missing != 0;
     bool plain = feeds_dtype(port.dtype, &text);
     if (port.kind == MBR_KIND_TENSOR)
         MBR_TRY(read_feed_columns(c, n, &keys.from, text, feed));
