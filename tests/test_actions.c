@@ -9,6 +9,7 @@
 #include "base/env.h"
 #include "mbr/deadline.h"
 #include "mbr/decision_log.h"
+#include "mbr/drift.h"
 #include "mbr/mbr.h"
 #include "mbr/policy.h"
 #include "runtime/actions/line.h"
@@ -644,6 +645,28 @@ START_TEST(fallbacks_are_repeated)
 }
 END_TEST
 
+/* Rows that something is learned from are no decisions: neither in the log, nor late. */
+START_TEST(fitting_is_not_logged)
+{
+    char rows[120];
+    mbr_pipeline *p = NULL;
+    mbr_drift_baseline *baseline = NULL;
+    uint64_t faulty = 9;
+    snprintf(rows, sizeof rows, "%s/rows.csv", folder);
+    append_text(rows, "id,key,p,t\n1,a,.9,0\n2,b,.8,0\n3,a,.1,0\n4,b,.2,0\n");
+    OK(open_text(HEAD SIMPLE "latency: {budget: 1 ns}\nlog: {path: log}\n", NULL, &p));
+    OK(mbr_drift_fit_pipeline(p, rows, MBR_ROWS_AUTO, NULL, &baseline, &faulty, &err));
+    ck_assert_uint_eq(faulty, 0);
+    ck_assert_int_ne(access(log_path, F_OK), 0);
+    mbr_drift_baseline_release(&baseline);
+    mbr_pipeline_release(&p);
+    atomic_store(&mbr_env_heap(env)->fail_after, 1); /* without memory, and without a name */
+    ck_assert_int_eq(mbr_pipeline_open_memory(env, HEAD SIMPLE, strlen(HEAD SIMPLE), NULL, NULL, &p, &err),
+                     MBR_ERR_NO_MEMORY);
+    atomic_store(&mbr_env_heap(env)->fail_after, -1);
+}
+END_TEST
+
 /* What a decider remembers is saved and restored, and forked. */
 START_TEST(memory_is_kept)
 {
@@ -793,6 +816,7 @@ int main(void)
     tcase_add_test(t, rows_without_the_model);
     tcase_add_test(t, a_log_is_repeated);
     tcase_add_test(t, fallbacks_are_repeated);
+    tcase_add_test(t, fitting_is_not_logged);
     tcase_add_test(t, memory_is_kept);
     tcase_add_test(t, without_memory);
     tcase_add_test(t, policies);

@@ -130,7 +130,7 @@ void mbr_decider_give_texts(mbr_decider *d, int row, mbr_decision *out);
 /* Makes one decision of a batch that has run (actions->made[row]), by its number. False: out of memory. */
 bool mbr_decider_make(mbr_decider *d, int row, uint64_t seq);
 
-/* A decider that watches no drift and refuses no row for its time. */
+/* A decider that watches no drift and refuses no row for its time: what it decides is for nobody. */
 mbr_status mbr_decider_new_quiet(mbr_pipeline *p, const mbr_decider_options *o, mbr_decider **out, mbr_error *err);
 
 /* Hashes the model's file, once: records need it. A model that can be opened and not read again has no hash. */

@@ -361,17 +361,6 @@ mbr_status mbr_decider_decide_batch(mbr_decider *d, mbr_error *err)
     return st;
 }
 
-mbr_status mbr_decider_new_quiet(mbr_pipeline *p, const mbr_decider_options *o, mbr_decider **out, mbr_error *err)
-{
-    struct mbr_pipeline_drift *drift = p->drift;
-    p->drift = NULL; /* the pipeline is the caller's alone here */
-    mbr_status st = mbr_decider_new(p, o, out, err);
-    p->drift = drift;
-    if (st == MBR_OK && (*out)->clock)
-        (*out)->clock->latency.measure_only = true;
-    return st;
-}
-
 mbr_status mbr_decider_log_facts(mbr_decider *d, mbr_log_facts *facts)
 {
     mbr_log_facts f = { .size = facts ? facts->size : 0 };

@@ -269,10 +269,8 @@ mbr_status mbr_drift_fit_pipeline(mbr_pipeline *p, const char *path, mbr_rows_fo
     if (how && how->size >= sizeof(size_t))
         memcpy(&o, how, mbr_min_size(how->size, sizeof o));
     mbr_arena_init(&arena, p->memory, 0);
-    mbr_pipeline_drift *drift = p->drift;
-    p->drift = NULL; /* fitting is no watching; the pipeline is the caller's alone here */
-    mbr_status st = mbr_decider_new(p, NULL, &d, err);
-    p->drift = drift;
+    mbr_decider_options quiet = { .size = sizeof quiet, .log_path = "" }; /* nothing is decided for anybody */
+    mbr_status st = mbr_decider_new_quiet(p, &quiet, &d, err);
     if (st == MBR_OK)
         st = choose_columns(p, &arena, &columns, &from, &count, err);
     if (st == MBR_OK) {

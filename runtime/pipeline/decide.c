@@ -88,8 +88,9 @@ static void end_steps(mbr_decider *d)
     }
 }
 
-mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *options, mbr_decider **out,
-                           mbr_error *err)
+/* quiet: see mbr_decider_new_quiet. */
+static mbr_status make_decider(mbr_pipeline *pipeline, const mbr_decider_options *options, bool quiet,
+                               mbr_decider **out, mbr_error *err)
 {
     mbr_decider_options o = { 0 };
     mbr_decider *d;
@@ -130,7 +131,9 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
     if (st == MBR_OK)
         st = mbr_decider_make_session(d, &o, err);
     mbr_meter_note(&d->meter, MBR_BILL_BUFFERS);
-    if (st == MBR_OK)
+    if (st == MBR_OK && quiet && d->clock)
+        d->clock->latency.measure_only = true;
+    if (st == MBR_OK && !quiet)
         st = mbr_decider_begin_drift(d, err);
     mbr_meter_note(&d->meter, MBR_BILL_DRIFT);
     if (st == MBR_OK)
@@ -145,6 +148,17 @@ mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *op
     else
         mbr_decider_release(&d);
     return st;
+}
+
+mbr_status mbr_decider_new(mbr_pipeline *pipeline, const mbr_decider_options *options, mbr_decider **out,
+                           mbr_error *err)
+{
+    return make_decider(pipeline, options, false, out, err);
+}
+
+mbr_status mbr_decider_new_quiet(mbr_pipeline *p, const mbr_decider_options *o, mbr_decider **out, mbr_error *err)
+{
+    return make_decider(p, o, true, out, err);
 }
 
 void mbr_decider_release(mbr_decider **decider)

@@ -326,7 +326,7 @@ mbr_status mbr_pipeline_open_memory(mbr_env *env, const void *text, size_t bytes
     mbr_arena_init(&p->arena, memory, 0);
     p->scope.arena = &p->arena;
     p->file = mbr_arena_strdup(&p->arena, name ? name : "pipeline");
-    mbr_status st = p->file ? compile(p, text, bytes, &o, err) : mbr_no_memory(err, strlen(name) + 1);
+    mbr_status st = p->file ? compile(p, text, bytes, &o, err) : mbr_no_memory(err, name ? strlen(name) + 1 : 9);
     if (st == MBR_OK)
         *out = p;
     else

@@ -5,6 +5,7 @@
 #include "runtime/post/reasons.h"
 
 #include "mbr/explain.h"
+#include "runtime/actions/actions.h"
 #include "runtime/pipeline/decider.h"
 
 #include <math.h>
@@ -322,7 +323,8 @@ mbr_status mbr_explain_fit(mbr_pipeline *p, const char *rows_path, mbr_rows_form
     f.values = mbr_arena_calloc(&arena, (size_t)f.features + 1, sizeof *f.values);
     if (!f.values)
         MBR_TRY_GOTO(mbr_no_memory(err, (size_t)f.features * sizeof *f.values), end);
-    MBR_TRY_GOTO(mbr_decider_new(p, NULL, &f.d, err), end);
+    const mbr_decider_options quiet = { .size = sizeof quiet, .log_path = "" };
+    MBR_TRY_GOTO(mbr_decider_new_quiet(p, &quiet, &f.d, err), end);
     st = mbr_decider_file(f.d, rows_path, format, learn, &f, NULL, err);
     if (st != MBR_OK && why.status != MBR_OK)
         st = mbr_fail(err, why.status, "%s", why.text);
