@@ -432,6 +432,17 @@ START_TEST(sounds_become_tensors)
         ck_assert(c.faulty[2] && strstr(c.error[2], "broken.wav"));
         mbr_decider_release(&d);
     }
+    /* 20 kB at 1 Hz, which would be more than 1 GiB at 16 kHz */
+    static char slow[20044] = "RIFF\x44\x4e\0\0WAVEfmt \x10\0\0\0\1\0\1\0\1\0\0\0\1\0\0\0\1\0\x8\0data\x20\x4e\0";
+    collected c = { 0 };
+    snprintf(path, sizeof path, "%s/slow.wav", folder);
+    write_file(path, slow, sizeof slow);
+    snprintf(text, sizeof text, SOUNDS(", rate: 16000, samples: 8}\n  - {name: x, kind: stft, from: s, n_fft: 4, hop: 4, "
+                                       "padding: none, part: power}"), folder);
+    mbr_decider *d = open_decider(text, negative_model(cases[0].dims), 1);
+    ck_assert_int_eq(decide_text(d, "file\nslow.wav\n", MBR_ROWS_CSV, collect, &c, &err), MBR_OK);
+    ck_assert_msg(c.faulty[0] && strstr(c.error[0], "20000 samples at 1 Hz"), "%s", c.error[0]);
+    mbr_decider_release(&d);
     snprintf(text, sizeof text, SOUNDS("}\n  - {name: x, kind: mel, from: s, n_fft: 1}"), folder);
     expect_refusal(text, negative_model(DIMS(-1, 1, 2)), "n_fft must be 2 to 65536");
     snprintf(text, sizeof text, SOUNDS(", samples: 100}\n  - {name: x, kind: mel, from: s, padding: none}"), folder);
