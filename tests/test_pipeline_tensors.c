@@ -433,7 +433,8 @@ START_TEST(sounds_become_tensors)
         mbr_decider_release(&d);
     }
     /* 20 kB at 1 Hz, which would be more than 1 GiB at 16 kHz */
-    static char slow[20044] = "RIFF\x44\x4e\0\0WAVEfmt \x10\0\0\0\1\0\1\0\1\0\0\0\1\0\0\0\1\0\x8\0data\x20\x4e\0";
+    static char slow[20044] =
+        "RIFF\x44\x4e\0\0WAVEfmt \x10\0\0\0\1\0\1\0\1\0\0\0\1\0\0\0\1\0\x8\0data\x20\x4e\0";
     collected c = { 0 };
     snprintf(path, sizeof path, "%s/slow.wav", folder);
     write_file(path, slow, sizeof slow);
