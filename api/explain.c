@@ -428,11 +428,10 @@ static mbr_status read_trees(mbr_explainer *e, const mbr_ir_node *n, shape kind,
     if (t->source.features > e->features)
         return mbr_ir_fail(n, err, MBR_ERR_MODEL, "the trees ask for %zu features, and a row has %zu",
                            t->source.features, e->features);
-    if (kind == TREE_CLASSIFIER && t->used_targets == 1) { /* one set of scores, which stands for the second class */
-        size_t k = 0;
-        while (k + 1 < targets && t->votes[k] == MBR_TREE_VOTES_NEVER)
-            k++;
-        *target = k;
+    if (kind == TREE_CLASSIFIER && targets == 2 && t->used_targets == 1) { /* it stands for the second class */
+        if (wanted != 0 && wanted != 2)
+            return mbr_ir_fail(n, err, MBR_ERR_ARGUMENT, "its trees score the second class alone, not target %d", wanted);
+        *target = t->votes[0] == MBR_TREE_VOTES_NEVER;
     } else {
         MBR_TRY(choose(n, wanted, targets, target, err));
     }

@@ -579,6 +579,19 @@ START_TEST(what_cannot_be_explained)
     mbr_explainer_release(&e);
     mbr_model_release(&model);
     wire_free(&m);
+    /* the first of two classes, of trees that only score the second */
+    const style two = { 2, 2, 1, true, false, false, false, false, true };
+    grow(&two);
+    n = forest_node(&two);
+    m = model_of(&n, NULL, 1, FEATURES, 2, true);
+    model = open_model(&m);
+    for (o.target = 1; o.target <= 3; o.target += 2)
+        ck_assert_int_eq(mbr_explainer_new(model, &o, &e, &err), MBR_ERR_ARGUMENT);
+    o.target = 2;
+    e = explain(model, &o);
+    mbr_explainer_release(&e);
+    mbr_model_release(&model);
+    wire_free(&m);
     /* no trees at all */
     wire relu = wire_node("relu", "", "Relu", "x", "y");
     m = model_of(&relu, NULL, 1, FEATURES, FEATURES, false);

@@ -39,7 +39,8 @@ typedef struct mbr_explainer mbr_explainer;
 typedef struct mbr_explainer_options {
     size_t size;         /* sizeof(mbr_explainer_options) */
     const char *node;    /* name of the node to explain; NULL: the only one that can be */
-    int target;          /* class or target, counted from 1; 0: the only one, or the second of two */
+    int target;          /* class or target, counted from 1; 0: the only one, or the second of two. Trees with one set
+                            of scores for two classes explain the second */
     const char *learned; /* a file of mbr_explainer_save; NULL: none */
     int learning;        /* not 0: for mbr_explainer_learn */
 } mbr_explainer_options;
