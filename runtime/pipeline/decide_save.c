@@ -114,7 +114,7 @@ static mbr_status put_all(const mbr_decider *d, mbr_out *o, mbr_error *err)
 
 mbr_status mbr_decider_save(const mbr_decider *d, const char *path, mbr_error *err)
 {
-    mbr_out o;
+    mbr_out o = { 0 };
     if (!d || !path)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_save: the decider or the path is NULL");
     mbr_status st = put_all(d, &o, err);
@@ -238,7 +238,7 @@ mbr_status mbr_decider_restore(mbr_decider *d, const char *path, mbr_error *err)
 
 mbr_status mbr_decider_fork(const mbr_decider *d, mbr_decider **out, mbr_error *err)
 {
-    mbr_out o;
+    mbr_out o = { 0 };
     if (!out)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_decider_fork: out is NULL");
     *out = NULL;
