@@ -557,6 +557,27 @@ START_TEST(merged_inside_is_exact)
 }
 END_TEST
 
+/* Also where there is no room for it: it takes the place of none that later rows look back at. */
+START_TEST(the_future_disturbs_nobody)
+{
+    static const mbr_aggregate_want want = { MBR_AGGREGATE_COUNT, -1, 100, false };
+    static mbr_aggregate a;
+    double out;
+    ck_assert_int_eq(mbr_aggregate_plan(&a, &want, 1, 0, 0, 8, &err), MBR_OK);
+    void *state = mbr_alloc(&memory, a.bytes);
+    a.kind.begin(&a, state);
+    for (int row = 0; row < 8; row++)
+        mbr_aggregate_row(&a, state, row, NULL, NULL, &out);
+    mbr_aggregate_row(&a, state, 1e12, NULL, NULL, &out);
+    ck_assert_double_eq(out, 0);
+    mbr_aggregate_row(&a, state, 8, NULL, NULL, &out);
+    ck_assert_double_eq(out, 8);
+    mbr_aggregate_row(&a, state, 9, NULL, NULL, &out);
+    ck_assert_double_eq(out, 9);
+    mbr_free(&memory, state);
+}
+END_TEST
+
 START_TEST(wants_are_checked)
 {
     static mbr_aggregate a;
@@ -592,6 +613,7 @@ int main(void)
     tcase_add_test(tc, aggregates_late);
     tcase_add_test(tc, aggregates_merged);
     tcase_add_test(tc, merged_inside_is_exact);
+    tcase_add_test(tc, the_future_disturbs_nobody);
     tcase_add_test(tc, wants_are_checked);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -478,6 +478,8 @@ static void make_room(const mbr_aggregate *a, void *state, double now)
     head *h = state;
     const double *newest = doubles(state, a->newest);
     int gone = 0;
+    if (newest[h->used - 1] <= now - a->reach) /* out of its reach are all: its time may be wrong */
+        now = newest[h->used - 1];
     while (gone + 1 < (int)h->used && newest[gone] <= now - a->reach)
         gone++;
     if (gone) {
