@@ -39,7 +39,7 @@ static ptrdiff_t place(const mbr_grid_sample_args *a, double i, size_t d)
             i = i < 0 ? 0 : last;
         else
             i = trunc(a->align_corners ? reflect(a, i, 0, last) : reflect(a, i, -0.5, last + 0.5));
-        i = i < 0 ? 0 : i > last ? last : i;
+        i = i > 0 ? i < last ? i : last : 0; /* no NaN remains */
     }
     return (ptrdiff_t)i;
 }
