@@ -392,7 +392,7 @@ static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_p
         t.b = b + j / GEMM_NR * b_panel;
         t.to_c = last && plain && width == GEMM_NR;
         bool end = j + GEMM_NR >= cols, more = row_tiles > 1 && (!end || after);
-        t.ahead = (const char *)(end ? after : t.b + b_panel);
+        t.ahead = (const char *)(!end ? t.b + b_panel : after ? after : b);
         for (size_t i = 0, r = 0; i < row_tiles; i++) {
             size_t mr = (rows - r) / (row_tiles - i); /* even: no tile is left with a row or two */
             t.a = a + (ptrdiff_t)r * lda;
