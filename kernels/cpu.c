@@ -13,6 +13,8 @@
 #include <cpuid.h>
 #ifdef HAVE_SYS_PLATFORM_X86_H
 #include <sys/platform/x86.h>
+#endif
+#ifdef CPU_FEATURE_ACTIVE /* the first header of that name, of glibc 2.33, calls it otherwise */
 #define LIBC_KNOWS 1
 #else
 #define LIBC_KNOWS 0
