@@ -430,7 +430,8 @@ static mbr_status read_trees(mbr_explainer *e, const mbr_ir_node *n, shape kind,
                            t->source.features, e->features);
     if (kind == TREE_CLASSIFIER && targets == 2 && t->used_targets == 1) { /* it stands for the second class */
         if (wanted != 0 && wanted != 2)
-            return mbr_ir_fail(n, err, MBR_ERR_ARGUMENT, "its trees score the second class alone, not target %d", wanted);
+            return mbr_ir_fail(n, err, MBR_ERR_ARGUMENT, "its trees score the second class alone, not target %d",
+                               wanted);
         *target = t->votes[0] == MBR_TREE_VOTES_NEVER;
     } else {
         MBR_TRY(choose(n, wanted, targets, target, err));

@@ -330,7 +330,8 @@ START_TEST(images_become_tensors)
         { PICTURES(", crop: [2, 2], divide: 1, layout: hwc, colours: bgr"), { -1, 2, 2, 3, -2 }, -50, -100, -1 },
         { PICTURES(", crop: [2, 2], divide: 10, mean: [1, 0, 0], deviation: [2]"), { -1, 3, 2, 2, -2 }, -0, -0.5, -1 },
         { PICTURES(", resize: [2, 1], filter: pillow-nearest, divide: 1"), { -1, 3, 1, 2, -2 }, -11, -31, 0 },
-        { PICTURES(", letterbox: [4, 4], filter: opencv-linear, fill: [7], divide: 1"), { -1, 3, 4, 4, -2 }, -7, -7, 0 },
+        { PICTURES(", letterbox: [4, 4], filter: opencv-linear, fill: [7], divide: 1"), { -1, 3, 4, 4, -2 },
+          -7, -7, 0 },
         { PICTURES(", crop: [6, 2], divide: 1"), { -1, 3, 2, 6, -2 }, 0, 0, 1 },
         { PICTURES(", shorter: 1, filter: pillow-nearest, crop: [2, 1], divide: 1"), { -1, 3, 1, 2, -2 }, -11, -31,
           0 },
@@ -434,12 +435,13 @@ START_TEST(sounds_become_tensors)
     }
     /* 20 kB at 1 Hz, which would be more than 1 GiB at 16 kHz */
     static char slow[20044] =
-        "RIFF\x44\x4e\0\0WAVEfmt \x10\0\0\0\1\0\1\0\1\0\0\0\1\0\0\0\1\0\x8\0data\x20\x4e\0";
+        "RIFF\x44\x4e\0\0WAVEfmt \x10\0\0\0\1\0\1\0\1\0\0\0\1\0\0\0\1\0\x8\0"
+        "data\x20\x4e\0";
     collected c = { 0 };
     snprintf(path, sizeof path, "%s/slow.wav", folder);
     write_file(path, slow, sizeof slow);
-    snprintf(text, sizeof text, SOUNDS(", rate: 16000, samples: 8}\n  - {name: x, kind: stft, from: s, n_fft: 4, hop: 4, "
-                                       "padding: none, part: power}"), folder);
+    snprintf(text, sizeof text, SOUNDS(", rate: 16000, samples: 8}\n  - {name: x, kind: stft, from: s, n_fft: 4, "
+                                       "hop: 4, padding: none, part: power}"), folder);
     mbr_decider *d = open_decider(text, negative_model(cases[0].dims), 1);
     ck_assert_int_eq(decide_text(d, "file\nslow.wav\n", MBR_ROWS_CSV, collect, &c, &err), MBR_OK);
     ck_assert_msg(c.faulty[0] && strstr(c.error[0], "20000 samples at 1 Hz"), "%s", c.error[0]);
