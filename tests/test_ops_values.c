@@ -156,6 +156,9 @@ static const struct {
     { "const %a = string[1] {\"\xf8\x88\"}\n%r, %n = ai.onnx.StringSplit@20(%a)", "no UTF-8 from byte" },
     { "const %a = string[1] {\"a\xff\"}\n%r = com.microsoft.Tokenizer@1(%a) {mark = 0, pad_value = \"\", mincharnum = 1, "
       "tokenexp = \".\"}", "no UTF-8 from byte" },
+    /* an empty list beside the one that counts */
+    { "const %a = f32[2] {2, 3}\n%r = ai.onnx.ml.LabelEncoder@2(%a) {keys_int64s = [], keys_floats = f[1, 2], "
+      "values_int64s = [], values_floats = f[10, 20], default_float = f5}", "f32[2] {20, 5}" },
 };
 
 /* Evaluates the row's node; the value's text form, or "". */

@@ -37,12 +37,15 @@ static mbr_dtype read_list(const mbr_ir_node *n, const char *prefix, mbr_ml_keys
     snprintf(name, sizeof name, "%s_int64s", prefix);
     if ((k->ints = mbr_attr_ints(n, name, &k->n)) != NULL && k->n)
         return MBR_DTYPE_I64;
+    k->ints = NULL; /* an empty list is none */
     snprintf(name, sizeof name, "%s_floats", prefix);
     if ((k->floats = mbr_attr_floats(n, name, &k->n)) != NULL && k->n)
         return MBR_DTYPE_F32;
+    k->floats = NULL;
     snprintf(name, sizeof name, "%s_strings", prefix);
     if ((k->strings = mbr_attr_strings(n, name, &k->n)) != NULL && k->n)
         return MBR_DTYPE_STRING;
+    k->strings = NULL;
     snprintf(name, sizeof name, "%s_tensor", prefix);
     k->tensor = mbr_attr_tensor(n, name);
     if (!k->tensor || k->tensor->kind != MBR_KIND_TENSOR)
