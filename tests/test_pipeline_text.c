@@ -3,6 +3,7 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
+#include "runtime/pipeline/column.h"
 #include "runtime/rows/csv.h"
 #include "runtime/rows/jsonl.h"
 #include "runtime/rows/text.h"
@@ -95,6 +96,14 @@ START_TEST(the_locale_does_not_matter)
     ck_assert_double_eq(number("1234567890123456789.25"), 1234567890123456789.25);
     double x;
     ck_assert(!mbr_text_number("1,5", 3, &x));
+    mbr_memory m; /* what is wrong with a row stands in the log of decisions */
+    const char *fault = NULL;
+    mbr_rows rows = { .count = 1, .fault = &fault };
+    mbr_memory_init(&m);
+    mbr_pool_init(&rows.pool, &m);
+    mbr_rows_fail(&rows, 0, "%g", 1.5);
+    ck_assert_str_eq(fault, "1.5");
+    mbr_pool_destroy(&rows.pool);
     setlocale(LC_NUMERIC, "C");
 }
 END_TEST

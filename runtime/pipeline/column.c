@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
 #include "runtime/pipeline/column.h"
 
 #include "base/checked.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,9 +132,15 @@ void mbr_rows_fail(mbr_rows *rows, int row, const char *fmt, ...)
     va_list args;
     if (rows->fault[row])
         return;
+    /* The text stands in the log of decisions, and a replay under another locale repeats it. */
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), old = plain ? uselocale(plain) : (locale_t)0;
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    if (plain) {
+        uselocale(old);
+        freelocale(plain);
+    }
     size_t bytes = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
     char *copy = mbr_pool_alloc(&rows->pool, bytes + 1);
     if (copy) {

@@ -6,10 +6,10 @@
 #include "runtime/pipeline/decide_state.h"
 
 #include "base/checked.h"
+#include "runtime/actions/line.h"
 #include "runtime/pipeline/decider.h"
 #include "runtime/pipeline/element.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -148,7 +148,7 @@ static double row_time(const mbr_decider *d, int row)
 }
 
 /* The key of a row as text; false: it is missing. */
-static bool row_key(const mbr_decider *d, int row, char *room, size_t size, mbr_string *key)
+static bool row_key(const mbr_decider *d, int row, char *room, mbr_string *key)
 {
     int col = d->streams->how->key;
     *key = (mbr_string){ "", 0 };
@@ -159,8 +159,10 @@ static bool row_key(const mbr_decider *d, int row, char *room, size_t size, mbr_
         return key->data != NULL;
     }
     double x = d->rows.lanes[col].num[row];
-    *key = (mbr_string){ room, (size_t)snprintf(room, size, "%.17g", x) };
-    return !isnan(x);
+    if (isnan(x))
+        return false;
+    *key = (mbr_string){ room, mbr_format_number(room, x) }; /* whatever the locale: keys are saved */
+    return true;
 }
 
 /*
@@ -170,10 +172,10 @@ static bool row_key(const mbr_decider *d, int row, char *room, size_t size, mbr_
 static bool find_stream(mbr_decider *d, int row, bool *full)
 {
     mbr_streams *s = d->streams;
-    char room[40];
+    char room[MBR_NUMBER_TEXT];
     mbr_string key;
     *full = false;
-    if (!row_key(d, row, room, sizeof room, &key)) {
+    if (!row_key(d, row, room, &key)) {
         mbr_rows_fail(&d->rows, row, "column '%s' is missing, and it is the key of the model's state",
                       d->rows.cols[s->how->key].name);
         return false;
