@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The OpenCL functions that we call, by pointers from the ICD loader: nothing links against it. OpenCL 1.2. */
+#ifndef MBR_ENGINE_OPENCL_CL_H
+#define MBR_ENGINE_OPENCL_CL_H
+
+#define CL_TARGET_OPENCL_VERSION 120
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#include <CL/cl.h>
+
+#include "base/error.h"
+
+#define MBR_CL_FUNCTIONS(X)                                                                                            \
+    X(clGetPlatformIDs) X(clGetPlatformInfo) X(clGetDeviceIDs) X(clGetDeviceInfo) X(clCreateContext)                   \
+    X(clReleaseContext) X(clCreateCommandQueue) X(clReleaseCommandQueue) X(clCreateBuffer) X(clReleaseMemObject)       \
+    X(clCreateProgramWithSource) X(clCreateProgramWithBinary) X(clBuildProgram) X(clGetProgramBuildInfo)               \
+    X(clGetProgramInfo) X(clReleaseProgram) X(clCreateKernel) X(clReleaseKernel) X(clSetKernelArg)                     \
+    X(clGetKernelWorkGroupInfo) X(clEnqueueNDRangeKernel) X(clEnqueueReadBuffer) X(clEnqueueWriteBuffer)               \
+    X(clEnqueueCopyBuffer) X(clEnqueueMapBuffer) X(clEnqueueUnmapMemObject) X(clFlush) X(clFinish)                     \
+    X(clWaitForEvents) X(clReleaseEvent) X(clGetEventProfilingInfo)
+
+typedef struct mbr_cl {
+#define MBR_CL_MEMBER(name) __typeof__(&name) name;
+    MBR_CL_FUNCTIONS(MBR_CL_MEMBER)
+#undef MBR_CL_MEMBER
+} mbr_cl;
+
+/* The loader's functions, found once for the process. NULL, with a message, where there is no loader. */
+const mbr_cl *mbr_cl_load(mbr_error *err);
+
+#endif
