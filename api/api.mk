@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_API_SOURCES = \
     api/custom.c \
+    api/devices.c \
     api/env.c \
     api/env.h \
     api/models.c \

@@ -65,6 +65,7 @@ void mbr_env_release(mbr_env **env)
         return;
     mbr_env *e = *env;
     *env = NULL;
+    mbr_devices_close(e);
     mbr_team_free(e->team);
     mbr_custom_drop(&e->ops, &e->memory, NULL);
     mbr_plugins_unload(e);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "engine/cache.h"
+#include "engine/device.h"
 #include "engine/frame.h"
 #include "engine/ir.h"
 #include "engine/ops/custom.h"
@@ -21,16 +22,20 @@ typedef struct mbr_loaded {
     struct mbr_loaded *next;
 } mbr_loaded;
 
+#define MBR_MOST_DEVICES 16
+
 struct mbr_env {
     mbr_memory memory;
     mbr_log log;
     mbr_team *team;
     mbr_custom_ops ops;
     mbr_loaded *loaded; /* the latest first */
+    _Atomic(mbr_device *) devices[MBR_MOST_DEVICES]; /* opened when a model asks for them */
 };
 
 /* Once their operators are gone. */
 void mbr_plugins_unload(mbr_env *env);
+void mbr_devices_close(mbr_env *env);
 
 /* Where a model's bytes came from, so that it can be lowered again for a dump. */
 typedef struct mbr_model_source {
@@ -45,6 +50,8 @@ struct mbr_model {
     atomic_int refs;     /* the caller's handle and one for each session */
     mbr_model_source source;
     mbr_pass_set passes;
+    mbr_device *device;  /* of the environment; NULL: the CPU */
+    bool device_only;
     mbr_ir_module *module;
     mbr_program *program;
     uint32_t *inputs;    /* (n_inputs) indices of those graph inputs that are asked for: see model.c */
@@ -76,5 +83,8 @@ mbr_status mbr_model_import(const mbr_model *m, mbr_ir_module **out, mbr_error *
 
 /* Takes struct fields up to the size that the caller knows. Returns false when `size` was not set. */
 bool mbr_options_read(void *to, size_t full, const void *from, size_t size);
+
+/* The device of a name ("cpu", "auto", "opencl", "opencl:1"); *out NULL: the CPU. It belongs to the environment. */
+mbr_status mbr_env_device(mbr_env *env, const char *name, mbr_device **out, mbr_error *err);
 
 #endif

@@ -14,7 +14,10 @@ static void model_drop(mbr_model *m)
     if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
         return;
     mbr_memory *memory = &m->env->memory;
+    mbr_device *device = m->module ? m->module->device : NULL;
     mbr_program_free(m->program);
+    if (device)
+        device->fn->forget(device, m->module);
     mbr_ir_module_free(m->module);
     mbr_free(memory, m->inputs);
     mbr_free(memory, m->uses);
@@ -107,6 +110,8 @@ static mbr_status lower(mbr_model *m, mbr_cache *c, mbr_error *err)
         MBR_TRY(mbr_each_graph(m->module->main, count_graph_ops, m, err));
         MBR_TRY(mbr_passes_run(m->module, &m->passes, NULL, err));
     }
+    m->module->device = m->device;
+    m->module->device_only = m->device_only;
     MBR_TRY(order_inputs(m, err));
     MBR_TRY(mbr_program_new(m->module->main, &m->program, err));
     if (c->place && !found)
@@ -139,7 +144,11 @@ static mbr_status open_source(mbr_env *env, const mbr_model_source *source, cons
     MBR_TRY_GOTO(st, error);
     MBR_TRY_GOTO(mbr_pass_set_parse(o.passes ? o.passes : getenv("MBR_PASSES"), &m->passes, err), error);
     m->passes.exact = o.exact != 0;
-    mbr_cache cache = { .memory = &env->memory, .log = &env->log, .team = env->team, .place = cache_place(&o),
+    m->device_only = o.device_only != 0;
+    MBR_TRY_GOTO(mbr_env_device(env, o.device ? o.device : getenv("MBR_DEVICE"), &m->device, err), error);
+    if (m->device)
+        mbr_passes_for_device(&m->passes);
+    mbr_cache cache = { .memory = &env->memory, .log = &env->log, .team = env->team, .place = m->device ? NULL : cache_place(&o),
                         .settings = { m->passes.on, o.exact != 0 }, .by_content = o.cache_verify != 0 };
     if (cache.place)
         mbr_cache_begin(&cache);

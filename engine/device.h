@@ -41,6 +41,8 @@ typedef struct mbr_device_functions {
     void (*begin)(mbr_device_frame *df);
     /* Does the device run this step at its present sizes? */
     bool (*has)(const mbr_device_frame *df, size_t step);
+    /* Why it does not; NULL: it does. */
+    const char *(*why)(const mbr_device_frame *df, size_t step);
     /* Starts the step; need not wait for its end. */
     mbr_status (*run)(mbr_device_frame *df, size_t step, mbr_error *err);
     /* The inputs of a step of the CPU are needed in host memory; afterwards `wrote` says that its outputs are there. */
@@ -48,6 +50,9 @@ typedef struct mbr_device_functions {
     void (*wrote)(mbr_device_frame *df, const struct mbr_step *s);
     /* At the end: graph outputs are in host memory, nothing is in flight. */
     mbr_status (*finish)(mbr_device_frame *df, mbr_error *err);
+    /* A model is gone: what it had on the device goes, too. */
+    void (*forget)(mbr_device *d, const void *model);
+    void (*free)(mbr_device *d);
 } mbr_device_functions;
 
 struct mbr_device {

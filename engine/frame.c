@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/frame.h"
+#include "engine/device.h"
 #include "base/checked.h"
 #include "engine/spans.h"
 
@@ -45,6 +46,7 @@ struct mbr_frame {
     frame_link *links;      /* (n_inputs + n_outputs) once settled; none for an output without storage of its own */
     mbr_step **round;       /* (n_round) steps that a round runs */
     uint32_t n_round;
+    mbr_device_frame *device; /* NULL: the CPU runs all steps */
     mbr_step_hook hook;
     void *hook_user;
     mbr_arena arena;        /* the arrays above */
@@ -211,8 +213,14 @@ mbr_status mbr_frame_new(const mbr_program *p, mbr_run *run, mbr_frame **out, mb
     }
     if (st == MBR_OK)
         note_relinked(f);
-    for (uint32_t k = 0; k < p->n_steps && st == MBR_OK; k++)
+    bool on_device = false;
+    for (uint32_t k = 0; k < p->n_steps && st == MBR_OK; k++) {
         st = start_step(f, k, err);
+        on_device |= p->steps[k].on_device;
+    }
+    mbr_device *device = p->module->device;
+    if (st == MBR_OK && (on_device || (device && p->module->device_only && !p->graph->owner)))
+        st = device->fn->open(device, f, &f->device, err);
     if (st != MBR_OK) {
         mbr_frame_free(f);
         return st;
@@ -226,6 +234,8 @@ void mbr_frame_free(mbr_frame *f)
     if (!f)
         return;
     const mbr_program *p = f->p;
+    if (f->device)
+        p->module->device->fn->close(f->device);
     for (uint32_t i = 0; i < f->n_started; i++) {
         mbr_step *s = &f->steps[f->started[i]];
         if (s->op->fini)
@@ -601,6 +611,8 @@ static mbr_status lay_out(mbr_frame *f, mbr_error *err)
         for (uint32_t b = 0; b < p->steps[k].n_bodies; b++)
             f->bodies[k][b]->ready = false; /* its sizes may follow from ours */
     }
+    if (f->device)
+        MBR_TRY(p->module->device->fn->lay_out(f->device, err));
     memset(f->changed, 0, p->n_values * sizeof *f->changed);
     f->ready = f->prepared = true;
     return MBR_OK;
@@ -615,6 +627,16 @@ static bool laid_out(const mbr_frame *f)
 mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err)
 {
     return laid_out(f) ? MBR_OK : lay_out(f, err);
+}
+
+const mbr_slab *mbr_frame_slab(const mbr_frame *f)
+{
+    return f->slab;
+}
+
+mbr_step *mbr_frame_step(mbr_frame *f, size_t k)
+{
+    return &f->steps[k];
 }
 
 size_t mbr_frame_slab_bytes(const mbr_frame *f)
@@ -922,11 +944,80 @@ static mbr_status close_outputs(mbr_frame *f, mbr_error *err)
     return MBR_OK;
 }
 
+/* --- with a device --- */
+
+static mbr_status run_on_cpu(mbr_frame *f, const mbr_program_step *ps, mbr_step *s, mbr_error *err)
+{
+    if (ps->dynamic)
+        return run_dynamic(f, ps, s, err);
+    if (s->op->run)
+        return run_phases(f, s, err);
+    view_now(s);
+    return MBR_OK;
+}
+
+static mbr_status not_on_device(const mbr_frame *f, const mbr_step *s, size_t k, mbr_error *err)
+{
+    const mbr_device *device = f->p->module->device;
+    const char *why = device->fn->why(f->device, k);
+    return mbr_step_fail(s, err, MBR_ERR_UNSUPPORTED, "it does not run on %s%s%s, and nothing else was allowed",
+                         device->name, why && *why ? ": " : "", why ? why : "");
+}
+
+/* As mbr_frame_run, where a device does some of the steps. *failed: the device did, and with it what it had. */
+static mbr_status run_placed(mbr_frame *f, bool *failed, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    const mbr_device_functions *fn = p->module->device->fn;
+    fn->begin(f->device);
+    for (uint32_t k = 0; k < p->n_steps; k++) {
+        const mbr_program_step *ps = &p->steps[k];
+        mbr_step *s = &f->steps[k];
+        bool there = fn->has(f->device, k);
+        mbr_status st;
+        if (ps->in_place && !ps->dynamic)
+            continue;
+        if (!there && p->module->device_only && (s->op->run || ps->dynamic))
+            return not_on_device(f, s, k, err);
+        if (f->hook)
+            f->hook(f->hook_user, s, true);
+        if (there) {
+            st = fn->run(f->device, k, err);
+            *failed = st != MBR_OK;
+        } else {
+            st = s->op->run ? fn->fetch(f->device, s, err) : MBR_OK;
+            *failed = st != MBR_OK;
+            if (st == MBR_OK)
+                st = run_on_cpu(f, ps, s, err);
+            fn->wrote(f->device, s);
+        }
+        if (f->hook)
+            f->hook(f->hook_user, s, false);
+        if (st != MBR_OK)
+            return blame(s, st, err);
+        if (stopped_after(f->run, there ? LEAST_NS : s->cost_ns))
+            return cancelled(f, err);
+    }
+    mbr_status st = fn->finish(f->device, err);
+    *failed = st != MBR_OK;
+    return st;
+}
+
 mbr_status mbr_frame_run(mbr_frame *f, mbr_error *err)
 {
     const mbr_program *p = f->p;
     MBR_TRY(mbr_frame_prepare(f, err));
     MBR_TRY(open_outputs(f, err));
+    if (f->device) {
+        bool failed = false;
+        mbr_status st = run_placed(f, &failed, err);
+        if (st == MBR_OK)
+            return close_outputs(f, err);
+        if (!failed || p->module->device_only)
+            return st;
+        mbr_log_at(p->module->log, MBR_LOG_WARNING, "%s: %s: the CPU runs it all again", p->module->file,
+                   err ? err->text : p->module->device->name);
+    }
     for (uint32_t k = 0; k < p->n_steps; k++) {
         const mbr_program_step *ps = &p->steps[k];
         mbr_step *s = &f->steps[k];

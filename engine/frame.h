@@ -53,6 +53,8 @@ mbr_status mbr_frame_bind_output(mbr_frame *f, size_t i, mbr_value *v, mbr_error
 
 /* Evaluates sizes and offsets for what is bound, without running: the bill. */
 mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err);
+const mbr_slab *mbr_frame_slab(const mbr_frame *f);
+mbr_step *mbr_frame_step(mbr_frame *f, size_t k);
 size_t mbr_frame_slab_bytes(const mbr_frame *f);
 const mbr_value *mbr_frame_value(const mbr_frame *f, uint32_t v); /* of the program's value v; for tests and profiles */
 

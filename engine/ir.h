@@ -188,6 +188,8 @@ struct mbr_ir_module {
     /* the i-th file of the source, NULL behind the last; 0 is the model's own, the others are external data: *name is
        theirs within its folder. NULL: nobody can tell */
     const struct mbr_filemap *(*source_file)(const void *source, size_t i, const char **name);
+    struct mbr_device *device; /* that runs steps of the main graph (engine/device.h); NULL: the CPU runs all */
+    bool device_only;      /* a step that the device does not run is an error */
     struct mbr_team *team; /* helps to pack weights; NULL: the planning thread does it alone */
     const struct mbr_rules *rules; /* of the pass `rules`, parsed at its first use, in the arena */
     unsigned next_name;       /* for generated names */

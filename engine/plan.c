@@ -6,6 +6,7 @@
  * of two values alive at once one always lies above the other, exact for the sizes planned with, and costs one pass.
  */
 #include "engine/program.h"
+#include "engine/device.h"
 #include "engine/team.h"
 #include "base/checked.h"
 
@@ -179,6 +180,12 @@ static bool pack_some(void *user, size_t first, size_t last, int worker)
     return true;
 }
 
+/* What a device runs is not packed for the CPU: that can do without, should it come to that. */
+static bool is_packed(const mbr_program_step *s)
+{
+    return s->op->pack && !s->on_device;
+}
+
 static mbr_status pack_steps(planner *pl)
 {
     mbr_program *p = pl->p;
@@ -187,11 +194,11 @@ static mbr_status pack_steps(planner *pl)
     size_t n = 0;
     mbr_status st = MBR_OK;
     for (uint32_t k = 0; k < p->n_steps; k++) {
-        MBR_TRY(align_inputs(pl, &p->steps[k], p->steps[k].op->any_address));
+        MBR_TRY(align_inputs(pl, &p->steps[k], p->steps[k].on_device ? 0 : p->steps[k].op->any_address));
         if (p->steps[k].node->packed)
             MBR_TRY(thaw(p, &p->steps[k], pl->err));
         else
-            n += p->steps[k].op->pack != NULL;
+            n += is_packed(&p->steps[k]);
     }
     if (n == 0)
         return MBR_OK;
@@ -200,7 +207,7 @@ static mbr_status pack_steps(planner *pl)
         return mbr_no_memory(pl->err, n * sizeof *all.jobs);
     n = 0;
     for (uint32_t k = 0; k < p->n_steps; k++)
-        if (p->steps[k].op->pack && !p->steps[k].node->packed) {
+        if (is_packed(&p->steps[k]) && !p->steps[k].node->packed) {
             all.jobs[n].step = &p->steps[k];
             all.jobs[n++].pack = (mbr_pack){ .node = p->steps[k].node, .memory = p->memory };
         }
@@ -244,6 +251,8 @@ static mbr_status make_step(planner *pl, mbr_program_step *s, mbr_ir_node *n)
     s->in = in;
     s->out = out;
     s->dynamic = is_dynamic(n);
+    const mbr_device *device = p->module->device;
+    s->on_device = device && !n->graph->owner && !s->dynamic && n->op->run && device->fn->takes(device, n);
     s->state_offset = p->state_bytes;
     p->state_bytes += (n->op->state_size + 15) & ~(size_t)15;
     p->n_pointers += (size_t)s->n_in + s->n_out;

@@ -30,7 +30,7 @@ typedef struct command_options {
     int threads, batch;
     double seconds;
     size_t memory;                      /* --memory BYTES, with k, M or G; 0: no limit */
-    bool json, exact, verbose, quiet, describe, steps, verify, progress, ids, pairs, decode,
+    bool json, exact, strict, verbose, quiet, describe, steps, verify, progress, ids, pairs, decode,
         special, zero, reasons;
     const char *trace, *html, *log, *label, *positive;
     const char *report;                 /* --report [FILE]; "": standard error; NULL: none */

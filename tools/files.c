@@ -184,6 +184,7 @@ int open_model(const command_options *o, mbr_env *env, const char *path, mbr_mod
 {
     mbr_error err;
     mbr_model_options options = { .size = sizeof options, .passes = o->passes, .exact = o->exact,
-                                  .cache_dir = o->cache, .cache_verify = o->verify };
+                                  .cache_dir = o->cache, .cache_verify = o->verify,
+                                  .device = o->device, .device_only = o->strict };
     return mbr_model_open(env, path, &options, model, &err) == MBR_OK ? EXIT_DONE : fail_with(&err);
 }

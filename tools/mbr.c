@@ -94,7 +94,8 @@ static void print_command_help(const command *c)
     if (c->accepts & OPT_THREADS)
         puts("  --threads N        size of the thread team; default: what affinity mask and cgroup allow\n"
              "  --memory BYTES     refuse to use more memory (suffixes k, M, G)\n"
-             "  --device NAME      cpu or auto\n"
+             "  --device NAME      cpu, opencl, opencl:N or auto; default: MBR_DEVICE, else cpu\n"
+             "  --strict           fail where a step does not run on the device\n"
              "  --plugin FILE      load operators from a shared object; may be repeated\n"
              "  --cache DIR        keep packed weights and plans there; default: MBR_CACHE, else off");
     if (c->accepts & OPT_SECONDS)
@@ -194,8 +195,8 @@ static int set_option(const command *c, command_options *o, const char *name, co
         if (!parse_size(value, &o->memory))
             return fail_usage("--memory %s: a number of bytes is due, such as 200M", value);
     } else if (strcmp(name, "device") == 0 && (c->accepts & OPT_THREADS)) {
-        if (strcmp(value, "cpu") != 0 && strcmp(value, "auto") != 0)
-            return fail_usage("--device %s: this build runs on cpu; auto picks it", value);
+        if (strcmp(value, "cpu") != 0 && strcmp(value, "auto") != 0 && strncmp(value, "opencl", 6) != 0)
+            return fail_usage("--device %s: one of cpu, auto, opencl, opencl:N is due", value);
         o->device = value;
     } else if (strcmp(name, "seconds") == 0 && (c->accepts & OPT_SECONDS)) {
         char *end;
@@ -239,6 +240,8 @@ static bool set_switch(const command *c, command_options *o, const char *name)
         o->json = true;
     else if (strcmp(name, "exact") == 0 && (c->accepts & OPT_PASSES))
         o->exact = true;
+    else if (strcmp(name, "strict") == 0 && (c->accepts & OPT_THREADS))
+        o->strict = true;
     else if (strcmp(name, "describe") == 0 && (c->accepts & OPT_DESCRIBE))
         o->describe = true;
     else if (strcmp(name, "reasons") == 0 && (c->accepts & OPT_REASONS))

@@ -128,7 +128,8 @@ static int test_folder(const command_options *o, mbr_env *env, const char *folde
     mbr_error err;
     mbr_model *model = NULL;
     double rtol, atol;
-    mbr_model_options options = { .size = sizeof options, .passes = o->passes, .exact = o->exact };
+    mbr_model_options options = { .size = sizeof options, .passes = o->passes, .exact = o->exact,
+                                  .device = o->device, .device_only = o->strict };
     char *path = join_path(folder, "model.onnx");
     if (!path)
         return fail_input("out of memory");

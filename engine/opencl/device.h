@@ -24,7 +24,7 @@ typedef struct mbr_cl_device {
     cl_platform_id platform;
     cl_device_id id;
     cl_context context;
-    char label[16];           /* "opencl:0" */
+    char label[24];           /* "opencl:0" */
     char name[128], vendor[64], driver[64], version[64], platform_name[64];
     cl_device_type type;
     cl_uint units;            /* compute units */

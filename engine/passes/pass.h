@@ -27,6 +27,9 @@ typedef struct mbr_pass_set {
    MBR_ERR_ARGUMENT and a message that lists the names when one is unknown. */
 mbr_status mbr_pass_set_parse(const char *text, mbr_pass_set *set, mbr_error *err);
 
+/* Leaves out what pays on the CPU's caches alone. */
+void mbr_passes_for_device(mbr_pass_set *set);
+
 /*
  * Infers, then runs the passes that are on, in order, over the main graph and all subgraphs. until: the name of the
  * last pass to run ("import": none of them), NULL: all.

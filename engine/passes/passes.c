@@ -27,6 +27,13 @@ static mbr_status unknown_pass(const char *name, size_t n, mbr_error *err)
                     names);
 }
 
+void mbr_passes_for_device(mbr_pass_set *set)
+{
+    for (size_t i = 0; mbr_pass_table[i].name; i++)
+        if (strcmp(mbr_pass_table[i].name, "batch") == 0)
+            set->on &= ~((uint64_t)1 << i);
+}
+
 mbr_status mbr_pass_set_parse(const char *text, mbr_pass_set *set, mbr_error *err)
 {
     *set = (mbr_pass_set){ .on = ~(uint64_t)0 };

@@ -25,6 +25,9 @@ typedef struct mbr_model_options {
                            none. Whoever may write there decides what the model answers. A cache that cannot be used is
                            reported as a warning to the log, and costs nothing else */
     int cache_verify;   /* not 0: the cache is asked by the whole content of the model's files, whatever their dates */
+    const char *device; /* "cpu", "opencl" (its first device), "opencl:N", "auto"; NULL: MBR_DEVICE of the environment,
+                           else the CPU. What the device cannot do, the CPU does. With a device the cache is not used */
+    int device_only;    /* not 0: a step that the device does not run fails the run, naming the node and why */
 } mbr_model_options;
 
 /*

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/opencl/frame.h"
+#include "engine/opencl/lower.h"
+#include "base/checked.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define IO_ALIGN 256
+
+static mbr_cl_frame *of(const mbr_device_frame *df)
+{
+    return (mbr_cl_frame *)(uintptr_t)df;
+}
+
+static mbr_status device_fail(mbr_cl_frame *cf, const char *what, cl_int code, mbr_error *err)
+{
+    cf->lost = true;
+    return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: %s failed: %s", cf->d->label, what, mbr_cl_error_name(code));
+}
+
+/* --- buffers --- */
+
+static void drop_buffer(mbr_cl_device *d, mbr_cl_buffer *b)
+{
+    if (b->mem)
+        d->cl->clReleaseMemObject(b->mem);
+    *b = (mbr_cl_buffer){ 0 };
+}
+
+mbr_status mbr_cl_buffer_need(mbr_cl_device *d, mbr_cl_buffer *b, size_t bytes, mbr_error *err)
+{
+    cl_int code;
+    if (b->mem && bytes <= b->bytes)
+        return MBR_OK;
+    drop_buffer(d, b);
+    if (bytes > d->max_alloc)
+        return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: %zu bytes in one piece are more than it gives", d->label, bytes);
+    b->mem = d->cl->clCreateBuffer(d->context, CL_MEM_READ_WRITE, bytes ? bytes : 1, NULL, &code);
+    if (!b->mem)
+        return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: no room for %zu bytes: %s", d->label, bytes,
+                        mbr_cl_error_name(code));
+    b->bytes = bytes;
+    return MBR_OK;
+}
+
+/* The slab: the host's own where memory is shared. */
+static mbr_status need_slab(mbr_cl_frame *cf, mbr_error *err)
+{
+    mbr_cl_device *d = cf->d;
+    const mbr_slab *slab = mbr_frame_slab(cf->f);
+    cl_int code;
+    if (!d->unified || slab->bytes == 0)
+        return mbr_cl_buffer_need(d, &cf->slab, slab->bytes, err);
+    if (cf->slab.mem && cf->slab.host == slab->data && cf->slab.bytes == slab->bytes)
+        return MBR_OK;
+    drop_buffer(d, &cf->slab);
+    if (slab->bytes <= d->max_alloc)
+        cf->slab.mem = d->cl->clCreateBuffer(d->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, slab->bytes,
+                                             slab->data, &code);
+    if (!cf->slab.mem)
+        return mbr_cl_buffer_need(d, &cf->slab, slab->bytes, err);
+    cf->slab.bytes = slab->bytes;
+    cf->slab.host = slab->data;
+    return MBR_OK;
+}
+
+/* --- life --- */
+
+static void close_frame(mbr_device_frame *df)
+{
+    mbr_cl_frame *cf = of(df);
+    if (!cf)
+        return;
+    const mbr_cl *cl = cf->d->cl;
+    if (cf->queue)
+        cl->clFinish(cf->queue);
+    for (uint32_t k = 0; cf->steps && k < cf->p->n_steps; k++)
+        mbr_cl_drop_launches(cf, &cf->steps[k]);
+    drop_buffer(cf->d, &cf->slab);
+    drop_buffer(cf->d, &cf->io);
+    drop_buffer(cf->d, &cf->scratch);
+    if (cf->queue)
+        cl->clReleaseCommandQueue(cf->queue);
+    mbr_arena_destroy(&cf->arena);
+    mbr_free(cf->d->memory, cf);
+}
+
+/* Views show another value's bytes as they are; an operator that works in place has new bytes at an old place. */
+static void find_canonical(mbr_cl_frame *cf)
+{
+    const mbr_program *p = cf->p;
+    for (uint32_t v = 0; v < p->n_values; v++) {
+        uint32_t c = v;
+        while (p->values[c].place == MBR_PLACE_ALIAS && p->values[c].ir->producer &&
+               (p->values[c].ir->producer->op->flags & MBR_OP_VIEW))
+            c = p->values[c].root;
+        cf->canon[v] = c;
+    }
+}
+
+static mbr_status open_frame(mbr_device *device, mbr_frame *f, mbr_device_frame **out, mbr_error *err)
+{
+    mbr_cl_device *d = (mbr_cl_device *)device;
+    const mbr_program *p = mbr_frame_program(f);
+    cl_int code;
+    *out = NULL;
+    mbr_cl_frame *cf = mbr_calloc(d->memory, 1, sizeof *cf);
+    if (!cf)
+        return mbr_no_memory(err, sizeof *cf);
+    *cf = (mbr_cl_frame){ .device = device, .d = d, .f = f, .p = p };
+    mbr_arena_init(&cf->arena, d->memory, 32 * 1024);
+    cf->places = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->places);
+    cf->canon = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->canon);
+    cf->where = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->where);
+    cf->steps = mbr_arena_calloc(&cf->arena, p->n_steps + 1, sizeof *cf->steps);
+    mbr_status st = cf->places && cf->canon && cf->where && cf->steps ? MBR_OK : mbr_no_memory(err, p->n_values);
+    if (st == MBR_OK) {
+        cf->queue = d->cl->clCreateCommandQueue(d->context, d->id, 0, &code);
+        if (!cf->queue)
+            st = mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s gives no queue: %s", d->label, mbr_cl_error_name(code));
+    }
+    if (st != MBR_OK) {
+        close_frame((mbr_device_frame *)cf);
+        return st;
+    }
+    find_canonical(cf);
+    *out = (mbr_device_frame *)cf;
+    return MBR_OK;
+}
+
+/* --- places --- */
+
+static mbr_status copy_constant(void *user, void *to, size_t bytes, mbr_error *err)
+{
+    (void)err;
+    if (bytes)
+        memcpy(to, ((const mbr_value *)user)->data, bytes);
+    return MBR_OK;
+}
+
+static bool step_on_device(const mbr_program_step *ps)
+{
+    return ps->on_device && !ps->dynamic;
+}
+
+/* Constants that steps of the device read as they lie are uploaded when a lowering asks for them (lower.c). */
+mbr_status mbr_cl_constant(mbr_cl_frame *cf, uint32_t v, mbr_cl_place *place, mbr_error *err)
+{
+    const mbr_value *data = mbr_frame_value(cf->f, v);
+    *place = (mbr_cl_place){ 0 };
+    return mbr_cl_keep(cf->d, cf->p->module, cf->p->values[v].ir->constant, 0, mbr_value_bytes(data), copy_constant,
+                       (void *)(uintptr_t)data, &place->mem, err);
+}
+
+static uint32_t root_of(const mbr_program *p, uint32_t v)
+{
+    while (p->values[v].place == MBR_PLACE_ALIAS)
+        v = p->values[v].root;
+    return v;
+}
+
+static mbr_status place_values(mbr_cl_frame *cf, mbr_error *err)
+{
+    const mbr_program *p = cf->p;
+    const mbr_slab *slab = mbr_frame_slab(cf->f);
+    size_t io = 0;
+    MBR_TRY(need_slab(cf, err));
+    for (uint32_t v = 0; v < p->n_values; v++) {
+        const mbr_value *value = mbr_frame_value(cf->f, v);
+        mbr_cl_place *place = &cf->places[v];
+        *place = (mbr_cl_place){ 0 };
+        if (value->kind != MBR_KIND_TENSOR || value->dtype == MBR_DTYPE_STRING)
+            continue;
+        if (p->values[v].place == MBR_PLACE_SLAB) {
+            *place = (mbr_cl_place){ cf->slab.mem, (size_t)((const char *)value->data - slab->data) };
+        } else if (p->values[v].place == MBR_PLACE_BOUND || p->values[v].place == MBR_PLACE_OUTPUT ||
+                   p->values[v].place == MBR_PLACE_CONTENT) {
+            place->at = io;
+            size_t bytes = mbr_value_bytes(value);
+            if (!mbr_add_size(io, bytes ? bytes : 1, &io) || !mbr_round_up(io, IO_ALIGN, &io))
+                return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: sizes overflow", cf->d->label);
+        }
+    }
+    MBR_TRY(mbr_cl_buffer_need(cf->d, &cf->io, io, err));
+    for (uint32_t v = 0; v < p->n_values; v++) {
+        mbr_place place = p->values[v].place;
+        if (place == MBR_PLACE_BOUND || place == MBR_PLACE_OUTPUT || place == MBR_PLACE_CONTENT)
+            cf->places[v].mem = cf->io.mem;
+    }
+    for (uint32_t v = 0; v < p->n_values; v++)
+        if (p->values[v].place == MBR_PLACE_ALIAS)
+            cf->places[v] = cf->places[root_of(p, v)];
+    return MBR_OK;
+}
+
+/* A view of a constant, or the constant itself. */
+const mbr_ir_value *mbr_cl_constant_of(const mbr_cl_frame *cf, uint32_t v)
+{
+    uint32_t r = root_of(cf->p, v);
+    return cf->p->values[r].place == MBR_PLACE_CONST ? cf->p->values[r].ir : NULL;
+}
+
+static mbr_status lower_all(mbr_cl_frame *cf, mbr_error *err)
+{
+    const mbr_program *p = cf->p;
+    cf->scratch_needed = 0;
+    for (uint32_t k = 0; k < p->n_steps; k++)
+        if (step_on_device(&p->steps[k]))
+            MBR_TRY(mbr_cl_lower_step(cf, k, mbr_frame_step(cf->f, k), err));
+    return MBR_OK;
+}
+
+/* Scratch that has grown is a new buffer: what was lowered before knows the old one. */
+static mbr_status lay_out(mbr_device_frame *df, mbr_error *err)
+{
+    mbr_cl_frame *cf = of(df);
+    mbr_error why;
+    if (cf->lost)
+        return MBR_OK;
+    if (cf->busy) {
+        cf->d->cl->clFinish(cf->queue);
+        cf->busy = false;
+    }
+    for (uint32_t k = 0; k < cf->p->n_steps; k++)
+        cf->steps[k].on = false;
+    mbr_status st = place_values(cf, &why);
+    if (st == MBR_OK) {
+        MBR_TRY(lower_all(cf, err));
+        if (cf->scratch_needed > cf->scratch.bytes) {
+            st = mbr_cl_buffer_need(cf->d, &cf->scratch, cf->scratch_needed, &why);
+            if (st == MBR_OK)
+                MBR_TRY(lower_all(cf, err));
+        }
+    }
+    if (st != MBR_OK) {
+        for (uint32_t k = 0; k < cf->p->n_steps; k++)
+            cf->steps[k].on = false;
+        mbr_log_at(cf->d->log, MBR_LOG_WARNING, "%s; the CPU runs these sizes", why.text);
+    }
+    return MBR_OK;
+}
+
+/* --- a run --- */
+
+static void begin(mbr_device_frame *df)
+{
+    mbr_cl_frame *cf = of(df);
+    memset(cf->where, MBR_CL_ON_HOST, cf->p->n_values);
+}
+
+static bool has(const mbr_device_frame *df, size_t step)
+{
+    const mbr_cl_frame *cf = of(df);
+    return !cf->lost && cf->steps[step].on;
+}
+
+/* Everything before has ended. */
+static mbr_status wait(mbr_cl_frame *cf, mbr_error *err)
+{
+    if (!cf->busy)
+        return MBR_OK;
+    cf->busy = false;
+    cl_int code = cf->d->cl->clFinish(cf->queue);
+    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, "a run", code, err);
+}
+
+static bool is_shared(const mbr_cl_frame *cf, uint32_t v)
+{
+    return cf->slab.host && cf->places[v].mem == cf->slab.mem;
+}
+
+/* Shared memory is mapped for the time that the driver may want to move bytes between caches. */
+static mbr_status map_around(mbr_cl_frame *cf, uint32_t v, cl_map_flags flags, mbr_error *err)
+{
+    cl_int code;
+    size_t bytes = mbr_value_bytes(mbr_frame_value(cf->f, v));
+    const mbr_cl *cl = cf->d->cl;
+    void *at = cl->clEnqueueMapBuffer(cf->queue, cf->slab.mem, CL_TRUE, flags, cf->places[v].at, bytes, 0, NULL, NULL,
+                                      &code);
+    if (at)
+        code = cl->clEnqueueUnmapMemObject(cf->queue, cf->slab.mem, at, 0, NULL, NULL);
+    cf->busy = true;
+    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, "mapping", code, err);
+}
+
+static mbr_status to_device(mbr_cl_frame *cf, uint32_t v, mbr_error *err)
+{
+    uint32_t c = cf->canon[v];
+    const mbr_value *value = mbr_frame_value(cf->f, v);
+    size_t bytes = mbr_value_bytes(value);
+    if ((cf->where[c] & MBR_CL_ON_DEVICE) || mbr_cl_constant_of(cf, v))
+        return MBR_OK;
+    cf->where[c] |= MBR_CL_ON_DEVICE;
+    if (bytes == 0)
+        return MBR_OK;
+    if (is_shared(cf, v))
+        return map_around(cf, v, CL_MAP_WRITE, err);
+    /* blocking: a later step of the CPU may put other bytes where these are */
+    cl_bool block = cf->p->values[root_of(cf->p, v)].place == MBR_PLACE_SLAB ? CL_TRUE : CL_FALSE;
+    cl_int code = cf->d->cl->clEnqueueWriteBuffer(cf->queue, cf->places[v].mem, block, cf->places[v].at, bytes,
+                                                  value->data, 0, NULL, NULL);
+    cf->busy = true;
+    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, "a transfer to the device", code, err);
+}
+
+static mbr_status to_host(mbr_cl_frame *cf, uint32_t v, mbr_error *err)
+{
+    uint32_t c = cf->canon[v];
+    const mbr_value *value = mbr_frame_value(cf->f, v);
+    size_t bytes = mbr_value_bytes(value);
+    if (cf->where[c] & MBR_CL_ON_HOST)
+        return MBR_OK;
+    cf->where[c] |= MBR_CL_ON_HOST;
+    if (bytes == 0)
+        return MBR_OK;
+    if (is_shared(cf, v))
+        return map_around(cf, v, CL_MAP_READ, err);
+    cl_int code = cf->d->cl->clEnqueueReadBuffer(cf->queue, cf->places[v].mem, CL_TRUE, cf->places[v].at, bytes,
+                                                 value->data, 0, NULL, NULL);
+    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, "a transfer from the device", code, err);
+}
+
+static mbr_status run_step(mbr_device_frame *df, size_t k, mbr_error *err)
+{
+    mbr_cl_frame *cf = of(df);
+    const mbr_program_step *ps = &cf->p->steps[k];
+    const mbr_cl_step *cs = &cf->steps[k];
+    for (uint32_t i = 0; i < ps->n_in; i++)
+        if (ps->in[i] != MBR_NO_VALUE && cf->places[ps->in[i]].mem)
+            MBR_TRY(to_device(cf, ps->in[i], err));
+    for (unsigned i = 0; i < cs->n; i++) {
+        const mbr_cl_launch *l = &cs->launches[i];
+        cl_int code = cf->d->cl->clEnqueueNDRangeKernel(cf->queue, l->kernel, l->dims, NULL, l->global,
+                                                        l->grouped ? l->local : NULL, 0, NULL, NULL);
+        if (code != CL_SUCCESS)
+            return device_fail(cf, l->name, code, err);
+    }
+    cf->busy = true;
+    for (uint32_t i = 0; i < ps->n_out; i++)
+        if (ps->out[i] != MBR_NO_VALUE)
+            cf->where[cf->canon[ps->out[i]]] = MBR_CL_ON_DEVICE;
+    return MBR_OK;
+}
+
+static mbr_status fetch(mbr_device_frame *df, const mbr_step *s, mbr_error *err)
+{
+    mbr_cl_frame *cf = of(df);
+    const mbr_program_step *ps = &cf->p->steps[mbr_step_index(s)];
+    if (cf->lost)
+        return MBR_OK;
+    for (uint32_t i = 0; i < ps->n_in; i++)
+        if (ps->in[i] != MBR_NO_VALUE)
+            MBR_TRY(to_host(cf, ps->in[i], err));
+    /* in shared memory the step may write where launches in flight still read */
+    return cf->slab.host ? wait(cf, err) : MBR_OK;
+}
+
+static void wrote(mbr_device_frame *df, const mbr_step *s)
+{
+    mbr_cl_frame *cf = of(df);
+    const mbr_program_step *ps = &cf->p->steps[mbr_step_index(s)];
+    for (uint32_t i = 0; i < ps->n_out; i++)
+        if (ps->out[i] != MBR_NO_VALUE && cf->canon[ps->out[i]] == ps->out[i])
+            cf->where[ps->out[i]] = MBR_CL_ON_HOST;
+}
+
+static mbr_status finish(mbr_device_frame *df, mbr_error *err)
+{
+    mbr_cl_frame *cf = of(df);
+    const mbr_ir_graph *g = cf->p->graph;
+    for (size_t i = 0; i < g->n_outputs && !cf->lost; i++)
+        MBR_TRY(to_host(cf, g->outputs[i]->id, err));
+    return wait(cf, err);
+}
+
+static bool takes(const mbr_device *device, const mbr_ir_node *n)
+{
+    const mbr_cl_op *op = mbr_cl_op_find(n);
+    return op && op->takes(n, (const mbr_cl_device *)device);
+}
+
+static const char *why(const mbr_device_frame *df, size_t step)
+{
+    const mbr_cl_step *cs = &of(df)->steps[step];
+    return cs->on ? NULL : cs->why;
+}
+
+static void forget(mbr_device *device, const void *model)
+{
+    mbr_cl_forget((mbr_cl_device *)device, model);
+}
+
+static void free_device(mbr_device *device)
+{
+    mbr_cl_device_close((mbr_cl_device *)device);
+}
+
+const mbr_device_functions mbr_cl_frame_functions = { .takes = takes, .open = open_frame, .close = close_frame,
+                                                      .lay_out = lay_out, .begin = begin, .has = has, .run = run_step,
+                                                      .fetch = fetch, .wrote = wrote, .finish = finish, .why = why,
+                                                      .forget = forget, .free = free_device };

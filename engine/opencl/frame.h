@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A frame on an OpenCL device: its queue, its memory, the launches of its steps. Inside engine/opencl/ only.
+ *
+ * Memory: the values of the slab lie in one buffer at the offsets that the plan gave them on the host; where the device
+ * shares the host's memory, that buffer is the host's slab itself. Inputs, outputs and numbers of shapes lie in a
+ * second buffer, constants in buffers that all frames of the device share.
+ */
+#ifndef MBR_ENGINE_OPENCL_FRAME_H
+#define MBR_ENGINE_OPENCL_FRAME_H
+
+#include "engine/opencl/device.h"
+#include "engine/frame.h"
+
+typedef struct mbr_cl_launch {
+    cl_program program;  /* with `name`, what the kernel was made of: the same again needs no new kernel */
+    const char *name;
+    cl_kernel kernel;
+    cl_uint dims;
+    size_t global[3], local[3];
+    bool grouped;        /* local was given */
+} mbr_cl_launch;
+
+typedef struct mbr_cl_step {
+    mbr_cl_launch *launches; /* (n) of (capacity) */
+    unsigned n, capacity;
+    bool on;                 /* at the present sizes */
+    char why[96];            /* not */
+} mbr_cl_step;
+
+/* Where a value is on the device. */
+typedef struct mbr_cl_place {
+    cl_mem mem; /* NULL: it has none */
+    size_t at;
+} mbr_cl_place;
+
+/* A buffer that grows. */
+typedef struct mbr_cl_buffer {
+    cl_mem mem;
+    size_t bytes;
+    const void *host; /* the memory that it is made of, or NULL */
+} mbr_cl_buffer;
+
+typedef struct mbr_cl_frame {
+    struct mbr_device *device; /* first: what engine/device.h calls mbr_device_frame */
+    mbr_cl_device *d;
+    mbr_frame *f;
+    const mbr_program *p;
+    cl_command_queue queue;
+    mbr_cl_buffer slab, io, scratch;
+    mbr_cl_place *places;  /* (n_values) */
+    uint32_t *canon;       /* (n_values) the value whose bytes and content a view shows */
+    uint8_t *where;        /* (n_values) of canonical values: ON_HOST, ON_DEVICE */
+    mbr_cl_step *steps;    /* (n_steps) */
+    size_t scratch_needed; /* by the steps lowered so far */
+    bool busy;             /* something may be in flight */
+    bool lost;             /* the device failed: the CPU does everything */
+    mbr_arena arena;
+} mbr_cl_frame;
+
+enum { MBR_CL_ON_HOST = 1, MBR_CL_ON_DEVICE = 2 };
+
+extern const mbr_device_functions mbr_cl_frame_functions;
+
+/* At least bytes, or status MBR_ERR_UNSUPPORTED. Content is lost when it grows. */
+mbr_status mbr_cl_buffer_need(mbr_cl_device *d, mbr_cl_buffer *b, size_t bytes, mbr_error *err);
+
+/* Lowers step k at its present sizes; cs->on says whether the device does it. Fails when out of memory only. */
+mbr_status mbr_cl_lower_step(mbr_cl_frame *cf, size_t k, mbr_step *s, mbr_error *err);
+
+/* The constant that v is or shows, NULL: none; and its place on the device, uploaded where it is not there yet. */
+const mbr_ir_value *mbr_cl_constant_of(const mbr_cl_frame *cf, uint32_t v);
+mbr_status mbr_cl_constant(mbr_cl_frame *cf, uint32_t v, mbr_cl_place *place, mbr_error *err);
+
+void mbr_cl_drop_launches(mbr_cl_frame *cf, mbr_cl_step *cs);
+
+#endif

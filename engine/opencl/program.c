@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include "engine/opencl/program.h"
+
+#include <string.h>
+
+#ifndef MBR_NO_THREADS
+#include <pthread.h>
+#endif
+
+struct mbr_cl_program {
+    struct mbr_cl_program *next;
+    const char *name;   /* of the source */
+    char *extra;        /* NULL: none */
+    char *options;      /* "" for none */
+    cl_program program; /* NULL: it does not build */
+    char why[256];
+};
+
+/* Data that a model has on the device. */
+typedef struct kept {
+    struct kept *next;
+    const void *owner, *key;
+    unsigned slot;
+    size_t bytes;
+    cl_mem mem;
+} kept;
+
+#define BUCKETS 256
+
+struct mbr_cl_shared {
+    mbr_cl_program *programs;
+    kept *kept[BUCKETS];
+    cl_command_queue queue; /* for uploads */
+#ifndef MBR_NO_THREADS
+    pthread_mutex_t lock;
+#endif
+};
+
+static void lock(struct mbr_cl_shared *s)
+{
+#ifndef MBR_NO_THREADS
+    pthread_mutex_lock(&s->lock);
+#else
+    (void)s;
+#endif
+}
+
+static void unlock(struct mbr_cl_shared *s)
+{
+#ifndef MBR_NO_THREADS
+    pthread_mutex_unlock(&s->lock);
+#else
+    (void)s;
+#endif
+}
+
+mbr_status mbr_cl_shared_new(mbr_cl_device *d, mbr_error *err)
+{
+    cl_int code;
+    d->shared = mbr_calloc(d->memory, 1, sizeof *d->shared);
+    if (!d->shared)
+        return mbr_no_memory(err, sizeof *d->shared);
+#ifndef MBR_NO_THREADS
+    pthread_mutex_init(&d->shared->lock, NULL);
+#endif
+    d->shared->queue = d->cl->clCreateCommandQueue(d->context, d->id, 0, &code);
+    if (!d->shared->queue)
+        return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s gives no queue: %s", d->label, mbr_cl_error_name(code));
+    return MBR_OK;
+}
+
+static void free_program(mbr_cl_device *d, mbr_cl_program *p)
+{
+    if (p->program)
+        d->cl->clReleaseProgram(p->program);
+    mbr_free(d->memory, p->extra);
+    mbr_free(d->memory, p->options);
+    mbr_free(d->memory, p);
+}
+
+void mbr_cl_shared_free(mbr_cl_device *d)
+{
+    struct mbr_cl_shared *s = d->shared;
+    if (!s)
+        return;
+    while (s->programs) {
+        mbr_cl_program *p = s->programs;
+        s->programs = p->next;
+        free_program(d, p);
+    }
+    mbr_cl_forget(d, NULL);
+    if (s->queue)
+        d->cl->clReleaseCommandQueue(s->queue);
+#ifndef MBR_NO_THREADS
+    pthread_mutex_destroy(&s->lock);
+#endif
+    mbr_free(d->memory, s);
+    d->shared = NULL;
+}
+
+/* --- programs --- */
+
+static const char *source_text(const char *name)
+{
+    for (const mbr_cl_source *s = mbr_cl_sources; s->name; s++)
+        if (strcmp(s->name, name) == 0)
+            return s->text;
+    return NULL;
+}
+
+static char *copy(mbr_memory *memory, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    char *c = mbr_alloc(memory, n);
+    return c ? memcpy(c, text, n) : NULL;
+}
+
+/* Builds p->program, or says in p->why what the driver has against it. */
+static void build(mbr_cl_device *d, mbr_cl_program *p)
+{
+    const char *texts[4] = { source_text("common"), source_text(p->name), p->extra };
+    cl_uint n = p->extra ? 3 : 2;
+    cl_int code;
+    if (!texts[0] || !texts[1]) {
+        mbr_error e;
+        mbr_fail(&e, MBR_ERR_INTERNAL, "there is no source %s.cl", p->name);
+        memcpy(p->why, e.text, sizeof p->why - 1);
+        return;
+    }
+    cl_program program = d->cl->clCreateProgramWithSource(d->context, n, texts, NULL, &code);
+    if (program && (code = d->cl->clBuildProgram(program, 1, &d->id, p->options, NULL, NULL)) == CL_SUCCESS) {
+        p->program = program;
+        return;
+    }
+    strcpy(p->why, mbr_cl_error_name(code));
+    if (program) {
+        char *said = mbr_calloc(d->memory, 1, 65536);
+        if (said && d->cl->clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, 65535, said, NULL) == CL_SUCCESS) {
+            strncat(p->why, ": ", sizeof p->why - strlen(p->why) - 1);
+            strncat(p->why, said, sizeof p->why - strlen(p->why) - 1);
+            mbr_log_at(d->log, MBR_LOG_DEBUG, "%s.cl %s: %s", p->name, p->options, said);
+        }
+        mbr_free(d->memory, said);
+        d->cl->clReleaseProgram(program);
+    }
+    mbr_log_at(d->log, MBR_LOG_WARNING, "%s: %s.cl does not build (%s); the CPU does what needs it", d->label, p->name,
+               p->why);
+}
+
+static mbr_cl_program *find_program(const mbr_cl_device *d, const char *name, const char *extra, const char *options)
+{
+    for (mbr_cl_program *p = d->shared->programs; p; p = p->next)
+        if (strcmp(p->name, name) == 0 && strcmp(p->options, options) == 0 && !p->extra == !extra &&
+            (!extra || strcmp(p->extra, extra) == 0))
+            return p;
+    return NULL;
+}
+
+static mbr_cl_program *new_program(mbr_cl_device *d, const char *name, const char *extra, const char *options)
+{
+    mbr_cl_program *p = mbr_calloc(d->memory, 1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->name = name;
+    p->extra = extra ? copy(d->memory, extra) : NULL;
+    p->options = copy(d->memory, options);
+    if (!p->options || (extra && !p->extra)) {
+        free_program(d, p);
+        return NULL;
+    }
+    build(d, p);
+    p->next = d->shared->programs;
+    d->shared->programs = p;
+    return p;
+}
+
+mbr_status mbr_cl_program_get(mbr_cl_device *d, const char *name, const char *extra, const char *options,
+                              cl_program *out, mbr_error *err)
+{
+    mbr_status st = MBR_OK;
+    options = options ? options : "";
+    lock(d->shared);
+    mbr_cl_program *p = find_program(d, name, extra, options);
+    if (!p)
+        p = new_program(d, name, extra, options);
+    if (!p)
+        st = mbr_no_memory(err, sizeof *p);
+    else if (!p->program)
+        st = mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: %s.cl does not build: %s", d->label, name, p->why);
+    else
+        *out = p->program;
+    unlock(d->shared);
+    return st;
+}
+
+/* --- data --- */
+
+static size_t bucket_of(const void *key, unsigned slot)
+{
+    uintptr_t h = (uintptr_t)key >> 4;
+    return (size_t)((h ^ h >> 12 ^ slot * 31u) % BUCKETS);
+}
+
+static mbr_status upload(mbr_cl_device *d, kept *k, mbr_status (*fill)(void *, void *, size_t, mbr_error *), void *user,
+                         mbr_error *err)
+{
+    const mbr_cl *cl = d->cl;
+    cl_int code;
+    size_t bytes = k->bytes ? k->bytes : 1;
+    k->mem = cl->clCreateBuffer(d->context, CL_MEM_READ_ONLY, bytes, NULL, &code);
+    if (!k->mem)
+        return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: no room for %zu bytes of weights: %s", d->label, bytes,
+                        mbr_cl_error_name(code));
+    void *at = cl->clEnqueueMapBuffer(d->shared->queue, k->mem, CL_TRUE, CL_MAP_WRITE, 0, bytes, 0, NULL, NULL, &code);
+    mbr_status st = at ? fill(user, at, k->bytes, err) :
+                         mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: weights cannot be uploaded: %s", d->label,
+                                  mbr_cl_error_name(code));
+    if (at) {
+        cl->clEnqueueUnmapMemObject(d->shared->queue, k->mem, at, 0, NULL, NULL);
+        cl->clFinish(d->shared->queue);
+    }
+    if (st != MBR_OK)
+        cl->clReleaseMemObject(k->mem);
+    return st;
+}
+
+mbr_status mbr_cl_keep(mbr_cl_device *d, const void *owner, const void *key, unsigned slot, size_t bytes,
+                       mbr_status (*fill)(void *user, void *to, size_t bytes, mbr_error *err), void *user,
+                       cl_mem *out, mbr_error *err)
+{
+    mbr_status st = MBR_OK;
+    struct mbr_cl_shared *s = d->shared;
+    lock(s);
+    kept **at = &s->kept[bucket_of(key, slot)], *k = *at;
+    while (k && (k->owner != owner || k->key != key || k->slot != slot || k->bytes != bytes))
+        k = k->next;
+    if (!k) {
+        k = mbr_calloc(d->memory, 1, sizeof *k);
+        if (!k) {
+            st = mbr_no_memory(err, sizeof *k);
+        } else {
+            *k = (kept){ .next = *at, .owner = owner, .key = key, .slot = slot, .bytes = bytes };
+            st = upload(d, k, fill, user, err);
+            if (st == MBR_OK)
+                *at = k;
+            else
+                mbr_free(d->memory, k);
+        }
+    }
+    if (st == MBR_OK)
+        *out = k->mem;
+    unlock(s);
+    return st;
+}
+
+void mbr_cl_forget(mbr_cl_device *d, const void *owner)
+{
+    struct mbr_cl_shared *s = d->shared;
+    lock(s);
+    for (size_t b = 0; b < BUCKETS; b++)
+        for (kept **at = &s->kept[b]; *at;) {
+            kept *k = *at;
+            if (owner && k->owner != owner) {
+                at = &k->next;
+                continue;
+            }
+            *at = k->next;
+            d->cl->clReleaseMemObject(k->mem);
+            mbr_free(d->memory, k);
+        }
+    unlock(s);
+}

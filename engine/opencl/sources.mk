@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The OpenCL device and its kernels. Written by scripts/list-sources.
+MBR_OPENCL_SOURCES = \
+    engine/opencl/cl.c \
+    engine/opencl/cl.h \
+    engine/opencl/device.c \
+    engine/opencl/device.h \
+    engine/opencl/frame.c \
+    engine/opencl/frame.h \
+    engine/opencl/lower.c \
+    engine/opencl/lower.h \
+    engine/opencl/lower_elementwise.c \
+    engine/opencl/program.c \
+    engine/opencl/program.h
+MBR_OPENCL_KERNELS = \
+    kernels/opencl/common.cl \
+    kernels/opencl/elementwise.cl
