@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * c = act(alpha a b + bias + beta other) (+ or *) other, for a batch of matrices; and convolutions, whose rows of `a` are
+ * gathered from an image (-DCONV): row = output point, k = (tap, channel). -DHALF: tensors of f16, sums in f32.
+ *
+ * gemm_rows: a work-item makes MR rows of 16 columns, in registers; b lies in panels of 16 columns, (panels, k, 16). No
+ *     local memory, no groups: for CPUs, and for devices too poor for the other.
+ * gemm_tiles: a group makes TM rows of TM columns through two buffers in local memory, a work-item RM x RM of them; with
+ *     AK (BK) a's (b's) memory runs along k, otherwise across it. -DVEC: it can be read four by four.
+ */
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+
+#ifdef HALF
+#define T half
+#define LD(p, i) vload_half(i, p)
+#define LDN(n, p) CAT(vload_half, n)(0, p)
+#define LD4(p) vload_half4(0, p)
+#define ST(v, p, i) vstore_half(v, i, p)
+#define STN(n, v, p) CAT(vstore_half, n)(v, 0, p)
+#else
+#define T float
+#define LD(p, i) ((p)[i])
+#define LDN(n, p) CAT(vload, n)(0, p)
+#define LD4(p) (*(__global const float4 *)(p))
+#define ST(v, p, i) ((p)[i] = (v))
+#define STN(n, v, p) CAT(vstore, n)(v, 0, p)
+#endif
+
+#define NR 16
+
+typedef struct {
+    long a_batch[3], b_batch[3], c_batch[3], o_batch[3]; /* from one matrix to the next, along three dimensions */
+    int batch[3];
+    int m, n, k;
+    int a_m, a_k, b_k, b_n, c_m, c_n, o_m, o_n, bias_batch;
+    int has_bias, other_is, act;
+    float alpha, beta, act_a, act_b;
+} gemm;
+
+/* Three dimensions each: depth, height, width. */
+typedef struct {
+    long x_n, y_n;               /* from sample to sample */
+    int in[3], out[3];           /* points */
+    int tap[3], stride[3], step[3], start[3]; /* in = start + out * stride + tap * step */
+    int tap_at, tap_w[3];        /* where a tap's weights are */
+    int x[3], x_c, y[3];         /* strides */
+    int channels;
+} conv;
+
+#ifdef CONV
+#define CONV_PARAM , const conv w
+#else
+#define CONV_PARAM
+#endif
+
+static long batch_at(const int *size, const long *stride, int z)
+{
+    int rest = z / size[2];
+    return z % size[2] * stride[2] + rest % size[1] * stride[1] + rest / size[1] * stride[0];
+}
+
+#ifdef CONV
+/* Sample and output point of a row. */
+static int4 point_of(const conv *w, int row)
+{
+    int4 p;
+    p.w = row % w->out[2];
+    row /= w->out[2];
+    p.z = row % w->out[1];
+    row /= w->out[1];
+    p.y = row % w->out[0];
+    p.x = row / w->out[0];
+    return p;
+}
+
+static long y_of(const conv *w, int row)
+{
+    int4 p = point_of(w, row);
+    return p.x * w->y_n + p.y * w->y[0] + p.z * w->y[1] + p.w * w->y[2];
+}
+
+/* The input's first point under the kernel at an output point. */
+static int4 corner_of(const conv *w, int row)
+{
+    int4 p = point_of(w, row);
+    p.y = p.y * w->stride[0] + w->start[0];
+    p.z = p.z * w->stride[1] + w->start[1];
+    p.w = p.w * w->stride[2] + w->start[2];
+    return p;
+}
+
+/* Where tap (d, h, v) of a corner lies, -1: outside. */
+static long x_of(const conv *w, int4 p, int d, int h, int v)
+{
+    p.y += d * w->step[0];
+    p.z += h * w->step[1];
+    p.w += v * w->step[2];
+    bool in = p.y >= 0 && p.y < w->in[0] && p.z >= 0 && p.z < w->in[1] && p.w >= 0 && p.w < w->in[2];
+    return in ? p.x * w->x_n + p.y * w->x[0] + p.z * w->x[1] + p.w * w->x[2] : -1;
+}
+#define A_STEP 1
+#define C_ROW(row) (c + y_of(&w, row))
+#define O_ROW(row) (other + y_of(&w, row))
+#else
+#define A_STEP g.a_k
+#define C_ROW(row) (c + (long)(row) * g.c_m)
+#define O_ROW(row) (other + (long)(row) * g.o_m)
+#endif
+
+/* One value on its way out, or the first of several in a row. */
+#define EPILOGUE(V, v, bias_v, other_v)                                                                                \
+    v *= g.alpha;                                                                                                      \
+    if (g.has_bias)                                                                                                    \
+        v += bias_v;                                                                                                   \
+    V o_ = 0;                                                                                                          \
+    if (g.other_is)                                                                                                    \
+        o_ = other_v;                                                                                                  \
+    if (g.other_is == 1)                                                                                               \
+        v += g.beta * o_;                                                                                              \
+    v = CAT(act_, V)(v, g.act, g.act_a, g.act_b);                                                                      \
+    if (g.other_is == 2)                                                                                               \
+        v += o_;                                                                                                       \
+    if (g.other_is == 3)                                                                                               \
+        v *= o_;
+
+ACT(float)
+
+#ifdef MR
+#define NV (NR / VF)
+#define FV CAT(float, VF)
+ACT(FV)
+
+/* Work-items: (blocks of rows, panels, batch). Behind b's panels lie `channels` zeros for a CONV. */
+__kernel void gemm_rows(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(const T, bias),
+                        TENSOR(const T, other), const gemm g CONV_PARAM)
+{
+    const int m0 = get_global_id(0) * MR, n0 = get_global_id(1) * NR, z = get_global_id(2);
+    if (m0 >= g.m || n0 >= g.n)
+        return;
+    OPEN(const T, a);
+    OPEN(const T, b);
+    OPEN(T, c);
+    OPEN(const T, bias);
+    OPEN(const T, other);
+    a += batch_at(g.batch, g.a_batch, z);
+    FV acc[MR][NV];
+    __global const T *row[MR];
+#pragma unroll
+    for (int r = 0; r < MR; r++)
+#pragma unroll
+        for (int v = 0; v < NV; v++)
+            acc[r][v] = 0;
+#ifdef CONV
+    __global const T *zero = b + g.b_k;
+    b += batch_at(g.batch, g.b_batch, z) + (long)n0 * g.k;
+    int4 at[MR];
+#pragma unroll
+    for (int r = 0; r < MR; r++)
+        at[r] = corner_of(&w, min(m0 + r, g.m - 1));
+    for (int d = 0; d < w.tap[0]; d++) {
+        for (int h = 0; h < w.tap[1]; h++) {
+            for (int v = 0; v < w.tap[2]; v++) {
+                __global const T *p = b + (long)(w.tap_at + d * w.tap_w[0] + h * w.tap_w[1] + v * w.tap_w[2]) *
+                                              w.channels * NR;
+                const int depth = w.channels;
+#pragma unroll
+                for (int r = 0; r < MR; r++) {
+                    long x = x_of(&w, at[r], d, h, v);
+                    row[r] = x < 0 ? zero : a + x;
+                }
+#else
+    {
+        {
+            {
+                __global const T *p = b + batch_at(g.batch, g.b_batch, z) + (long)n0 * g.k;
+                const int depth = g.k;
+#pragma unroll
+                for (int r = 0; r < MR; r++)
+                    row[r] = a + (long)min(m0 + r, g.m - 1) * g.a_m;
+#endif
+                for (int k = 0; k < depth; k++, p += NR) {
+                    FV y[NV];
+#pragma unroll
+                    for (int v_ = 0; v_ < NV; v_++)
+                        y[v_] = LDN(VF, p + v_ * VF);
+#pragma unroll
+                    for (int r = 0; r < MR; r++) {
+                        const FV x = (FV)LD(row[r], (long)k * A_STEP);
+#pragma unroll
+                        for (int v_ = 0; v_ < NV; v_++)
+                            acc[r][v_] = fma(x, y[v_], acc[r][v_]);
+                    }
+                }
+            }
+        }
+    }
+    bias += g.bias_batch * z;
+    c += batch_at(g.batch, g.c_batch, z);
+    other += batch_at(g.batch, g.o_batch, z);
+#pragma unroll
+    for (int r = 0; r < MR; r++) {
+        if (m0 + r >= g.m)
+            break;
+        __global T *to = C_ROW(m0 + r);
+        __global const T *from = O_ROW(m0 + r);
+#pragma unroll
+        for (int v = 0; v < NV; v++) {
+            const int n = n0 + v * VF;
+            if (n + VF <= g.n && g.c_n == 1 && (!g.other_is || g.o_n == 1)) {
+                FV x = acc[r][v];
+                EPILOGUE(FV, x, LDN(VF, bias + n), LDN(VF, from + n))
+                STN(VF, x, to + n);
+            } else {
+                float each[VF];
+                CAT(vstore, VF)(acc[r][v], 0, each);
+                for (int i = 0; i < VF && n + i < g.n; i++) {
+                    float x = each[i];
+                    EPILOGUE(float, x, LD(bias, n + i), LD(from, (long)(n + i) * g.o_n))
+                    ST(x, to, (long)(n + i) * g.c_n);
+                }
+            }
+        }
+    }
+}
+#endif
+
+/* Panels of a b that is no constant: (batch, panels, k, 16). Work-items: (k, panels, batch). */
+__kernel void gemm_pack(TENSOR(const T, b), TENSOR(T, p), const gemm g)
+{
+    const int k = get_global_id(0), n0 = get_global_id(1) * NR, z = get_global_id(2);
+    if (k >= g.k || n0 >= g.n)
+        return;
+    OPEN(const T, b);
+    OPEN(T, p);
+    b += batch_at(g.batch, g.b_batch, z) + (long)k * g.b_k;
+    p += ((long)z * ((g.n + NR - 1) / NR) * g.k + (long)n0 / NR * g.k + k) * NR;
+    for (int j = 0; j < NR; j++)
+        ST(n0 + j < g.n ? LD(b, (long)(n0 + j) * g.b_n) : 0.0f, p, j);
+}
+
+#ifdef TM
+#define SIDE (TM / RM)             /* work-items along a side of the group */
+#define TK (4 * SIDE * SIDE / TM)  /* each work-item brings four elements of a and four of b */
+#define PAD 4
+
+/* Four elements from i on, `step` apart; zeros from `left` on. */
+static float4 four(__global const T *p, long i, int step, int left)
+{
+    float4 v = 0;
+    if (left <= 0)
+        return v;
+#ifdef VEC
+    if (step == 1 && left >= 4)
+        return LD4(p + i);
+#endif
+    v.x = LD(p, i);
+    if (left > 1)
+        v.y = LD(p, i + step);
+    if (left > 2)
+        v.z = LD(p, i + 2 * step);
+    if (left > 3)
+        v.w = LD(p, i + 3 * step);
+    return v;
+}
+
+#ifdef CONV
+/* The input at k = (tap, channel), and b's row there. */
+static float conv_one(__global const T *a, const conv *w, int4 corner, int k)
+{
+    const int t = k / w->channels, ch = k - t * w->channels, hv = w->tap[1] * w->tap[2];
+    const long x = x_of(w, corner, t / hv, t % hv / w->tap[2], t % w->tap[2]);
+    return x < 0 ? 0.0f : LD(a, x + (long)ch * w->x_c);
+}
+static int conv_b_row(const conv *w, int k)
+{
+    const int t = k / w->channels, ch = k - t * w->channels, hv = w->tap[1] * w->tap[2];
+    return (w->tap_at + t / hv * w->tap_w[0] + t % hv / w->tap[2] * w->tap_w[1] + t % w->tap[2] * w->tap_w[2]) *
+               w->channels + ch;
+}
+static float4 conv_four(__global const T *a, const conv *w, int4 corner, int k, int left)
+{
+    float4 v = 0;
+    if (left <= 0 || corner.x < 0)
+        return v;
+#ifdef VEC /* four channels of one tap */
+    const int t = k / w->channels, ch = k - t * w->channels, hv = w->tap[1] * w->tap[2];
+    const long x = x_of(w, corner, t / hv, t % hv / w->tap[2], t % w->tap[2]);
+    if (x >= 0)
+        v = LD4(a + x + ch);
+#else
+    v.x = conv_one(a, w, corner, k);
+    if (left > 1)
+        v.y = conv_one(a, w, corner, k + 1);
+    if (left > 2)
+        v.z = conv_one(a, w, corner, k + 2);
+    if (left > 3)
+        v.w = conv_one(a, w, corner, k + 3);
+#endif
+    return v;
+}
+#define B_ROW(k) conv_b_row(&w, k)
+#else
+#define B_ROW(k) (k)
+#endif
+
+/* What is loaded along k goes into local memory across it. */
+#define PUT_ALONG(to, val, kk, at)                                                                                     \
+    (to)[(kk) * (TM + PAD) + at] = val.x, (to)[(kk + 1) * (TM + PAD) + at] = val.y,                                    \
+    (to)[(kk + 2) * (TM + PAD) + at] = val.z, (to)[(kk + 3) * (TM + PAD) + at] = val.w
+#define PUT_ACROSS(to, val, kk, at) vstore4(val, 0, (to) + (kk) * (TM + PAD) + at)
+
+#define ALONG_K(id) (id % (TK / 4) * 4)
+#define ALONG_X(id) (id / (TK / 4))
+#define ACROSS_K(id) (id / (TM / 4))
+#define ACROSS_X(id) (id % (TM / 4) * 4)
+
+#if AK
+#define A_K ALONG_K(id)
+#define A_X ALONG_X(id)
+#define PUT_A PUT_ALONG
+#ifdef CONV
+#define GET_A(k0) conv_four(a, &w, corner, k0 + A_K, g.k - (k0 + A_K))
+#else
+#define GET_A(k0)                                                                                                      \
+    (m0 + A_X < g.m ? four(a, (long)(m0 + A_X) * g.a_m + (long)(k0 + A_K) * g.a_k, g.a_k, g.k - (k0 + A_K)) : 0)
+#endif
+#else
+#define A_K ACROSS_K(id)
+#define A_X ACROSS_X(id)
+#define PUT_A PUT_ACROSS
+#define GET_A(k0)                                                                                                      \
+    (k0 + A_K < g.k ? four(a, (long)(m0 + A_X) * g.a_m + (long)(k0 + A_K) * g.a_k, g.a_m, g.m - (m0 + A_X)) : 0)
+#endif
+#if BK
+#define B_K ALONG_K(id)
+#define B_X ALONG_X(id)
+#define PUT_B PUT_ALONG
+#define GET_B(k0)                                                                                                      \
+    (n0 + B_X < g.n ? four(b, (long)(n0 + B_X) * g.b_n + (long)(k0 + B_K) * g.b_k, g.b_k, g.k - (k0 + B_K)) : 0)
+#else
+#define B_K ACROSS_K(id)
+#define B_X ACROSS_X(id)
+#define PUT_B PUT_ACROSS
+#define GET_B(k0)                                                                                                      \
+    (k0 + B_K < g.k ? four(b, (long)(n0 + B_X) * g.b_n + (long)B_ROW(k0 + B_K) * g.b_k, g.b_n, g.n - (n0 + B_X)) : 0)
+#endif
+
+#define RV (RM / 4)
+__kernel __attribute__((reqd_work_group_size(SIDE, SIDE, 1)))
+void gemm_tiles(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(const T, bias), TENSOR(const T, other),
+                const gemm g CONV_PARAM)
+{
+    __local float as[2 * TK * (TM + PAD)], bs[2 * TK * (TM + PAD)];
+    const int tx = get_local_id(0), ty = get_local_id(1), id = ty * SIDE + tx;
+    const int n0 = get_group_id(0) * TM, m0 = get_group_id(1) * TM, z = get_group_id(2);
+    OPEN(const T, a);
+    OPEN(const T, b);
+    OPEN(T, c);
+    OPEN(const T, bias);
+    OPEN(const T, other);
+    a += batch_at(g.batch, g.a_batch, z);
+    b += batch_at(g.batch, g.b_batch, z);
+#ifdef CONV
+    int4 corner = m0 + A_X < g.m ? corner_of(&w, m0 + A_X) : (int4)(-1);
+#endif
+    float4 acc[RM][RV];
+#pragma unroll
+    for (int i = 0; i < RM; i++)
+#pragma unroll
+        for (int q = 0; q < RV; q++)
+            acc[i][q] = 0;
+    float4 next_a = GET_A(0), next_b = GET_B(0);
+    PUT_A(as, next_a, A_K, A_X);
+    PUT_B(bs, next_b, B_K, B_X);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    int half_ = 0;
+    for (int k0 = 0; k0 < g.k; k0 += TK) {
+        /* the next step's elements are on their way while this one is computed */
+        next_a = GET_A(k0 + TK);
+        next_b = GET_B(k0 + TK);
+        __local const float *ap = as + half_ * TK * (TM + PAD) + ty * 4, *bp = bs + half_ * TK * (TM + PAD) + tx * 4;
+#pragma unroll
+        for (int k = 0; k < TK; k++) {
+            float4 y[RV];
+#pragma unroll
+            for (int q = 0; q < RV; q++)
+                y[q] = vload4(0, bp + k * (TM + PAD) + q * SIDE * 4);
+#pragma unroll
+            for (int q = 0; q < RV; q++) {
+                float4 x = vload4(0, ap + k * (TM + PAD) + q * SIDE * 4);
+#pragma unroll
+                for (int j = 0; j < RV; j++) {
+                    acc[q * 4 + 0][j] = fma((float4)x.x, y[j], acc[q * 4 + 0][j]);
+                    acc[q * 4 + 1][j] = fma((float4)x.y, y[j], acc[q * 4 + 1][j]);
+                    acc[q * 4 + 2][j] = fma((float4)x.z, y[j], acc[q * 4 + 2][j]);
+                    acc[q * 4 + 3][j] = fma((float4)x.w, y[j], acc[q * 4 + 3][j]);
+                }
+            }
+        }
+        half_ = 1 - half_;
+        PUT_A(as + half_ * TK * (TM + PAD), next_a, A_K, A_X);
+        PUT_B(bs + half_ * TK * (TM + PAD), next_b, B_K, B_X);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    bias += g.bias_batch * z;
+    c += batch_at(g.batch, g.c_batch, z);
+    other += batch_at(g.batch, g.o_batch, z);
+#pragma unroll
+    for (int i = 0; i < RM; i++) {
+        const int m = m0 + i / 4 * SIDE * 4 + ty * 4 + i % 4;
+        if (m < g.m) {
+            __global T *to = C_ROW(m);
+            __global const T *from = O_ROW(m);
+#pragma unroll
+            for (int q = 0; q < RV; q++) {
+                const int n = n0 + q * SIDE * 4 + tx * 4;
+                float each[4] = { acc[i][q].x, acc[i][q].y, acc[i][q].z, acc[i][q].w };
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+                    if (n + j < g.n) {
+                        float x = each[j];
+                        EPILOGUE(float, x, LD(bias, n + j), LD(from, (long)(n + j) * g.o_n))
+                        ST(x, to, (long)(n + j) * g.c_n);
+                    }
+            }
+        }
+    }
+}
+#endif
