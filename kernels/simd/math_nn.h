@@ -96,7 +96,7 @@ MBR_INLINE vf vf_gelu_tanh(vf x)
 MBR_INLINE vf vf_mish(vf x)
 {
     vf e = vf_exp(vf_min(vf_set1(20.0f), x));
-    vf n = vf_mul(e, vf_add(e, vf_set1(2.0f)));
+    vf n = vf_fma(e, e, vf_add(e, e)); /* twice e is exact: one rounding, where e (e + 2) has two */
     return vf_mul(x, vf_div(n, vf_add(n, vf_set1(2.0f))));
 }
 
