@@ -38,6 +38,8 @@ expect 2 '--memory' mbr run good/model.onnx --memory much
 expect 2 '--memory' mbr run good/model.onnx --memory 12q
 expect 2 '--memory' mbr run good/model.onnx --memory 12Mb
 expect 2 '--memory' mbr run good/model.onnx --memory -1
+expect 2 '--memory' mbr audio x.wav --memory 12q
+expect 2 '--memory' mbr image x.png --memory 12Mb
 expect 2 '--seconds' mbr bench good/model.onnx --seconds 0
 expect 2 '--seconds' mbr bench good/model.onnx --seconds nan
 expect 2 '--device' mbr run good/model.onnx --device toaster

@@ -108,17 +108,6 @@ static int take_option(args *a, const option *o, const char *value)
     return EXIT_DONE;
 }
 
-static bool parse_bytes(const char *text, size_t *bytes)
-{
-    char *end;
-    double v = strtod(text, &end);
-    const char *units = "kMG", *unit = *end ? strchr(units, *end) : NULL;
-    for (ptrdiff_t i = unit ? unit - units : -1; i >= 0; i--)
-        v *= 1024.0;
-    *bytes = v >= 1 && v < 1e18 ? (size_t)v : 0;
-    return end != text && *bytes > 0 && (!*end || (unit && !end[1]));
-}
-
 static int parse(int argc, char **argv, args *a)
 {
     for (int i = 0; i < argc; i++) {
@@ -145,7 +134,7 @@ static int parse(int argc, char **argv, args *a)
         } else if (strcmp(arg, "--pcm") == 0) {
             a->pcm = value;
         } else if (strcmp(arg, "--memory") == 0) {
-            if (!parse_bytes(value, &a->memory))
+            if (!parse_size(value, &a->memory))
                 return fail_usage("--memory %s: bytes are due, with k, M or G", value);
         } else {
             return fail_usage("mbr audio has no option %s", arg);

@@ -76,6 +76,9 @@ int open_model(const command_options *o, mbr_env *env, const char *path, mbr_mod
 /* Without the cache: where it matters what became of the file's own nodes. */
 int open_model_afresh(const command_options *o, mbr_env *env, const char *path, mbr_model **model);
 
+/* A number of bytes with k, M or G behind it; 0 is a number, too. False: it is none. */
+bool parse_size(const char *text, size_t *size);
+
 /* --- files --- */
 
 /* Whole content of a file, freed with free(); NULL after say_error. */

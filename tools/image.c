@@ -47,17 +47,6 @@ static bool parse_numbers(const char *text, char between, int *numbers, int coun
     return true;
 }
 
-static bool parse_bytes(const char *text, size_t *bytes)
-{
-    char *end;
-    double v = strtod(text, &end);
-    const char *units = "kMG", *unit = *end ? strchr(units, *end) : NULL;
-    for (ptrdiff_t i = unit ? unit - units : -1; i >= 0; i--)
-        v *= 1024.0;
-    *bytes = v >= 0 && v < 1e18 ? (size_t)v : 0;
-    return end != text && *bytes > 0 && (!*end || (unit && !end[1]));
-}
-
 static int parse(int argc, char **argv, args *a)
 {
     step now = { .filter = MBR_RESIZE_PILLOW_BILINEAR };
@@ -89,7 +78,7 @@ static int parse(int argc, char **argv, args *a)
             if (!mbr_resize_filter_find(value, &now.filter))
                 return fail_usage("there is no filter %s; `mbr image --help` lists them", value);
         } else if (strcmp(arg, "--memory") == 0) {
-            if (!parse_bytes(value, &a->memory))
+            if (!parse_size(value, &a->memory))
                 return fail_usage("--memory %s: bytes are due, with k, M or G", value);
         } else if (strcmp(arg, "--repeat") == 0) {
             if (!parse_numbers(value, ',', &a->repeat, 1) || a->repeat < 1)

@@ -142,7 +142,7 @@ static void print_command_help(const command *c)
 
 /* --- options --- */
 
-static bool parse_size(const char *text, size_t *size)
+bool parse_size(const char *text, size_t *size)
 {
     char *end;
     double v = strtod(text, &end);
