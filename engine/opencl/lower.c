@@ -64,7 +64,7 @@ static mbr_status stick(mbr_cl_lower *l, mbr_status st)
 mbr_status mbr_cl_decline(mbr_cl_lower *l, const char *why)
 {
     if (l->status == MBR_OK)
-        snprintf(l->to->why, sizeof l->to->why, "%s", why);
+        snprintf(l->to->why, sizeof l->to->why, "%.*s", (int)sizeof l->to->why - 1, why);
     return stick(l, MBR_ERR_UNSUPPORTED);
 }
 
