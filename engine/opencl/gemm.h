@@ -20,13 +20,12 @@ typedef struct mbr_cl_gemm {
 } mbr_cl_gemm;
 
 typedef struct mbr_cl_conv {
-    cl_long x_n, y_n;
+    cl_long x_n, y_n, y_at;
     cl_int in[3], out[3];
     cl_int tap[3], stride[3], step[3], start[3];
     cl_int tap_at, tap_w[3];
     cl_int x[3], x_c, y[3];
     cl_int channels;
-    cl_int pad;
 } mbr_cl_conv;
 
 /* An operand: input, output, scratch or packed data of the step. */

@@ -88,7 +88,8 @@ void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv
     size_t m = (size_t)g->m, n = (size_t)g->n, batch = (size_t)g->batch[0] * (size_t)g->batch[1] * (size_t)g->batch[2];
     size_t global[3] = { 0, 0, batch }, local[3] = { 1, 1, 1 };
     char options[96];
-    const char *common = conv ? half ? "-DCONV -DHALF" : "-DCONV" : half ? "-DHALF" : "";
+    const char *common = conv ? half ? "-DREAL -DCONV -DHALF" : "-DREAL -DCONV" :
+                         half ? "-DREAL -DHALF" : "-DREAL";
     if (rows) {
         unsigned width = d->vector_f32 >= 16 ? 16 : d->vector_f32 >= 8 ? 8 : 4, mr = m == 1 ? 1 : width == 16 ? 12 : 6;
         global[0] = (m + mr - 1) / mr;
@@ -207,7 +208,7 @@ static mbr_cl_operand panels_of(mbr_cl_lower *l, const view *b, mbr_cl_gemm *g, 
         count *= (size_t)p.batch[i];
     }
     mbr_cl_operand o = { .from = MBR_CL_SCRATCH, .bytes = count * each * size };
-    mbr_cl_kernel(l, "gemm", "gemm_pack", half ? "-DHALF" : NULL);
+    mbr_cl_kernel(l, "gemm", "gemm_pack", half ? "-DREAL -DHALF" : "-DREAL");
     mbr_cl_in(l, 1);
     mbr_cl_operand_arg(l, &o);
     mbr_cl_bytes(l, &p, sizeof p);

@@ -8,10 +8,10 @@
  * f32 with up to three spatial dimensions goes to the kernels of kernels/conv.h, which work with channels last: around
  * ONNX's own operators, data is transposed on the way in and out. Everything else goes to the plain convolution.
  */
+#include "engine/ops/conv.h"
 #include "engine/ops/activation.h"
 #include "engine/ops/op.h"
 #include "engine/ops/window.h"
-#include "kernels/conv.h"
 #include "kernels/linear_any.h"
 #include "kernels/packed.h"
 #include "kernels/transpose.h"
@@ -360,6 +360,20 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (mbr_step_has(s, 3) || *mbr_attr_string(n, "act", mbr_attr_string(n, "activation", "")))
         return mbr_step_fail(s, err, MBR_ERR_UNSUPPORTED, "a fused convolution of type %s", mbr_dtype_name(x->dtype));
     prepare_any(s, st, &c, x->dims + c.spatial, y->dims + c.out_spatial);
+    return MBR_OK;
+}
+
+mbr_status mbr_conv_step_args(const mbr_step *s, mbr_conv_args *a, bool *last, mbr_error *err)
+{
+    const mbr_value *x = s->in[0], *w = s->in[1], *y = s->out[0];
+    conv_shape c;
+    MBR_TRY(read_shape(s->node, w->rank, w->dims, &c, err));
+    resolve_pads(&c, is_transposed(s->node), x->dims + c.spatial, y->dims + c.out_spatial);
+    fill_args(a, s->node, &c);
+    fill_sizes(a, c.window.rank, x->dims + c.spatial, y->dims + c.out_spatial);
+    a->n = (size_t)x->dims[0];
+    a->x_planes = !last_in(s->node);
+    *last = last_out(s->node);
     return MBR_OK;
 }
 

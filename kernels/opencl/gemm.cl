@@ -1,52 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * c = act(alpha a b + bias + beta other) (+ or *) other, for a batch of matrices; and convolutions, whose rows of `a` are
- * gathered from an image (-DCONV): row = output point, k = (tap, channel). -DHALF: tensors of f16, sums in f32.
+ * gathered from an image (-DCONV): row = output point, k = (tap, channel). -DREAL: see common.cl.
  *
  * gemm_rows: a work-item makes MR rows of 16 columns, in registers; b lies in panels of 16 columns, (panels, k, 16). No
  *     local memory, no groups: for CPUs, and for devices too poor for the other.
  * gemm_tiles: a group makes TM rows of TM columns through two buffers in local memory, a work-item RM x RM of them; with
  *     AK (BK) a's (b's) memory runs along k, otherwise across it. -DVEC: it can be read four by four.
  */
-#define CAT_(a, b) a##b
-#define CAT(a, b) CAT_(a, b)
-
-#ifdef HALF
-#define T half
-#define LD(p, i) vload_half(i, p)
-#define LDN(n, p) CAT(vload_half, n)(0, p)
-#define LD4(p) vload_half4(0, p)
-#define ST(v, p, i) vstore_half(v, i, p)
-#define STN(n, v, p) CAT(vstore_half, n)(v, 0, p)
-#else
-#define T float
-#define LD(p, i) ((p)[i])
-#define LDN(n, p) CAT(vload, n)(0, p)
-#define LD4(p) (*(__global const float4 *)(p))
-#define ST(v, p, i) ((p)[i] = (v))
-#define STN(n, v, p) CAT(vstore, n)(v, 0, p)
-#endif
-
 #define NR 16
-
-typedef struct {
-    long a_batch[3], b_batch[3], c_batch[3], o_batch[3]; /* from one matrix to the next, along three dimensions */
-    int batch[3];
-    int m, n, k;
-    int a_m, a_k, b_k, b_n, c_m, c_n, o_m, o_n, bias_batch;
-    int has_bias, other_is, act;
-    float alpha, beta, act_a, act_b;
-} gemm;
-
-/* Three dimensions each: depth, height, width. */
-typedef struct {
-    long x_n, y_n;               /* from sample to sample */
-    int in[3], out[3];           /* points */
-    int tap[3], stride[3], step[3], start[3]; /* in = start + out * stride + tap * step */
-    int tap_at, tap_w[3];        /* where a tap's weights are */
-    int x[3], x_c, y[3];         /* strides */
-    int channels;
-} conv;
 
 #ifdef CONV
 #define CONV_PARAM , const conv w
@@ -54,51 +16,7 @@ typedef struct {
 #define CONV_PARAM
 #endif
 
-static long batch_at(const int *size, const long *stride, int z)
-{
-    int rest = z / size[2];
-    return z % size[2] * stride[2] + rest % size[1] * stride[1] + rest / size[1] * stride[0];
-}
-
 #ifdef CONV
-/* Sample and output point of a row. */
-static int4 point_of(const conv *w, int row)
-{
-    int4 p;
-    p.w = row % w->out[2];
-    row /= w->out[2];
-    p.z = row % w->out[1];
-    row /= w->out[1];
-    p.y = row % w->out[0];
-    p.x = row / w->out[0];
-    return p;
-}
-
-static long y_of(const conv *w, int row)
-{
-    int4 p = point_of(w, row);
-    return p.x * w->y_n + p.y * w->y[0] + p.z * w->y[1] + p.w * w->y[2];
-}
-
-/* The input's first point under the kernel at an output point. */
-static int4 corner_of(const conv *w, int row)
-{
-    int4 p = point_of(w, row);
-    p.y = p.y * w->stride[0] + w->start[0];
-    p.z = p.z * w->stride[1] + w->start[1];
-    p.w = p.w * w->stride[2] + w->start[2];
-    return p;
-}
-
-/* Where tap (d, h, v) of a corner lies, -1: outside. */
-static long x_of(const conv *w, int4 p, int d, int h, int v)
-{
-    p.y += d * w->step[0];
-    p.z += h * w->step[1];
-    p.w += v * w->step[2];
-    bool in = p.y >= 0 && p.y < w->in[0] && p.z >= 0 && p.z < w->in[1] && p.w >= 0 && p.w < w->in[2];
-    return in ? p.x * w->x_n + p.y * w->x[0] + p.z * w->x[1] + p.w * w->x[2] : -1;
-}
 #define A_STEP 1
 #define C_ROW(row) (c + y_of(&w, row))
 #define O_ROW(row) (other + y_of(&w, row))
@@ -108,30 +26,14 @@ static long x_of(const conv *w, int4 p, int d, int h, int v)
 #define O_ROW(row) (other + (long)(row) * g.o_m)
 #endif
 
-/* One value on its way out, or the first of several in a row. */
-#define EPILOGUE(V, v, bias_v, other_v)                                                                                \
-    v *= g.alpha;                                                                                                      \
-    if (g.has_bias)                                                                                                    \
-        v += bias_v;                                                                                                   \
-    V o_ = 0;                                                                                                          \
-    if (g.other_is)                                                                                                    \
-        o_ = other_v;                                                                                                  \
-    if (g.other_is == 1)                                                                                               \
-        v += g.beta * o_;                                                                                              \
-    v = CAT(act_, V)(v, g.act, g.act_a, g.act_b);                                                                      \
-    if (g.other_is == 2)                                                                                               \
-        v += o_;                                                                                                       \
-    if (g.other_is == 3)                                                                                               \
-        v *= o_;
-
-ACT(float)
 
 #ifdef MR
 #define NV (NR / VF)
 #define FV CAT(float, VF)
 ACT(FV)
 
-/* Work-items: (blocks of rows, panels, batch). Behind b's panels lie `channels` zeros for a CONV. */
+/* Work-items: (blocks of rows, panels, batch). For a CONV, b_n is the length of b's panels and
+   b_k where zeros lie behind them. */
 __kernel void gemm_rows(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(const T, bias),
                         TENSOR(const T, other), const gemm g CONV_PARAM)
 {
@@ -153,7 +55,7 @@ __kernel void gemm_rows(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TE
             acc[r][v] = 0;
 #ifdef CONV
     __global const T *zero = b + g.b_k;
-    b += batch_at(g.batch, g.b_batch, z) + (long)n0 * g.k;
+    b += batch_at(g.batch, g.b_batch, z) + (long)n0 * g.b_n;
     int4 at[MR];
 #pragma unroll
     for (int r = 0; r < MR; r++)
