@@ -29,6 +29,7 @@ MBR_ENGINE_OPS = \
     engine/ops/control.c \
     engine/ops/control.h \
     engine/ops/conv.c \
+    engine/ops/conv.h \
     engine/ops/cum_sum.c \
     engine/ops/custom.c \
     engine/ops/custom.h \
