@@ -14,6 +14,11 @@
 #define LOOK_NS 50000.0
 #define LEAST_NS 500.0
 
+/* What sizes follow from: a bit for each expression over symbols (some share one), and two more. */
+#define FOLLOWS_EXPR(i) (UINT64_C(1) << (i) % 62)
+#define FOLLOWS_RUN (UINT64_C(1) << 62)  /* from more than the plan knows */
+#define FOLLOWS_NONE (UINT64_C(1) << 63) /* all do: it moves before the first time */
+
 /* Values whose data moves with an input or output: it and its planned aliases. */
 typedef struct frame_link {
     mbr_value **values; /* (n) */
@@ -33,14 +38,18 @@ struct mbr_frame {
     mbr_slab *slab;         /* its own, or the one that it shares */
     unsigned slab_moves;    /* of the slab, when sizes and offsets were worked out */
     size_t slab_used;
-    size_t *ends;           /* (p->n_values) of slab values */
+    size_t *ends, *rooms;   /* (p->n_values) of slab values: where they end, and bytes they take */
     mbr_value **outputs;    /* (n_outputs) where output i is written: own_outputs[i] or the caller's */
     mbr_value *own_outputs; /* (n_outputs) */
     bool *bound;            /* (n_inputs + n_captures) */
     bool wants_team;        /* some step is worth it */
     bool ready;             /* sizes and offsets hold for what is bound */
-    bool prepared;          /* all steps are, but for what has changed since */
-    bool *changed;          /* (values) whose sizes or content are others than when steps were prepared */
+    bool prepared;          /* all steps are, for the sizes that were seen */
+    int64_t *seen;          /* (expressions) the sizes that all was laid out and prepared for */
+    uint64_t *follows;      /* (values) what their sizes and content follow from */
+    uint64_t *step_follows; /* (steps) the same of all that a step reads and writes */
+    uint32_t *views;        /* (2 n_views) planned aliases and their roots */
+    uint32_t n_views;
     uint32_t *relinked;     /* (n_relinked) planned aliases of bound values and outputs: their data moves between runs */
     uint32_t n_relinked;
     frame_link *links;      /* (n_inputs + n_outputs) once settled; none for an output without storage of its own */
@@ -124,13 +133,51 @@ static void note_relinked(mbr_frame *f)
     }
 }
 
+static uint64_t follows_of(mbr_dim d)
+{
+    return mbr_dim_is_expr(d) ? FOLLOWS_EXPR(mbr_dim_index(d)) : 0;
+}
+
+/* What the sizes and numbers of values, and with them what steps prepare, follow from. */
+static void note_follows(mbr_frame *f)
+{
+    const mbr_program *p = f->p;
+    for (uint32_t v = 0; v < p->n_values; v++) {
+        const mbr_program_value *pv = &p->values[v];
+        const mbr_ir_value *ir = pv->ir;
+        f->follows[v] = FOLLOWS_NONE | (pv->planned || pv->place == MBR_PLACE_CONST ? 0 : FOLLOWS_RUN);
+        for (int d = 0; ir && d < ir->type.rank; d++)
+            f->follows[v] |= follows_of(ir->type.dims[d]);
+        for (size_t i = 0; ir && ir->content && i < ir->n_content; i++)
+            f->follows[v] |= follows_of(ir->content[i]);
+    }
+    for (uint32_t k = 0; k < p->n_steps; k++) {
+        const mbr_program_step *ps = &p->steps[k];
+        f->step_follows[k] = FOLLOWS_NONE | (ps->dynamic || ps->n_bodies ? FOLLOWS_RUN : 0);
+        for (uint32_t i = 0; i < ps->n_in + ps->n_out; i++) {
+            uint32_t v = i < ps->n_in ? ps->in[i] : ps->out[i - ps->n_in];
+            f->step_follows[k] |= v == MBR_NO_VALUE ? 0 : f->follows[v];
+        }
+    }
+    for (uint32_t v = 0; v < p->n_values; v++)
+        if (p->values[v].place == MBR_PLACE_ALIAS && p->values[v].planned) {
+            uint32_t r = root_of(p, v);
+            f->views[2 * f->n_views] = v;
+            f->views[2 * f->n_views++ + 1] = r;
+            f->follows[v] |= f->follows[r];
+        }
+}
+
 static mbr_status alloc_arrays(mbr_frame *f, mbr_error *err)
 {
     const mbr_program *p = f->p;
     const mbr_ir_graph *g = p->graph;
     mbr_arena *a = &f->arena;
     f->values = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->values);
-    f->changed = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->changed);
+    f->seen = mbr_arena_calloc(a, p->module->dims.n + 1, sizeof *f->seen);
+    f->follows = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->follows);
+    f->step_follows = mbr_arena_calloc(a, p->n_steps + 1, sizeof *f->step_follows);
+    f->views = mbr_arena_calloc(a, p->n_values + 1, 2 * sizeof *f->views);
     if (f->values) /* first, so that mbr_frame_free may clear them */
         for (uint32_t v = 0; v < p->n_values; v++)
             mbr_value_init(&f->values[v], f->run->memory, MBR_KIND_TENSOR, MBR_DTYPE_UNDEFINED);
@@ -143,6 +190,7 @@ static mbr_status alloc_arrays(mbr_frame *f, mbr_error *err)
     f->started = mbr_arena_calloc(a, p->n_steps + 1, sizeof *f->started);
     f->states = mbr_arena_alloc_aligned(a, p->state_bytes + 1);
     f->ends = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->ends);
+    f->rooms = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->rooms);
     f->relinked = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->relinked);
     f->outputs = mbr_arena_calloc(a, g->n_outputs + 1, sizeof *f->outputs);
     f->bound = mbr_arena_calloc(a, g->n_inputs + g->n_captures + 1, sizeof *f->bound);
@@ -152,7 +200,8 @@ static mbr_status alloc_arrays(mbr_frame *f, mbr_error *err)
             most = mbr_max_size(most, (size_t)p->steps[k].n_in + p->steps[k].n_out);
     f->args = mbr_arena_alloc(a, most * sizeof *f->args);
     if (!f->values || !f->own_outputs || !f->steps || !f->bodies || !f->started || !f->states || !f->ends ||
-        !f->relinked || !f->changed || !f->outputs || !f->bound || !f->args)
+        !f->rooms || !f->seen || !f->follows || !f->step_follows || !f->views ||
+        !f->relinked || !f->outputs || !f->bound || !f->args)
         return mbr_no_memory(err, p->n_values * sizeof *f->values);
     memset(f->states, 0, p->state_bytes + 1);
     for (size_t i = 0; i < g->n_outputs; i++)
@@ -211,8 +260,10 @@ mbr_status mbr_frame_new(const mbr_program *p, mbr_run *run, mbr_frame **out, mb
             f->values[v].n_items = ir->constant->n_items;
         }
     }
-    if (st == MBR_OK)
+    if (st == MBR_OK) {
         note_relinked(f);
+        note_follows(f);
+    }
     bool on_device = false;
     for (uint32_t k = 0; k < p->n_steps && st == MBR_OK; k++) {
         st = start_step(f, k, err);
@@ -314,11 +365,10 @@ static mbr_status bind_value(mbr_frame *f, const mbr_ir_value *ir, bool *bound, 
     if (ir->type.rank >= 0 && v->rank != ir->type.rank)
         return mbr_fail(err, MBR_ERR_INPUT, "%s: input '%s' has rank %d; the model wants rank %d",
                         f->p->module->file, ir->name, v->rank, ir->type.rank);
-    if (!*bound || slot->rank != v->rank || slot->dtype != v->dtype ||
-        memcmp(slot->dims, v->dims, (size_t)v->rank * sizeof *v->dims) != 0) {
+    if (!*bound || slot->rank != v->rank || slot->dtype != v->dtype)
+        f->ready = f->prepared = false;
+    else if (memcmp(slot->dims, v->dims, (size_t)v->rank * sizeof *v->dims) != 0)
         f->ready = false;
-        f->changed[ir->id] = true;
-    }
     mbr_value_alias(slot, v);
     *bound = true;
     return MBR_OK;
@@ -439,11 +489,8 @@ static mbr_status set_dims(mbr_frame *f, uint32_t v, size_t *bytes, mbr_error *e
     mbr_value *slot = &f->values[v];
     slot->dtype = ir->type.dtype;
     slot->rank = ir->type.rank;
-    for (int d = 0; d < slot->rank; d++) {
-        int64_t x = mbr_dim_value(ir->type.dims[d], f->run->dims);
-        f->changed[v] |= slot->dims[d] != x;
-        slot->dims[d] = x;
-    }
+    for (int d = 0; d < slot->rank; d++)
+        slot->dims[d] = mbr_dim_value(ir->type.dims[d], f->run->dims);
     mbr_status st = mbr_shape_bytes(slot->dtype, slot->rank, slot->dims, bytes, err);
     if (st != MBR_OK && ir->producer)
         return mbr_ir_fail(ir->producer, err, st,
@@ -462,9 +509,7 @@ static void write_content(mbr_frame *f, uint32_t v)
         int16_t x16 = (int16_t)x;
         int32_t x32 = (int32_t)x;
         const void *bytes = size == 1 ? (void *)&x8 : size == 2 ? (void *)&x16 : size == 4 ? (void *)&x32 : (void *)&x;
-        char *at = (char *)slot->data + i * size;
-        f->changed[v] |= memcmp(at, bytes, size) != 0;
-        memcpy(at, bytes, size);
+        memcpy((char *)slot->data + i * size, bytes, size);
     }
 }
 
@@ -495,31 +540,23 @@ static mbr_status grow_slab(mbr_frame *f, size_t bytes, mbr_error *err)
     return MBR_OK;
 }
 
+/* Places in the slab, after some value's room is another. */
 static mbr_status lay_out_slab(mbr_frame *f, mbr_error *err)
 {
     const mbr_program *p = f->p;
-    size_t top = 0, bytes, end;
+    size_t top = 0, end;
     for (uint32_t k = 0; k < p->n_slab; k++) {
         uint32_t v = p->slab_order[k];
         size_t at = 0;
         for (uint32_t i = 0; i < p->values[v].n_below; i++)
             at = mbr_max_size(at, f->ends[p->values[v].below[i]]);
-        bytes = mbr_value_bytes(&f->values[v]);
-        if (!mbr_add_size(at, bytes, &end) || !mbr_round_up(end, MBR_ALIGN, &end))
+        if (!mbr_add_size(at, f->rooms[v], &end))
             return mbr_fail(err, MBR_ERR_LIMIT, "%s: the activations' size overflows", p->module->file);
         f->ends[v] = end;
-        f->values[v].capacity = at; /* the offset, until the slab is there */
         top = mbr_max_size(top, end);
     }
     f->slab_used = top;
-    MBR_TRY(grow_slab(f, top, err));
-    f->slab_moves = f->slab->moves;
-    for (uint32_t k = 0; k < p->n_slab; k++) {
-        mbr_value *v = &f->values[p->slab_order[k]];
-        v->data = f->slab->data + v->capacity;
-        v->capacity = mbr_value_bytes(v);
-    }
-    return MBR_OK;
+    return grow_slab(f, top, err);
 }
 
 /* Who ran out of memory; other failures say so themselves. */
@@ -545,29 +582,6 @@ static mbr_status prepare_step(mbr_frame *f, mbr_step *s, mbr_error *err)
     return blame(s, need_scratch(f->run, s->scratch, err), err);
 }
 
-/* Numbers that follow from symbols, and reach steps although nobody writes them. */
-static bool is_silent(const mbr_program_value *pv)
-{
-    for (size_t i = 0; pv->ir && pv->ir->content && pv->place != MBR_PLACE_CONTENT && i < pv->ir->n_content; i++)
-        if (mbr_dim_is_expr(pv->ir->content[i]))
-            return true;
-    return false;
-}
-
-/* Whether the step would be prepared as it was: what it reads and writes is known to the plan, and has not changed. */
-static bool as_before(const mbr_frame *f, const mbr_program_step *ps)
-{
-    for (uint32_t i = 0; i < ps->n_in + ps->n_out; i++) {
-        uint32_t v = i < ps->n_in ? ps->in[i] : ps->out[i - ps->n_in];
-        if (v == MBR_NO_VALUE)
-            continue;
-        const mbr_program_value *pv = &f->p->values[v];
-        if (f->changed[v] || (!pv->planned && pv->place != MBR_PLACE_CONST) || is_silent(pv))
-            return false;
-    }
-    return f->prepared && !ps->n_bodies;
-}
-
 /* A view shows all elements of what it is a view of: a plan takes that for granted where it knows one side only. */
 static mbr_status check_view(const mbr_frame *f, uint32_t v, mbr_error *err)
 {
@@ -579,13 +593,26 @@ static mbr_status check_view(const mbr_frame *f, uint32_t v, mbr_error *err)
                        mbr_value_count(view));
 }
 
-static mbr_status lay_out(mbr_frame *f, mbr_error *err)
+/* What has other sizes than were seen. */
+static uint64_t moved_since(const mbr_frame *f)
+{
+    uint64_t moved = FOLLOWS_RUN;
+    if (!f->prepared)
+        return UINT64_MAX;
+    for (size_t i = 0; i < f->p->module->dims.n; i++)
+        moved |= f->seen[i] != f->run->dims[i] ? FOLLOWS_EXPR(i) : 0;
+    return moved;
+}
+
+/* Sizes of the values that follow from what has moved. Tells whether places in the slab do. */
+static mbr_status size_values(mbr_frame *f, uint64_t moved, bool *shift, mbr_error *err)
 {
     const mbr_program *p = f->p;
-    size_t bytes;
-    MBR_TRY(eval_symbols(f, err));
     for (uint32_t v = 0; v < p->n_values; v++) {
+        if (!(f->follows[v] & moved))
+            continue;
         const mbr_program_value *pv = &p->values[v];
+        size_t bytes, room;
         if (!pv->planned || pv->place == MBR_PLACE_NONE || pv->place == MBR_PLACE_CONST ||
             pv->place == MBR_PLACE_BOUND)
             continue;
@@ -594,26 +621,58 @@ static mbr_status lay_out(mbr_frame *f, mbr_error *err)
             MBR_TRY(mbr_value_resize(&f->values[v], f->values[v].dtype, f->values[v].rank, f->values[v].dims, err));
         if (pv->place == MBR_PLACE_CONTENT)
             write_content(f, v);
+        if (pv->place != MBR_PLACE_SLAB)
+            continue;
+        if (!mbr_round_up(bytes, MBR_ALIGN, &room))
+            return mbr_fail(err, MBR_ERR_LIMIT, "%s: the activations' size overflows", p->module->file);
+        *shift |= room != f->rooms[v];
+        f->rooms[v] = room;
+        f->values[v].capacity = bytes;
     }
-    MBR_TRY(lay_out_slab(f, err));
-    for (uint32_t v = 0; v < p->n_values; v++)
-        if (p->values[v].place == MBR_PLACE_ALIAS && p->values[v].planned) {
-            uint32_t r = root_of(p, v);
-            f->values[v].data = f->values[r].data;
-            f->values[v].capacity = f->values[r].capacity;
-            MBR_TRY(check_view(f, v, err));
-        }
+    return MBR_OK;
+}
+
+/*
+ * A decoder's past grows with each step, while its weights push all this out of the caches: only what follows from a size
+ * that is another than before is looked at.
+ */
+static mbr_status lay_out(mbr_frame *f, mbr_error *err)
+{
+    const mbr_program *p = f->p;
+    MBR_TRY(eval_symbols(f, err));
+    uint64_t moved = moved_since(f);
+    bool shift = !f->prepared;
+    f->prepared = false; /* until all of it is */
+    MBR_TRY(size_values(f, moved, &shift, err));
+    if (shift)
+        MBR_TRY(lay_out_slab(f, err));
+    shift = shift || f->slab_moves != f->slab->moves;
+    f->slab_moves = f->slab->moves;
+    for (uint32_t k = 0; k < p->n_slab && shift; k++) {
+        uint32_t v = p->slab_order[k];
+        f->values[v].data = f->slab->data + (f->ends[v] - f->rooms[v]);
+    }
+    for (uint32_t k = 0; k < f->n_views; k++) {
+        uint32_t v = f->views[2 * k], r = f->views[2 * k + 1];
+        if (!shift && !(f->follows[v] & moved))
+            continue;
+        f->values[v].data = f->values[r].data;
+        f->values[v].capacity = f->values[r].capacity;
+        MBR_TRY(check_view(f, v, err));
+    }
     for (uint32_t k = 0; k < p->n_steps; k++) {
+        if (!(f->step_follows[k] & moved))
+            continue;
         const mbr_program_step *ps = &p->steps[k];
         bool nothing = ps->in_place && p->values[root_of(p, ps->in[0])].place == MBR_PLACE_NONE;
-        if (!ps->dynamic && !nothing && !as_before(f, ps))
+        if (!ps->dynamic && !nothing)
             MBR_TRY(prepare_step(f, &f->steps[k], err));
-        for (uint32_t b = 0; b < p->steps[k].n_bodies; b++)
+        for (uint32_t b = 0; b < ps->n_bodies; b++)
             f->bodies[k][b]->ready = false; /* its sizes may follow from ours */
     }
     if (f->device)
         MBR_TRY(p->module->device->fn->lay_out(f->device, err));
-    memset(f->changed, 0, p->n_values * sizeof *f->changed);
+    memcpy(f->seen, f->run->dims, p->module->dims.n * sizeof *f->seen);
     f->ready = f->prepared = true;
     return MBR_OK;
 }
