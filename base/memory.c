@@ -19,23 +19,57 @@ typedef struct header {
 
 _Static_assert(sizeof(header) <= MBR_ALIGN, "the header fits into one alignment unit");
 
+/* The block in what was asked of the allocator: aligned, with room for the header before it. */
+static char *block_of(void *raw)
+{
+    return (char *)raw + (MBR_ALIGN + (MBR_ALIGN - (uintptr_t)raw % MBR_ALIGN) % MBR_ALIGN);
+}
+
 /*
  * Large blocks begin on a huge page and ask for huge pages: the first touch of each page costs the kernel about a
  * microsecond, for packed weights more than their packing. What is left over at the end stays in small pages, so that
- * nothing is held that was not asked for.
+ * nothing is held that was not asked for. They are mappings of their own, not the C library's: in its heap the advice
+ * would outlive the block, and small blocks that come and go at the end of the heap would clear a huge page each time.
  */
+#if defined(HAVE_SYS_MMAN_H) && defined(MADV_HUGEPAGE) && defined(MAP_ANONYMOUS) && !defined(__SANITIZE_ADDRESS__)
 #define HUGE_PAGE ((size_t)2 << 20)
+
+static size_t mapped_bytes(size_t bytes)
+{
+    const size_t page = 65536; /* no processor's are larger */
+    return (bytes + page - 1) / page * page;
+}
 
 static void *libc_alloc(void *user, size_t bytes)
 {
     (void)user;
-#if defined(HAVE_SYS_MMAN_H) && defined(MADV_HUGEPAGE)
-    void *block;
-    if (bytes >= HUGE_PAGE && posix_memalign(&block, HUGE_PAGE, bytes) == 0) {
-        (void)madvise(block, bytes - bytes % HUGE_PAGE, MADV_HUGEPAGE);
-        return block;
-    }
-#endif
+    if (bytes < HUGE_PAGE)
+        return malloc(bytes);
+    size_t kept = mapped_bytes(bytes);
+    char *all = mmap(NULL, kept + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED)
+        return NULL;
+    size_t head = HUGE_PAGE - (uintptr_t)all % HUGE_PAGE;
+    (void)munmap(all, head);
+    (void)munmap(all + head + kept, HUGE_PAGE - head);
+    (void)madvise(all + head, bytes - bytes % HUGE_PAGE, MADV_HUGEPAGE);
+    return all + head;
+}
+
+static void libc_release(void *user, void *block)
+{
+    header h;
+    (void)user;
+    memcpy(&h, block_of(block) - sizeof h, sizeof h);
+    if (h.bytes < HUGE_PAGE)
+        free(block);
+    else
+        (void)munmap(block, mapped_bytes(h.bytes));
+}
+#else
+static void *libc_alloc(void *user, size_t bytes)
+{
+    (void)user;
     return malloc(bytes);
 }
 
@@ -44,6 +78,7 @@ static void libc_release(void *user, void *block)
     (void)user;
     free(block);
 }
+#endif
 
 void mbr_memory_init(mbr_memory *m)
 {
@@ -88,8 +123,7 @@ void *mbr_alloc(mbr_memory *m, size_t bytes)
     while (now > peak && !atomic_compare_exchange_weak(&m->peak, &peak, now))
         ;
     atomic_fetch_add_explicit(&m->count, 1, memory_order_relaxed);
-    uintptr_t at = ((uintptr_t)raw + MBR_ALIGN + MBR_ALIGN - 1) & ~(uintptr_t)(MBR_ALIGN - 1);
-    char *block = raw + (at - (uintptr_t)raw);
+    char *block = block_of(raw);
     header h = { .raw = raw, .bytes = total };
     memcpy(block - sizeof h, &h, sizeof h);
     return block;
