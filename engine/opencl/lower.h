@@ -45,7 +45,7 @@ typedef struct mbr_cl_op {
 } mbr_cl_op;
 
 /* Every file's table. */
-#define MBR_CL_OP_TABLES(X) X(elementwise) X(gemm) X(conv)
+#define MBR_CL_OP_TABLES(X) X(elementwise) X(gemm) X(conv) X(attention)
 
 const mbr_cl_op *mbr_cl_op_find(const mbr_ir_node *n);
 int mbr_cl_param(const mbr_cl_lower *l);

@@ -10,12 +10,14 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/gemm.h \
     engine/opencl/lower.c \
     engine/opencl/lower.h \
+    engine/opencl/lower_attention.c \
     engine/opencl/lower_conv.c \
     engine/opencl/lower_elementwise.c \
     engine/opencl/lower_gemm.c \
     engine/opencl/program.c \
     engine/opencl/program.h
 MBR_OPENCL_KERNELS = \
+    kernels/opencl/attention.cl \
     kernels/opencl/common.cl \
     kernels/opencl/conv.cl \
     kernels/opencl/elementwise.cl \

@@ -13,12 +13,12 @@ enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_K, IN_PAST_V, IN_KEYS };
 enum { OUT_Y, OUT_K, OUT_V, OUT_SCORES };
 
 typedef struct attention_state {
+    mbr_attend attend;       /* first, as in every attention: engine/opencl/ reads it */
     bool heads_inside;       /* rank 3: heads lie inside the last dimension */
     bool join;               /* keys and values go to presents first */
     bool widen;              /* the mask is copied to f32, as wide as the keys */
     bool by_sample;          /* each sample has a position of its own */
     size_t past, fresh;      /* keys from the past, and new ones */
-    mbr_attend attend;
     mbr_buffer k, v, mask, offsets;
     size_t mask_rows;        /* of the given mask */
 } attention_state;

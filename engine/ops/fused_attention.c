@@ -20,7 +20,7 @@
 #include <string.h>
 
 typedef struct fused_state {
-    mbr_attend attend;
+    mbr_attend attend; /* first */
     mbr_buffer panels;
     size_t blocks, per_tile; /* of one sample, 0: no panels; of the first phase */
 } fused_state;
