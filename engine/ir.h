@@ -191,7 +191,7 @@ struct mbr_ir_module {
     struct mbr_device *device; /* that runs steps of the main graph (engine/device.h); NULL: the CPU runs all */
     bool device_only;      /* a step that the device does not run is an error */
     struct mbr_team *team; /* helps to pack weights; NULL: the planning thread does it alone */
-    const struct mbr_rules *rules; /* of the pass `rules`, parsed at its first use, in the arena */
+    struct mbr_rules *rules; /* of the pass `rules`, parsed as far as graphs needed them, in the arena */
     unsigned next_name;       /* for generated names */
     const char *stage;        /* the pass or rule that rewrites now; NULL while building */
     mbr_ir_node *originals;   /* the nodes before any pass, by next_original; they stay readable when removed */

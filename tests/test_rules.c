@@ -31,6 +31,47 @@ START_TEST(own_rules_parse)
 }
 END_TEST
 
+static uint64_t bit_of(const char *name)
+{
+    return mbr_rules_bit(name, strlen(name));
+}
+
+static size_t parsed(const mbr_rules *rules)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < MBR_RULE_TEXTS; i++)
+        n += rules->parsed[i / 64] >> i % 64 & 1;
+    return n;
+}
+
+/* Operator by operator, the first ones last, comes to what parsing all at once does. */
+START_TEST(as_far_as_needed)
+{
+    const mbr_rules *all;
+    mbr_rules *some = NULL;
+    mbr_error err;
+    size_t total;
+    ck_assert_int_eq(mbr_rules_parse(&arena, mbr_rule_texts, &all, &err), MBR_OK);
+    total = parsed(all);
+    ck_assert_int_eq(mbr_rules_extend(&arena, mbr_rule_texts, bit_of("Sigmoid"), &some, &err), MBR_OK);
+    ck_assert_uint_lt(parsed(some), total / 4);
+    for (size_t i = all->n_ops; i > 0; i--)
+        if (all->by_root[i]) /* whatever only stands inside of patterns asks for no rule */
+            ck_assert_int_eq(mbr_rules_extend(&arena, mbr_rule_texts, bit_of(all->ops[i].name), &some, &err), MBR_OK);
+    ck_assert_uint_eq(parsed(some), total);
+    ck_assert_uint_eq(some->n_ops, all->n_ops);
+    for (size_t i = 1; i <= all->n_ops; i++) {
+        size_t k = 1;
+        while (strcmp(some->ops[k].name, all->ops[i].name) != 0 || strcmp(some->ops[k].domain, all->ops[i].domain) != 0)
+            ck_assert_uint_lt(++k, MBR_RULE_OPS + 1);
+        const mbr_rule_entry *a = all->by_root[i], *b = some->by_root[k];
+        for (; a && b; a = a->next, b = b->next)
+            ck_assert_str_eq(a->rule->name, b->rule->name);
+        ck_assert(!a && !b);
+    }
+}
+END_TEST
+
 START_TEST(parts_of_a_rule)
 {
     static const char *const text[] = {
@@ -209,6 +250,7 @@ int main(void)
     TCase *tc = tcase_create("rules");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, own_rules_parse);
+    tcase_add_test(tc, as_far_as_needed);
     tcase_add_test(tc, parts_of_a_rule);
     tcase_add_test(tc, lists_and_sizes);
     tcase_add_loop_test(tc, bad_rules, 0, (int)MBR_COUNT_OF(bad));

@@ -570,14 +570,25 @@ static mbr_status try_rules(mbr_ir_node *root, const mbr_rules *rules, uint64_t 
     return MBR_OK;
 }
 
-/* Marks each node with the number of its operator in the rules, 0 for none; returns which there are. */
-static uint64_t mark_operators(mbr_ir_graph *g, const mbr_rules *rules)
+/* Marks each node with the number of its operator in the rules, 0 for none; which there are. Parses what they need. */
+static mbr_status mark_operators(mbr_ir_graph *g, uint64_t *present, mbr_error *err)
 {
+    mbr_ir_module *m = g->module;
     struct {
         const mbr_op *op;
         uint32_t mark;
     } seen[128] = { 0 }; /* a graph has few operators, each many times */
-    uint64_t present = 0;
+    uint64_t operators = 0;
+    for (mbr_ir_node *n = g->first; n; n = n->next) {
+        size_t at = (uintptr_t)n->op / sizeof *n->op % MBR_COUNT_OF(seen);
+        if (seen[at].op != n->op)
+            operators |= mbr_rules_bit(n->op->name, strlen(n->op->name));
+        seen[at].op = n->op;
+    }
+    MBR_TRY(mbr_rules_extend(&m->arena, mbr_rule_texts, operators, &m->rules, err));
+    const mbr_rules *rules = m->rules;
+    memset(seen, 0, sizeof seen);
+    *present = 0;
     for (mbr_ir_node *n = g->first; n; n = n->next) {
         size_t at = (uintptr_t)n->op / sizeof *n->op % MBR_COUNT_OF(seen);
         if (seen[at].op != n->op) {
@@ -587,9 +598,9 @@ static uint64_t mark_operators(mbr_ir_graph *g, const mbr_rules *rules)
                     break;
         }
         n->mark = seen[at].mark;
-        present |= n->mark ? (uint64_t)1 << n->mark : 0;
+        *present |= n->mark ? (uint64_t)1 << n->mark : 0;
     }
-    return present;
+    return MBR_OK;
 }
 
 mbr_status mbr_pass_rules(mbr_ir_graph *g, bool *changed, mbr_error *err)
@@ -597,11 +608,10 @@ mbr_status mbr_pass_rules(mbr_ir_graph *g, bool *changed, mbr_error *err)
     mbr_ir_module *m = g->module;
     if (g->first == g->last)
         return MBR_OK;
-    if (!m->rules)
-        MBR_TRY(mbr_rules_parse(&m->arena, mbr_rule_texts, &m->rules, err));
     bool again = true, any = false;
     for (int round = 0; round < MOST_ROUNDS && again; round++) {
-        uint64_t present = mark_operators(g, m->rules);
+        uint64_t present;
+        MBR_TRY(mark_operators(g, &present, err));
         int at_once = MOST_AT_ONCE;
         again = false;
         for (mbr_ir_node *n = g->last, *prev; n; n = prev) {

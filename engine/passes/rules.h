@@ -49,6 +49,7 @@
 #define MBR_RULE_OPERANDS 4
 #define MBR_RULE_LIST 5
 #define MBR_RULE_OPS 63 /* one bit each in a mask */
+#define MBR_RULE_TEXTS 128
 
 typedef enum mbr_rule_kind {
     MBR_RULE_VAR,
@@ -121,6 +122,7 @@ typedef struct mbr_rule_condition {
 
 typedef struct mbr_rule {
     const char *name;
+    size_t place; /* among the texts */
     uint8_t n_vars, root;
     mbr_rule_var *vars; /* (n_vars) */
     mbr_rule_condition *conditions;
@@ -143,6 +145,8 @@ typedef struct mbr_rules {
         bool any_order;
     } ops[MBR_RULE_OPS + 1];                    /* from 1 */
     mbr_rule_entry *by_root[MBR_RULE_OPS + 1];  /* in the order of the text, by operator of the root */
+    uint64_t known;                             /* mbr_rules_bit of the operators that graphs had or rules made */
+    uint64_t parsed[MBR_RULE_TEXTS / 64];       /* bit for each text */
 } mbr_rules;
 
 /* The rules of this library, each a text; ended by NULL. */
@@ -150,5 +154,15 @@ extern const char *const mbr_rule_texts[];
 
 /* Parses each of the texts, up to NULL. All that it makes is in the arena. Messages name the rule and the place. */
 mbr_status mbr_rules_parse(mbr_arena *arena, const char *const *texts, const mbr_rules **out, mbr_error *err);
+
+/* One bit for the name of an operator; others may have the same one. */
+uint64_t mbr_rules_bit(const char *name, size_t size);
+
+/*
+ * Parses those that are not in *set yet (NULL: makes it) and whose root may be among the operators, bits as above, or
+ * among what such rules make: a small model needs few of them.
+ */
+mbr_status mbr_rules_extend(mbr_arena *arena, const char *const *texts, uint64_t operators, mbr_rules **set,
+                            mbr_error *err);
 
 #endif

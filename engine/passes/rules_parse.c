@@ -479,32 +479,113 @@ static mbr_status enter(parser *p, const mbr_rule *r)
         if (!c->op)
             return wrong(p, "a root that need not be a node");
         mbr_rule_entry **end = &p->set->by_root[c->op];
-        while (*end && (*end)->rule != r)
+        while (*end && (*end)->rule->place < r->place)
             end = &(*end)->next;
-        if (*end) /* two ways with one operator */
+        if (*end && (*end)->rule == r) /* two ways with one operator */
             continue;
-        *end = mbr_arena_calloc(p->arena, 1, sizeof **end);
-        if (!*end)
-            return mbr_no_memory(p->err, sizeof **end);
-        (*end)->rule = r;
+        mbr_rule_entry *fresh = mbr_arena_calloc(p->arena, 1, sizeof *fresh);
+        if (!fresh)
+            return mbr_no_memory(p->err, sizeof *fresh);
+        *fresh = (mbr_rule_entry){ r, *end };
+        *end = fresh;
+    }
+    return MBR_OK;
+}
+
+/* --- which rules --- */
+
+uint64_t mbr_rules_bit(const char *name, size_t size)
+{
+    return size ? (uint64_t)1 << ((size * 7 + (size_t)(uint8_t)name[0] * 3 + (uint8_t)name[size - 1]) & 63) : 0;
+}
+
+/*
+ * The definition of the root, behind its `=`: the last one in front of the arrow. What stands there after `where` has a
+ * size on the left of its `=`, a name that a dot precedes. NULL: there is none, which parsing will say.
+ */
+static const char *root_of(const char *text)
+{
+    const char *arrow = strchr(text, '>');
+    int depth = 0;
+    for (const char *at = arrow ? arrow - 1 : text; at > text; at--) {
+        depth += (*at == ')' || *at == '}' || *at == ']') - (*at == '(' || *at == '{' || *at == '[');
+        if (*at != '=' || depth || at == arrow - 1)
+            continue;
+        const char *left = at - 1;
+        while (left > text && (*left == ' ' || *left == '\n'))
+            left--;
+        while (left > text && is_word(*left))
+            left--;
+        if (*left == '%')
+            return at + 1;
+    }
+    return NULL;
+}
+
+/* mbr_rules_bit of all operators that the root may be; all bits where that is not clear. */
+static uint64_t root_bits(const char *text)
+{
+    const char *at = root_of(text);
+    uint64_t bits = 0;
+    int depth = 0;
+    while (at && *at != '>') {
+        if (depth == 0 && is_word(*at)) {
+            const char *begin = at;
+            while (is_word(*at))
+                at++;
+            if (*at == '(')
+                bits |= mbr_rules_bit(begin, (size_t)(at - begin));
+            continue;
+        }
+        depth += (*at == '(' || *at == '{' || *at == '[') - (*at == ')' || *at == '}' || *at == ']');
+        at++;
+    }
+    return bits ? bits : ~(uint64_t)0;
+}
+
+static mbr_status add_rule(parser *p, const char *const *texts, size_t place)
+{
+    p->at = texts[place];
+    p->n_pattern = 0;
+    p->rule = mbr_arena_calloc(p->arena, 1, sizeof *p->rule);
+    if (!p->rule)
+        return mbr_no_memory(p->err, sizeof *p->rule);
+    p->rule->place = place;
+    MBR_TRY(one_rule(p));
+    MBR_TRY(enter(p, p->rule));
+    for (const mbr_rule_call *c = p->rule->makes; c; c = c->next)
+        p->set->known |= mbr_rules_bit(c->name, strlen(c->name));
+    p->set->parsed[place / 64] |= (uint64_t)1 << place % 64;
+    return MBR_OK;
+}
+
+mbr_status mbr_rules_extend(mbr_arena *arena, const char *const *texts, uint64_t operators, mbr_rules **set,
+                            mbr_error *err)
+{
+    parser p = { .arena = arena, .set = *set, .err = err };
+    uint64_t before = p.set ? p.set->known : 0;
+    if (!p.set)
+        p.set = mbr_arena_calloc(arena, 1, sizeof *p.set);
+    if (!p.set)
+        return mbr_no_memory(err, sizeof *p.set);
+    *set = p.set;
+    p.set->known |= operators;
+    while (p.set->known != before) {
+        before = p.set->known;
+        for (size_t i = 0; texts[i]; i++) {
+            if (i == MBR_RULE_TEXTS)
+                return mbr_fail(err, MBR_ERR_LIMIT, "more than %d rules", MBR_RULE_TEXTS);
+            if (!(p.set->parsed[i / 64] >> i % 64 & 1) && (root_bits(texts[i]) & p.set->known))
+                MBR_TRY(add_rule(&p, texts, i));
+        }
     }
     return MBR_OK;
 }
 
 mbr_status mbr_rules_parse(mbr_arena *arena, const char *const *texts, const mbr_rules **out, mbr_error *err)
 {
-    parser p = { .arena = arena, .err = err };
-    p.set = mbr_arena_calloc(arena, 1, sizeof *p.set);
-    if (!p.set)
-        return mbr_no_memory(err, sizeof *p.set);
-    for (; *texts; texts++) {
-        p.at = *texts;
-        p.rule = mbr_arena_calloc(arena, 1, sizeof *p.rule);
-        if (!p.rule)
-            return mbr_no_memory(err, sizeof *p.rule);
-        MBR_TRY(one_rule(&p));
-        MBR_TRY(enter(&p, p.rule));
-    }
-    *out = p.set;
+    mbr_rules *set = NULL;
+    MBR_TRY(mbr_rules_extend(arena, texts, ~(uint64_t)0, &set, err));
+    *out = set;
     return MBR_OK;
 }
