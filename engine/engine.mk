@@ -2,6 +2,7 @@
 include $(top_srcdir)/engine/ops/ops.mk
 MBR_ENGINE_SOURCES = engine/cache_file.c
 MBR_ENGINE_SOURCES += engine/cache_file.h
+MBR_ENGINE_SOURCES += engine/coded.h
 MBR_ENGINE_SOURCES += engine/dim.c
 MBR_ENGINE_SOURCES += engine/dim.h
 MBR_ENGINE_SOURCES += engine/frame.c
@@ -10,6 +11,7 @@ MBR_ENGINE_SOURCES += engine/infer.c
 MBR_ENGINE_SOURCES += engine/infer.h
 MBR_ENGINE_SOURCES += engine/ir.c
 MBR_ENGINE_SOURCES += engine/ir.h
+MBR_ENGINE_SOURCES += engine/ops/tree_source.c
 MBR_ENGINE_SOURCES += engine/plan.c
 MBR_ENGINE_SOURCES += engine/program.h
 MBR_ENGINE_SOURCES += engine/snapshot_read.c

@@ -715,11 +715,11 @@ const int64_t *mbr_attr_ints(const mbr_ir_node *n, const char *name, size_t *cou
     return a ? a->ints : NULL;
 }
 
-const int32_t *mbr_attr_ints32(const mbr_ir_node *n, const char *name, size_t *count)
+const struct mbr_coded *mbr_attr_coded(const mbr_ir_node *n, const char *name, size_t *count)
 {
-    const mbr_ir_attr *a = attr_of(n, name, MBR_ATTR_INTS32);
+    const mbr_ir_attr *a = attr_of(n, name, MBR_ATTR_CODED);
     *count = a ? a->n : 0;
-    return a ? a->ints32 : NULL;
+    return a ? a->coded : NULL;
 }
 
 const float *mbr_attr_floats(const mbr_ir_node *n, const char *name, size_t *count)

@@ -52,7 +52,7 @@ typedef enum mbr_attr_kind {
     MBR_ATTR_STRINGS,
     MBR_ATTR_TENSORS,
     MBR_ATTR_GRAPHS,
-    MBR_ATTR_INTS32 /* ints that fit: large arrays of operators that ask for them by mbr_attr_ints32 */
+    MBR_ATTR_CODED /* large arrays of operators that ask for them by mbr_attr_coded: engine/coded.h */
 } mbr_attr_kind;
 
 struct mbr_ir_attr {
@@ -67,7 +67,7 @@ struct mbr_ir_attr {
         mbr_ir_graph *graph;
         const mbr_ir_type *type;
         const int64_t *ints;     /* (n) */
-        const int32_t *ints32;   /* (n) */
+        const struct mbr_coded *coded;
         const float *floats;     /* (n) */
         const mbr_string *strings; /* (n) */
         const mbr_value *const *tensors; /* (n) */
@@ -285,7 +285,7 @@ float mbr_attr_float(const mbr_ir_node *n, const char *name, float otherwise);
 /* Terminated text (attributes are stored with a terminator). */
 const char *mbr_attr_string(const mbr_ir_node *n, const char *name, const char *otherwise);
 const int64_t *mbr_attr_ints(const mbr_ir_node *n, const char *name, size_t *count); /* NULL, 0: absent */
-const int32_t *mbr_attr_ints32(const mbr_ir_node *n, const char *name, size_t *count); /* those of INTS32 only */
+const struct mbr_coded *mbr_attr_coded(const mbr_ir_node *n, const char *name, size_t *count);
 const float *mbr_attr_floats(const mbr_ir_node *n, const char *name, size_t *count);
 const mbr_string *mbr_attr_strings(const mbr_ir_node *n, const char *name, size_t *count);
 const mbr_value *mbr_attr_tensor(const mbr_ir_node *n, const char *name); /* NULL: absent */

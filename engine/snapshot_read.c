@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/snapshot_format.h"
 #include "base/checked.h"
+#include "engine/coded.h"
 
 #include <string.h>
 
@@ -292,10 +293,25 @@ static void get_value(reader *r, mbr_ir_value *v)
 
 static mbr_ir_graph *get_graph(reader *r, mbr_ir_node *owner, int depth);
 
+static const mbr_coded *get_coded(reader *r)
+{
+    mbr_coded *a = take(r, 1, sizeof *a);
+    mbr_code code = (mbr_code)get_below(r, MBR_CODE_STRINGS);
+    size_t gap = get_below(r, 1), bytes = get_below(r, PTRDIFF_MAX);
+    bool there = get_below(r, SNAPSHOT_IN_FILE) == SNAPSHOT_IN_FILE;
+    const uint8_t *data = there ? data_in_file(r, bytes) : get_array(r, bytes, 1);
+    if (!a || !data || bytes < gap) {
+        unfit(r);
+        return NULL;
+    }
+    *a = (mbr_coded){ .data = data + gap, .bytes = bytes - gap, .code = code, .gap = (unsigned)gap };
+    return a;
+}
+
 static void get_attr(reader *r, mbr_ir_attr *a, mbr_ir_node *node, int depth)
 {
     a->name = get_text(r);
-    a->kind = (mbr_attr_kind)get_below(r, MBR_ATTR_INTS32);
+    a->kind = (mbr_attr_kind)get_below(r, MBR_ATTR_CODED);
     a->n = get_below(r, PTRDIFF_MAX);
     switch (a->kind) {
     case MBR_ATTR_INT:
@@ -323,8 +339,8 @@ static void get_attr(reader *r, mbr_ir_attr *a, mbr_ir_node *node, int depth)
     case MBR_ATTR_INTS:
         a->ints = get_array(r, a->n, sizeof *a->ints);
         break;
-    case MBR_ATTR_INTS32:
-        a->ints32 = get_array(r, a->n, sizeof *a->ints32);
+    case MBR_ATTR_CODED:
+        a->coded = get_coded(r);
         break;
     case MBR_ATTR_FLOATS:
         a->floats = get_array(r, a->n, sizeof *a->floats);

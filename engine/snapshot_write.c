@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/snapshot_format.h"
 #include "base/checked.h"
+#include "engine/coded.h"
 
 #include <string.h>
 
@@ -251,6 +252,24 @@ static const mbr_program *body_of(const mbr_program_step *s, const char *attr)
     return NULL;
 }
 
+/* With the gap of the first element. */
+static void put_coded(writer *w, const mbr_coded *a)
+{
+    const uint8_t *data = a->data - a->gap;
+    size_t bytes = a->bytes + a->gap, file, at;
+    bool there = bytes >= SNAPSHOT_LARGE && in_source(w->module, data, bytes, &file, &at);
+    put_number(w, (uint64_t)a->code);
+    put_number(w, a->gap);
+    put_number(w, bytes);
+    put_number(w, there ? SNAPSHOT_IN_FILE : SNAPSHOT_HERE);
+    if (there) {
+        put_number(w, file);
+        put_number(w, at);
+    } else {
+        put_array(w, data, bytes);
+    }
+}
+
 static void put_attr(writer *w, const mbr_ir_attr *a, const mbr_program_step *step, int depth)
 {
     put_text(w, a->name, strlen(a->name));
@@ -278,8 +297,8 @@ static void put_attr(writer *w, const mbr_ir_attr *a, const mbr_program_step *st
     case MBR_ATTR_INTS:
         put_array(w, a->ints, a->n * sizeof *a->ints);
         break;
-    case MBR_ATTR_INTS32:
-        put_array(w, a->ints32, a->n * sizeof *a->ints32);
+    case MBR_ATTR_CODED:
+        put_coded(w, a->coded);
         break;
     case MBR_ATTR_FLOATS:
         put_array(w, a->floats, a->n * sizeof *a->floats);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Printing. Parsing is in text_parse.c. */
 #include "engine/text.h"
+#include "engine/coded.h"
 #include "engine/ops/op.h"
 
 #include <math.h>
@@ -192,6 +193,19 @@ static void put_line(printer *p)
 
 static void put_graph(printer *p, const mbr_ir_graph *g, int depth);
 
+static void put_coded(printer *p, const mbr_coded *array, mbr_coded_cursor *c)
+{
+    if (array->code == MBR_CODE_INTS) {
+        putf(p, "%lld", (long long)mbr_coded_int(c));
+    } else if (array->code == MBR_CODE_FLOATS) {
+        put_float(p, mbr_coded_float(c), true);
+    } else {
+        size_t size;
+        const char *text = mbr_coded_string(c, &size);
+        put_quoted(p, text, size);
+    }
+}
+
 static void put_attr(printer *p, const mbr_ir_attr *a, int depth)
 {
     putf(p, "%.200s = ", a->name);
@@ -218,10 +232,16 @@ static void put_attr(printer *p, const mbr_ir_attr *a, int depth)
         put_type(p, a->type, 0);
         break;
     case MBR_ATTR_INTS:
-    case MBR_ATTR_INTS32:
+    case MBR_ATTR_CODED:
     case MBR_ATTR_FLOATS:
-    case MBR_ATTR_STRINGS:
-        puts_(p, a->kind == MBR_ATTR_FLOATS ? "f[" : "[");
+    case MBR_ATTR_STRINGS: {
+        mbr_coded_cursor coded = { 0 };
+        bool floats = a->kind == MBR_ATTR_FLOATS;
+        if (a->kind == MBR_ATTR_CODED) {
+            coded = mbr_coded_begin(a->coded);
+            floats = a->coded->code == MBR_CODE_FLOATS;
+        }
+        puts_(p, floats ? "f[" : "[");
         if (a->kind == MBR_ATTR_STRINGS && a->n == 0)
             puts_(p, "\"\" 0");
         for (size_t i = 0; i < a->n; i++) {
@@ -233,8 +253,8 @@ static void put_attr(printer *p, const mbr_ir_attr *a, int depth)
                 put(p, ", ", 2);
             if (a->kind == MBR_ATTR_INTS)
                 putf(p, "%lld", (long long)a->ints[i]);
-            else if (a->kind == MBR_ATTR_INTS32)
-                putf(p, "%lld", (long long)a->ints32[i]);
+            else if (a->kind == MBR_ATTR_CODED)
+                put_coded(p, a->coded, &coded);
             else if (a->kind == MBR_ATTR_FLOATS)
                 put_float(p, a->floats[i], true);
             else
@@ -242,6 +262,7 @@ static void put_attr(printer *p, const mbr_ir_attr *a, int depth)
         }
         put(p, "]", 1);
         break;
+    }
     case MBR_ATTR_TENSORS:
     case MBR_ATTR_GRAPHS:
         putf(p, "{... %zu}", a->n);

@@ -39,7 +39,7 @@ typedef struct mbr_tree_source {
     const uint8_t *missing_true; /* (nodes) or NULL: all 0 */
     const int32_t *root;         /* (trees) */
     /* what leaves vote: weights weight_first[node] .. weight_first[node + 1] - 1 */
-    const size_t *weight_first;   /* (nodes + 1) */
+    const uint32_t *weight_first; /* (nodes + 1) */
     const int32_t *weight_target; /* below `targets` */
     const double *weight;
     /* MEMBER: set of the node, member_first[node] .. member_first[node + 1] - 1; NULL without MEMBER nodes */

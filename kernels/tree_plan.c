@@ -215,6 +215,18 @@ static void look_below(const mbr_tree_source *s, const scratch *w, const tree_ex
     }
 }
 
+/* How many of n ascending thresholds are below v; without a branch that no processor foresees. */
+static inline size_t rank_of(const float *t, size_t n, float v)
+{
+    const float *from = t;
+    while (n > 1) {
+        size_t half = n / 2;
+        from += half & -(size_t)(from[half - 1] < v);
+        n -= half;
+    }
+    return (size_t)(from - t) + (n && *from < v);
+}
+
 /* Adds the threshold of a branch to those of its feature. Returns false when there are too many. */
 static bool add_cut(const mbr_tree_source *s, tree_cuts *cuts, size_t node, size_t *places, size_t *most)
 {
@@ -227,14 +239,7 @@ static bool add_cut(const mbr_tree_source *s, tree_cuts *cuts, size_t node, size
         *place = (uint16_t)++*places;
     }
     float *t = cuts->t[*place - 1], v = narrow_threshold(s->mode[node], s->value[node]);
-    size_t n = cuts->count[*place - 1], low = 0, high = n;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (t[middle] < v)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t n = cuts->count[*place - 1], low = rank_of(t, n, v);
     if (low < n && t[low] == v)
         return true;
     if (n == TREE_RANKS - 1)
@@ -441,42 +446,34 @@ static void fill_masks(fill *f, const tree_extent *x, const subtrees *below, tre
 {
     uint8_t start[2 * TREE_LEAVES] = {0}; /* number of the subtree's first leaf */
     mbr_tree_ensemble *e = f->e;
+    tree_mask made[TREE_LEAVES];
+    uint8_t kinds[TREE_LEAVES];
+    size_t branches = 0;
     root->leaf = f->mask_leaf;
     root->mask = f->mask;
-    for (int kind = 0; kind < 3; kind++)
-        for (uint32_t p = 0; p < x->nodes; p++) {
-            const tree_node *n = &e->narrow_nodes[f->node + p];
-            if (!n->child) {
-                if (e->direct)
-                    e->leaf_value[f->mask_leaf + start[p]] = (double)n->t;
-                else
-                    e->leaf_node[f->mask_leaf + start[p]] = e->leaf_number[f->node + p];
-                continue;
-            }
-            uint32_t c = p + n->child, count = below->leaves[c];
-            start[c] = start[p];
-            start[c + 1] = (uint8_t)(start[p] + count);
-            uint64_t gone = (((uint64_t)1 << count) - 1) << start[p]; /* the other child has a leaf: count < 64 */
-            uint32_t low = (uint32_t)gone, high = (uint32_t)(gone >> 32);
-            if (kind != (!high ? 0 : !low ? 1 : 2))
-                continue;
-            e->masks[f->mask++] = (tree_mask){n->t, n->feature, ~low, ~high};
-            root->masks[kind]++;
+    for (uint32_t p = 0; p < x->nodes; p++) {
+        const tree_node *n = &e->narrow_nodes[f->node + p];
+        if (!n->child) {
+            if (e->direct)
+                e->leaf_value[f->mask_leaf + start[p]] = (double)n->t;
+            else
+                e->leaf_node[f->mask_leaf + start[p]] = e->leaf_number[f->node + p];
+            continue;
         }
-    f->mask_leaf += root->leaves;
-}
-
-static int8_t cut_of(const tree_cuts *cuts, size_t place, float t)
-{
-    size_t low = 0, high = cuts->count[place];
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (cuts->t[place][middle] < t)
-            low = middle + 1;
-        else
-            high = middle;
+        uint32_t c = p + n->child, count = below->leaves[c];
+        start[c] = start[p];
+        start[c + 1] = (uint8_t)(start[p] + count);
+        uint64_t gone = (((uint64_t)1 << count) - 1) << start[p]; /* the other child has a leaf: count < 64 */
+        uint32_t low = (uint32_t)gone, high = (uint32_t)(gone >> 32);
+        kinds[branches] = !high ? 0 : !low ? 1 : 2;
+        root->masks[kinds[branches]]++;
+        made[branches++] = (tree_mask){n->t, n->feature, ~low, ~high};
     }
-    return (int8_t)((int)low - 128);
+    uint32_t at[3] = {f->mask, f->mask + root->masks[0], f->mask + root->masks[0] + root->masks[1]};
+    for (size_t i = 0; i < branches; i++)
+        e->masks[at[kinds[i]]++] = made[i];
+    f->mask += (uint32_t)branches;
+    f->mask_leaf += root->leaves;
 }
 
 /* After fill_narrow; f->mask_leaf is that of this tree. */
@@ -511,7 +508,7 @@ static void fill_jumps(fill *f, const tree_extent *x, const subtrees *below, tre
         jump->turned |= (uint64_t)below->first_light[p] << bit;
         jump->nan_holds |= (uint64_t)nan_passes(f->s, node) << bit;
         place[bit] = (uint8_t)(cuts->place[f->s->feature[node]] - 1);
-        cut[bit] = cut_of(cuts, place[bit], n->t);
+        cut[bit] = (int8_t)((int)rank_of(cuts->t[place[bit]], cuts->count[place[bit]], n->t) - 128);
     }
     uint32_t last = below->leaves[0] - 1u;
     jump->turned |= (uint64_t)1 << last;

@@ -129,7 +129,6 @@ MBR_ENGINE_OPS = \
     engine/ops/top_k.c \
     engine/ops/transpose_op.c \
     engine/ops/tree_ensemble.c \
-    engine/ops/tree_source.c \
     engine/ops/tree_source.h \
     engine/ops/unary.c \
     engine/ops/where.c \

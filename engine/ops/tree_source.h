@@ -8,7 +8,7 @@
 
 typedef struct mbr_tree_attrs {
     mbr_tree_source source; /* base is not set: what it means is the operator's business */
-    uint8_t *votes;         /* (targets) does a row always, sometimes, never get a vote for a target? */
+    uint8_t *votes;         /* (targets) of classifiers: does a row always, sometimes, never get a vote for a target? */
     bool negative;          /* some weight is below 0 */
     size_t used_targets;    /* targets that some vote names, leaf or not */
     double *base;           /* (n_base) or NULL */

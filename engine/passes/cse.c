@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Common subexpressions: two nodes of the same operator, inputs and attributes are one. Constants count as equal when
    they are the same data. */
+#include "engine/coded.h"
 #include "engine/ops/op.h"
 #include "engine/passes/pass.h"
 
@@ -21,8 +22,9 @@ static bool same_attr(const mbr_ir_attr *a, const mbr_ir_attr *b)
         return a->tensor == b->tensor || mbr_value_equal(a->tensor, b->tensor);
     case MBR_ATTR_INTS:
         return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
-    case MBR_ATTR_INTS32:
-        return a->n == 0 || memcmp(a->ints32, b->ints32, a->n * sizeof *a->ints32) == 0;
+    case MBR_ATTR_CODED:
+        return a->coded->code == b->coded->code && a->coded->gap == b->coded->gap &&
+               a->coded->bytes == b->coded->bytes && memcmp(a->coded->data, b->coded->data, a->coded->bytes) == 0;
     case MBR_ATTR_FLOATS:
         return a->n == 0 || memcmp(a->floats, b->floats, a->n * sizeof *a->floats) == 0;
     default:

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/coded.h"
 #include "engine/ops/op.h"
 #include "importers/onnx/onnx_import.h"
 
@@ -11,8 +12,8 @@ enum {
 };
 enum { FIELD_S = 4, FIELD_FLOATS = 7, FIELD_INTS = 8, FIELD_STRINGS = 9 };
 
-/* Elements from which a forest's arrays are kept in 32 bits. */
-#define FOREST_NUMBERS 4096
+/* Elements from which a forest's arrays stay as they lie in the file. */
+#define FOREST_NUMBERS 256
 
 /* Arrays from this size on give their pages of the file back once they are decoded. */
 #define GIVE_BACK_BYTES ((size_t)1 << 16)
@@ -78,12 +79,30 @@ static void give_back(const mbr_onnx_importer *m, const mbr_onnx_spans *spans, u
         mbr_onnx_source_give_back(m->reader.source, from, bytes);
 }
 
-/* Forests have tens of millions of small numbers, and their operators take them as such. */
+/* Forests have tens of millions of numbers and texts, which their operators read from the file. */
 static bool is_forest_array(const mbr_ir_attr *a, const mbr_ir_node *node)
 {
     return a->n >= FOREST_NUMBERS && strncmp(node->op->name, "TreeEnsemble", 12) == 0 && node->op->name[12] &&
+           strcmp(a->name, "nodes_hitrates") != 0 && /* which explanations read */
            (strncmp(a->name, "nodes_", 6) == 0 || strncmp(a->name, "target_", 7) == 0 ||
             strncmp(a->name, "class_", 6) == 0);
+}
+
+/* *done: where it is such an array, in one piece. */
+static mbr_status forest_array(mbr_onnx_importer *m, const mbr_onnx_spans *spans, unsigned field, mbr_code code,
+                               const mbr_ir_node *node, mbr_ir_attr *out, bool *done, mbr_error *err)
+{
+    const mbr_onnx_span *span = is_forest_array(out, node) ? mbr_onnx_spans_only(spans, field) : NULL;
+    *done = span != NULL;
+    if (!span)
+        return MBR_OK;
+    mbr_coded *coded = mbr_arena_alloc(&m->module->arena, sizeof *coded);
+    if (!coded)
+        return mbr_no_memory(err, sizeof *coded);
+    *coded = (mbr_coded){ .data = span->data, .bytes = span->bytes, .code = code, .gap = span->form != MBR_ONNX_PACKED };
+    out->kind = MBR_ATTR_CODED;
+    out->coded = coded;
+    return MBR_OK;
 }
 
 static mbr_status ints(mbr_onnx_importer *m, const mbr_onnx_spans *spans, const mbr_ir_node *node, mbr_ir_attr *out,
@@ -91,17 +110,10 @@ static mbr_status ints(mbr_onnx_importer *m, const mbr_onnx_spans *spans, const 
 {
     out->kind = MBR_ATTR_INTS;
     out->n = mbr_onnx_spans_count(spans, FIELD_INTS);
-    if (is_forest_array(out, node)) {
-        int32_t *small = mbr_arena_alloc(&m->module->arena, out->n * sizeof *small);
-        if (!small)
-            return mbr_no_memory(err, out->n * sizeof *small);
-        if (mbr_onnx_spans_fit32(spans, FIELD_INTS, small)) {
-            give_back(m, spans, FIELD_INTS);
-            out->kind = MBR_ATTR_INTS32;
-            out->ints32 = small;
-            return MBR_OK;
-        }
-    }
+    bool done;
+    MBR_TRY(forest_array(m, spans, FIELD_INTS, MBR_CODE_INTS, node, out, &done, err));
+    if (done)
+        return MBR_OK;
     int64_t *v = mbr_arena_alloc(&m->module->arena, (out->n + 1) * sizeof *v);
     if (!v)
         return mbr_no_memory(err, out->n * sizeof *v);
@@ -112,10 +124,15 @@ static mbr_status ints(mbr_onnx_importer *m, const mbr_onnx_spans *spans, const 
     return MBR_OK;
 }
 
-static mbr_status floats(mbr_onnx_importer *m, const mbr_onnx_spans *spans, mbr_ir_attr *out, mbr_error *err)
+static mbr_status floats(mbr_onnx_importer *m, const mbr_onnx_spans *spans, const mbr_ir_node *node, mbr_ir_attr *out,
+                         mbr_error *err)
 {
     out->kind = MBR_ATTR_FLOATS;
     out->n = mbr_onnx_spans_count(spans, FIELD_FLOATS);
+    bool done;
+    MBR_TRY(forest_array(m, spans, FIELD_FLOATS, MBR_CODE_FLOATS, node, out, &done, err));
+    if (done)
+        return MBR_OK;
     float *v = mbr_arena_alloc(&m->module->arena, (out->n + 1) * sizeof *v);
     if (!v)
         return mbr_no_memory(err, out->n * sizeof *v);
@@ -126,10 +143,15 @@ static mbr_status floats(mbr_onnx_importer *m, const mbr_onnx_spans *spans, mbr_
 }
 
 /* The text stays in the file, which lives as long as the module. */
-static mbr_status strings(mbr_onnx_importer *m, const mbr_onnx_spans *spans, mbr_ir_attr *out, mbr_error *err)
+static mbr_status strings(mbr_onnx_importer *m, const mbr_onnx_spans *spans, const mbr_ir_node *node, mbr_ir_attr *out,
+                          mbr_error *err)
 {
     out->kind = MBR_ATTR_STRINGS;
     out->n = mbr_onnx_spans_count(spans, FIELD_STRINGS);
+    bool done;
+    MBR_TRY(forest_array(m, spans, FIELD_STRINGS, MBR_CODE_STRINGS, node, out, &done, err));
+    if (done)
+        return MBR_OK;
     mbr_string *v = mbr_arena_alloc(&m->module->arena, (out->n + 1) * sizeof *v);
     if (!v)
         return mbr_no_memory(err, out->n * sizeof *v);
@@ -216,10 +238,10 @@ static mbr_status add(mbr_onnx_importer *m, const char *name, const attribute *a
         MBR_TRY(ints(m, &spans, node, &attr, err));
         break;
     case TYPE_FLOATS:
-        MBR_TRY(floats(m, &spans, &attr, err));
+        MBR_TRY(floats(m, &spans, node, &attr, err));
         break;
     case TYPE_STRINGS:
-        MBR_TRY(strings(m, &spans, &attr, err));
+        MBR_TRY(strings(m, &spans, node, &attr, err));
         break;
     case TYPE_TENSORS:
         MBR_TRY(tensors(m, a, level, &attr, err));

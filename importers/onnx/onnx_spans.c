@@ -63,7 +63,7 @@ static inline const uint8_t *take_varint(const uint8_t *at, uint64_t *value, boo
 }
 
 /* The same loop for each width; the store narrows. */
-#define DEFINE_VARINTS(name, type, fits)                                                                                   \
+#define DEFINE_VARINTS(name, type)                                                                                         \
     bool mbr_onnx_spans_##name(const mbr_onnx_spans *s, unsigned field, type *to)                                      \
     {                                                                                                                  \
         bool sound = true;                                                                                             \
@@ -76,7 +76,6 @@ static inline const uint8_t *take_varint(const uint8_t *at, uint64_t *value, boo
             for (;;) {                                                                                                 \
                 uint64_t v;                                                                                            \
                 at = take_varint(at, &v, &sound);                                                                      \
-                sound &= fits;                                                                                         \
                 *to++ = (type)v;                                                                                       \
                 if (at == end)                                                                                         \
                     break;                                                                                             \
@@ -86,11 +85,10 @@ static inline const uint8_t *take_varint(const uint8_t *at, uint64_t *value, boo
         return sound;                                                                                                  \
     }
 
-DEFINE_VARINTS(i64, int64_t, true)
-DEFINE_VARINTS(i32, int32_t, true)
-DEFINE_VARINTS(fit32, int32_t, (int64_t)v == (int32_t)v)
-DEFINE_VARINTS(i16, int16_t, true)
-DEFINE_VARINTS(i8, int8_t, true)
+DEFINE_VARINTS(i64, int64_t)
+DEFINE_VARINTS(i32, int32_t)
+DEFINE_VARINTS(i16, int16_t)
+DEFINE_VARINTS(i8, int8_t)
 
 static inline void take_fixed(const mbr_onnx_spans *s, unsigned field, uint8_t *to, size_t width)
 {
@@ -137,6 +135,18 @@ void mbr_onnx_spans_strings(const mbr_onnx_spans *s, unsigned field, mbr_string 
             at += length;
         }
     }
+}
+
+const mbr_onnx_span *mbr_onnx_spans_only(const mbr_onnx_spans *s, unsigned field)
+{
+    const mbr_onnx_span *only = NULL;
+    for (size_t i = 0; i < s->n; i++) {
+        const mbr_onnx_span *p = span_at(s, i);
+        if (p->field == field && (only || p->form == MBR_ONNX_BYTES))
+            return NULL;
+        only = p->field == field ? p : only;
+    }
+    return only;
 }
 
 const uint8_t *mbr_onnx_spans_flat(const mbr_onnx_spans *s, unsigned field, size_t *bytes)

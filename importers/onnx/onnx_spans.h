@@ -19,14 +19,15 @@ bool mbr_onnx_spans_has(const mbr_onnx_spans *s, unsigned field);
 
 /* Decodes all of a field: `to` has room for the count above. False: a varint of more than ten bytes. */
 bool mbr_onnx_spans_i64(const mbr_onnx_spans *s, unsigned field, int64_t *to);
-/* Also false where a number does not fit. */
-bool mbr_onnx_spans_fit32(const mbr_onnx_spans *s, unsigned field, int32_t *to);
 bool mbr_onnx_spans_i32(const mbr_onnx_spans *s, unsigned field, int32_t *to); /* the low 32 bits of each */
 bool mbr_onnx_spans_i16(const mbr_onnx_spans *s, unsigned field, int16_t *to); /* the low 16 bits of each */
 bool mbr_onnx_spans_i8(const mbr_onnx_spans *s, unsigned field, int8_t *to);   /* the low 8 bits of each */
 void mbr_onnx_spans_fixed32(const mbr_onnx_spans *s, unsigned field, void *to);
 void mbr_onnx_spans_fixed64(const mbr_onnx_spans *s, unsigned field, void *to);
 void mbr_onnx_spans_strings(const mbr_onnx_spans *s, unsigned field, mbr_string *to); /* they point into the file */
+
+/* The field's only span, which holds more than one payload; NULL: it is in several pieces. */
+const mbr_onnx_span *mbr_onnx_spans_only(const mbr_onnx_spans *s, unsigned field);
 
 /*
  * The whole field as it lies in the file, when that is one run of bytes without tags (raw data, packed numbers of fixed

@@ -28,7 +28,8 @@ typedef struct forest {
     uint8_t *mode, *missing;
     int32_t *feature, *yes, *no, *root, *target;
     double *value, *weight, *member;
-    size_t *weight_first, *member_first;
+    uint32_t *weight_first;
+    size_t *member_first;
 } forest;
 
 typedef struct forest_options {
@@ -63,7 +64,7 @@ static forest make_forest(const forest_options *o)
     f.no = check_alloc(nodes * 4);
     f.value = check_alloc(nodes * 8);
     f.root = check_alloc(o->trees * 4);
-    f.weight_first = check_alloc((nodes + 1) * sizeof(size_t));
+    f.weight_first = check_alloc((nodes + 1) * sizeof(uint32_t));
     f.member_first = check_alloc((nodes + 1) * sizeof(size_t));
     f.target = check_alloc(nodes * o->weights * 4);
     f.weight = check_alloc(nodes * o->weights * 8);
@@ -76,7 +77,7 @@ static forest make_forest(const forest_options *o)
         f.root[t] = (int32_t)n;
         for (; n < end; n++, open--) {
             bool branch = left > 0 && (o->depth || open == 1 || !check_rand_one_in(3));
-            f.weight_first[n] = weights;
+            f.weight_first[n] = (uint32_t)weights;
             f.member_first[n] = members;
             f.missing[n] = o->missing && check_rand_one_in(2);
             f.value[n] = (double)some_number();
@@ -102,7 +103,7 @@ static forest make_forest(const forest_options *o)
             }
         }
     }
-    f.weight_first[n] = weights;
+    f.weight_first[n] = (uint32_t)weights;
     f.member_first[n] = members;
     f.source = (mbr_tree_source){.nodes = n, .trees = o->trees, .features = o->features, .targets = o->targets,
                                  .mode = f.mode, .feature = f.feature, .value = f.value, .true_child = f.yes,
