@@ -80,6 +80,7 @@ static void close_frame(mbr_device_frame *df)
     drop_buffer(cf->d, &cf->slab);
     drop_buffer(cf->d, &cf->io);
     drop_buffer(cf->d, &cf->scratch);
+    drop_buffer(cf->d, &cf->flag);
     if (cf->queue)
         cl->clReleaseCommandQueue(cf->queue);
     mbr_arena_destroy(&cf->arena);
@@ -247,6 +248,7 @@ static void begin(mbr_device_frame *df)
 {
     mbr_cl_frame *cf = of(df);
     memset(cf->where, MBR_CL_ON_HOST, cf->p->n_values);
+    cf->flagged = false;
 }
 
 static bool has(const mbr_device_frame *df, size_t step)
@@ -329,6 +331,14 @@ static mbr_status run_step(mbr_device_frame *df, size_t k, mbr_error *err)
     for (uint32_t i = 0; i < ps->n_in; i++)
         if (ps->in[i] != MBR_NO_VALUE && cf->places[ps->in[i]].mem)
             MBR_TRY(to_device(cf, ps->in[i], err));
+    if (cs->flags && !cf->flagged) {
+        static const cl_int none = 0;
+        cl_int code = cf->d->cl->clEnqueueWriteBuffer(cf->queue, cf->flag.mem, CL_FALSE, 0, sizeof none, &none, 0, NULL,
+                                                      NULL);
+        if (code != CL_SUCCESS)
+            return device_fail(cf, "a transfer to the device", code, err);
+        cf->flagged = true;
+    }
     for (unsigned i = 0; i < cs->n; i++) {
         const mbr_cl_launch *l = &cs->launches[i];
         cl_int code = cf->d->cl->clEnqueueNDRangeKernel(cf->queue, l->kernel, l->dims, NULL, l->global,
@@ -365,10 +375,23 @@ static void wrote(mbr_device_frame *df, const mbr_step *s)
             cf->where[ps->out[i]] = MBR_CL_ON_HOST;
 }
 
+/* Did a kernel meet an error? */
+static mbr_status read_flag(mbr_cl_frame *cf, mbr_error *err)
+{
+    cl_int met = 0;
+    if (!cf->flagged)
+        return MBR_OK;
+    cl_int code = cf->d->cl->clEnqueueReadBuffer(cf->queue, cf->flag.mem, CL_TRUE, 0, sizeof met, &met, 0, NULL, NULL);
+    if (code != CL_SUCCESS)
+        return device_fail(cf, "a transfer from the device", code, err);
+    return met ? mbr_fail(err, MBR_ERR_RUN, "%s met an index out of range or a zero divisor", cf->d->label) : MBR_OK;
+}
+
 static mbr_status finish(mbr_device_frame *df, mbr_error *err)
 {
     mbr_cl_frame *cf = of(df);
     const mbr_ir_graph *g = cf->p->graph;
+    MBR_TRY(read_flag(cf, err));
     for (size_t i = 0; i < g->n_outputs && !cf->lost; i++)
         MBR_TRY(to_host(cf, g->outputs[i]->id, err));
     return wait(cf, err);

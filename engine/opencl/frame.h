@@ -25,6 +25,7 @@ typedef struct mbr_cl_step {
     mbr_cl_launch *launches; /* (n) of (capacity) */
     unsigned n, capacity;
     bool on;                 /* at the present sizes */
+    bool flags;              /* a launch may write the frame's flag */
     char why[96];            /* not */
 } mbr_cl_step;
 
@@ -48,6 +49,8 @@ typedef struct mbr_cl_frame {
     const mbr_program *p;
     cl_command_queue queue;
     mbr_cl_buffer slab, io, scratch;
+    mbr_cl_buffer flag;    /* an int: not 0 once a kernel met what is an error (lower.h) */
+    bool flagged;          /* in this run a step might have */
     mbr_cl_place *places;  /* (n_values) */
     uint32_t *canon;       /* (n_values) the value whose bytes and content a view shows */
     uint8_t *where;        /* (n_values) of canonical values: ON_HOST, ON_DEVICE */

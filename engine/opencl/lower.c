@@ -233,6 +233,15 @@ void mbr_cl_packed(mbr_cl_lower *l, unsigned slot, size_t bytes, mbr_cl_fill fil
     tensor(l, mem, 0);
 }
 
+void mbr_cl_flag(mbr_cl_lower *l)
+{
+    mbr_error why;
+    if (mbr_cl_buffer_need(l->frame->d, &l->frame->flag, sizeof(cl_int), &why) != MBR_OK)
+        mbr_cl_decline(l, why.text);
+    l->to->flags = true;
+    tensor(l, l->frame->flag.mem, 0);
+}
+
 void mbr_cl_int(mbr_cl_lower *l, int64_t v)
 {
     cl_int x = (cl_int)v;
@@ -301,6 +310,7 @@ mbr_status mbr_cl_lower_step(mbr_cl_frame *cf, size_t k, mbr_step *s, mbr_error 
     mbr_cl_lower l = { .step = s, .device = cf->d, .err = err, .frame = cf, .to = cs };
     cs->on = false;
     cs->n = 0;
+    cs->flags = false;
     cs->why[0] = '\0';
     if (!op)
         return MBR_OK;

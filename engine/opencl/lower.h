@@ -45,7 +45,12 @@ typedef struct mbr_cl_op {
 } mbr_cl_op;
 
 /* Every file's table. */
-#define MBR_CL_OP_TABLES(X) X(elementwise) X(gemm) X(conv) X(attention)
+#define MBR_CL_OP_TABLES(X)                                                                                            \
+    X(attention)                                                                                                       \
+    X(conv)                                                                                                            \
+    X(elementwise)                                                                                                     \
+    X(gemm)                                                                                                            \
+    X(movement)
 
 const mbr_cl_op *mbr_cl_op_find(const mbr_ir_node *n);
 int mbr_cl_param(const mbr_cl_lower *l);
@@ -78,6 +83,12 @@ void mbr_cl_long(mbr_cl_lower *l, int64_t v); /* long */
 void mbr_cl_float(mbr_cl_lower *l, float v);
 void mbr_cl_bytes(mbr_cl_lower *l, const void *value, size_t bytes); /* a struct of ints or floats by value */
 void mbr_cl_local(mbr_cl_lower *l, size_t bytes);                    /* __local memory */
+/*
+ * TENSOR(int, flag), where a kernel writes a number that is not 0 when it meets what the CPU reports as an error (an index
+ * outside, a zero divisor); it goes on without reading or writing outside. The run then fails, and is done again by the
+ * CPU, which says what is wrong.
+ */
+void mbr_cl_flag(mbr_cl_lower *l);
 
 /* Ends the launch. local NULL: the driver chooses; else global is rounded up to it, so kernels check their bounds. */
 void mbr_cl_go(mbr_cl_lower *l, unsigned dims, const size_t *global, const size_t *local);

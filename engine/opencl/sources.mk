@@ -14,6 +14,9 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/lower_conv.c \
     engine/opencl/lower_elementwise.c \
     engine/opencl/lower_gemm.c \
+    engine/opencl/lower_movement.c \
+    engine/opencl/lower_util.c \
+    engine/opencl/lower_util.h \
     engine/opencl/program.c \
     engine/opencl/program.h
 MBR_OPENCL_KERNELS = \
@@ -21,4 +24,5 @@ MBR_OPENCL_KERNELS = \
     kernels/opencl/common.cl \
     kernels/opencl/conv.cl \
     kernels/opencl/elementwise.cl \
-    kernels/opencl/gemm.cl
+    kernels/opencl/gemm.cl \
+    kernels/opencl/movement.cl

@@ -160,3 +160,106 @@ static long x_of(const conv *w, int4 p, int d, int h, int v)
 
 ACT(float)
 #endif
+
+/*
+ * Element types by their names in mbr/dtype.h, -DT=f16: MEM(T) lies in memory, LOAD and SAVE go from it and to it by
+ * what is computed with (float for halves; int and uint for narrow integers, which wrap when they are saved).
+ */
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+#define MEM(t) CAT(MEM_, t)
+#define NUM(t) CAT(NUM_, t)
+#define LOAD(t, p, i) CAT(LOAD_, t)(p, i)
+#define SAVE(t, p, i, v) CAT(SAVE_, t)(p, i, v)
+
+#define MEM_f32 float
+#define MEM_f64 double
+#define MEM_f16 half
+#define MEM_bf16 ushort
+#define MEM_i8 char
+#define MEM_u8 uchar
+#define MEM_i16 short
+#define MEM_u16 ushort
+#define MEM_i32 int
+#define MEM_u32 uint
+#define MEM_i64 long
+#define MEM_u64 ulong
+#define MEM_bool uchar
+
+#define NUM_f32 float
+#define NUM_f64 double
+#define NUM_f16 float
+#define NUM_bf16 float
+#define NUM_i8 int
+#define NUM_u8 uint
+#define NUM_i16 int
+#define NUM_u16 uint
+#define NUM_i32 int
+#define NUM_u32 uint
+#define NUM_i64 long
+#define NUM_u64 ulong
+#define NUM_bool uint
+
+#define LOAD_PLAIN(p, i) ((p)[i])
+#define LOAD_f32 LOAD_PLAIN
+#define LOAD_f64 LOAD_PLAIN
+#define LOAD_f16(p, i) vload_half(i, p)
+#define LOAD_bf16(p, i) as_float((uint)(p)[i] << 16)
+#define LOAD_i8(p, i) ((int)(p)[i])
+#define LOAD_u8(p, i) ((uint)(p)[i])
+#define LOAD_i16(p, i) ((int)(p)[i])
+#define LOAD_u16(p, i) ((uint)(p)[i])
+#define LOAD_i32 LOAD_PLAIN
+#define LOAD_u32 LOAD_PLAIN
+#define LOAD_i64 LOAD_PLAIN
+#define LOAD_u64 LOAD_PLAIN
+#define LOAD_bool(p, i) ((uint)((p)[i] != 0))
+
+#define SAVE_f32(p, i, v) (p)[i] = (v)
+#define SAVE_f64(p, i, v) (p)[i] = (v)
+#define SAVE_f16(p, i, v) vstore_half_rte(v, i, p)
+#define SAVE_bf16(p, i, v) (p)[i] = bf16_of(v)
+#define SAVE_i8(p, i, v) (p)[i] = (char)(v)
+#define SAVE_u8(p, i, v) (p)[i] = (uchar)(v)
+#define SAVE_i16(p, i, v) (p)[i] = (short)(v)
+#define SAVE_u16(p, i, v) (p)[i] = (ushort)(v)
+#define SAVE_i32(p, i, v) (p)[i] = (int)(v)
+#define SAVE_u32(p, i, v) (p)[i] = (uint)(v)
+#define SAVE_i64(p, i, v) (p)[i] = (long)(v)
+#define SAVE_u64(p, i, v) (p)[i] = (ulong)(v)
+#define SAVE_bool(p, i, v) (p)[i] = (v) != 0
+
+static ushort bf16_of(float v)
+{
+    uint b = as_uint(v);
+    return (ushort)((b & 0x7fffffffu) > 0x7f800000u ? b >> 16 | 0x40 : (b + 0x7fff + (b >> 16 & 1)) >> 16);
+}
+
+/*
+ * Work on lines, of which a group of work-items shares one; or, -DALONE, a work-item has one of its own. Values of the
+ * lanes are brought together in local memory, whatever the sum is: MEET(float, v, here, a + b) leaves it in v.
+ */
+#ifdef ALONE
+#define LINE get_global_id(0)
+#define LANE 0
+#define LANES 1
+#define MEET(C, v, here, how)
+#else
+#define LINE get_group_id(0)
+#define LANE ((int)get_local_id(0))
+#define LANES ((int)get_local_size(0))
+#define MEET(C, v, here, how)                                                                                          \
+    do {                                                                                                               \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                                                  \
+        here[LANE] = v;                                                                                                \
+        for (int half_ = LANES / 2; half_ > 0; half_ /= 2) {                                                           \
+            barrier(CLK_LOCAL_MEM_FENCE);                                                                              \
+            if (LANE < half_) {                                                                                        \
+                C a = here[LANE], b = here[LANE + half_];                                                              \
+                here[LANE] = how;                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                                                  \
+        v = here[0];                                                                                                   \
+    } while (0)
+#endif
