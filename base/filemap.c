@@ -81,7 +81,7 @@ static mbr_status take(mbr_filemap *m, int fd, const char *path, bool pipes, mbr
     } else if (pipes && S_ISFIFO(s.st_mode))
         st = read_stream(m, fd, path, err);
     else
-        st = mbr_fail(err, MBR_ERR_IO, "%s: is neither a file nor a pipe", path);
+        st = mbr_fail(err, MBR_ERR_IO, pipes ? "%s: is neither a file nor a pipe" : "%s: is no regular file", path);
     close(fd);
     return st;
 }
@@ -101,6 +101,16 @@ mbr_status mbr_filemap_open(mbr_filemap *m, mbr_memory *memory, const char *path
     return st;
 }
 
+mbr_status mbr_filemap_open_file(mbr_filemap *m, mbr_memory *memory, const char *path, mbr_error *err)
+{
+    memset(m, 0, sizeof *m);
+    m->memory = memory;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return mbr_fail(err, MBR_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    return take(m, fd, path, false, err);
+}
+
 /* Opens one part of an untrusted path; never follows a link, never waits for a pipe's other end. */
 static mbr_status step(int *at, const char *part, bool last, const char *name, mbr_error *err)
 {
@@ -113,7 +123,7 @@ static mbr_status step(int *at, const char *part, bool last, const char *name, m
         if (is_link)
             return mbr_fail(err, MBR_ERR_MODEL,
                             "'%s' passes through the symbolic link '%s', which is refused because it may lead out of "
-                            "the model's folder; put the file itself there",
+                            "the folder; put the file itself there",
                             name, part);
         return mbr_fail(err, MBR_ERR_IO, "'%s' cannot be opened: %s", name, strerror(why));
     }

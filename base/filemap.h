@@ -43,6 +43,9 @@ static inline mbr_filemap mbr_filemap_adopt(mbr_memory *memory, void *block, siz
  */
 mbr_status mbr_filemap_open(mbr_filemap *m, mbr_memory *memory, const char *path, mbr_error *err);
 
+/* Opens a regular file alone, and never waits for a pipe's other end. An empty file is allowed (size 0). */
+mbr_status mbr_filemap_open_file(mbr_filemap *m, mbr_memory *memory, const char *path, mbr_error *err);
+
 /*
  * Opens `name`, a relative path with '/' between its parts that comes from a file and is not trusted, below `folder`
  * (NULL or "": the working folder). Refused with MBR_ERR_MODEL: an absolute path, an empty or `..` part, a

@@ -126,7 +126,7 @@ START_TEST(names_stay_below)
                   { "sub/", MBR_ERR_MODEL, "empty part" },
                   { "sub/link", MBR_ERR_MODEL, "symbolic link 'link'" },
                   { "away/empty", MBR_ERR_MODEL, "symbolic link 'away'" },
-                  { "pipe", MBR_ERR_IO, "neither" }, /* and no waiting for a writer */
+                  { "pipe", MBR_ERR_IO, "no regular file" }, /* and no waiting for a writer */
                   { "sub", MBR_ERR_IO, "folder" },
                   { "none", MBR_ERR_IO, "'none'" } };
     for (size_t i = 0; i < MBR_COUNT_OF(cases); i++) {

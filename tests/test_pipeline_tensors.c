@@ -345,6 +345,8 @@ START_TEST(images_become_tensors)
     write_picture(path);
     snprintf(path, sizeof path, "%s/in/link.ppm", folder);
     ck_assert_int_eq(symlink("../out.ppm", path), 0);
+    snprintf(path, sizeof path, "%s/in/pipe.ppm", folder);
+    ck_assert_int_eq(mkfifo(path, 0600), 0); /* nobody writes to it, and nobody waits */
     snprintf(path, sizeof path, "%s/in/broken.ppm", folder);
     write_file(path, "P6\n4 2\n255\nshort", 16);
     for (size_t i = 0; i < MBR_COUNT_OF(cases); i++) {
@@ -353,17 +355,17 @@ START_TEST(images_become_tensors)
         snprintf(text, sizeof text, cases[i].pipeline, folder);
         mbr_decider *d = open_decider(text, negative_model(cases[i].dims), 3);
         snprintf(rows, sizeof rows,
-                 "file\nok.ppm\n../out.ppm\nlink.ppm\n%s/in/ok.ppm\nnone.ppm\nbroken.ppm\n./ok.ppm\n",
+                 "file\nok.ppm\n../out.ppm\nlink.ppm\n%s/in/ok.ppm\nnone.ppm\nbroken.ppm\npipe.ppm\n./ok.ppm\n",
                  folder);
         ck_assert_msg(decide_text(d, rows, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
-        ck_assert_int_eq(c.count, 7);
-        for (int k = 0; k < 7; k += 6)
+        ck_assert_int_eq(c.count, 8);
+        for (int k = 0; k < 8; k += 7)
             ck_assert_msg(c.scores[k][0] == cases[i].a && c.scores[k][1] == cases[i].b &&
                           c.scores[k][2] == cases[i].left, "case %zu: %g %g %g %s", i, c.scores[k][0], c.scores[k][1],
                           c.scores[k][2], c.error[k]);
-        static const char *const faults[] = { "is not below the folder", "a link leads", "is not below the folder",
-                                              "none.ppm", "broken.ppm" };
-        for (int k = 1; k < 6; k++)
+        static const char *const faults[] = { "is not below the folder", "symbolic link", "is not below the folder",
+                                              "none.ppm", "broken.ppm", "no regular file" };
+        for (int k = 1; k < 7; k++)
             ck_assert_msg(c.faulty[k] && strstr(c.error[k], faults[k - 1]), "row %d: %s", k, c.error[k]);
         mbr_decider_release(&d);
     }

@@ -8,6 +8,7 @@
 #ifndef MBR_RUNTIME_STEP_H
 #define MBR_RUNTIME_STEP_H
 
+#include "base/filemap.h"
 #include "mbr/env.h"
 #include "mbr/model.h"
 #include "runtime/pipeline/column.h"
@@ -92,11 +93,11 @@ mbr_status mbr_step_compile(const mbr_compiling *c, const mbr_node *n, mbr_step 
 /* ---- for the files of the kinds ---- */
 
 /*
- * Where a file lies that a row names: below the folder, unless anywhere is allowed. Text of the batch's pool; NULL
- * after mbr_rows_fail. Names that climb out of the folder, by "..", an absolute path or a link, are faults of the row.
+ * Opens a regular file that a row names: below the folder, unless anywhere is allowed. False after mbr_rows_fail. Names
+ * that climb out of the folder, by ".." or an absolute path, and links below it are faults of the row.
  */
-const char *mbr_step_path(const mbr_step *s, mbr_rows *rows, int row, const char *folder, bool anywhere,
-                          const mbr_string *name);
+bool mbr_step_open(const mbr_step *s, mbr_rows *rows, int row, const char *folder, bool anywhere,
+                   const mbr_string *name, mbr_filemap *map);
 
 /*
  * While compiling: one more output column, a number of width 1 until the caller says otherwise, or NULL after a

@@ -54,12 +54,13 @@ static void take(mbr_audio **audio, mbr_audio *next)
     *audio = next;
 }
 
-static mbr_status bring(const audio_params *p, const char *path, mbr_audio **audio, mbr_error *err)
+static mbr_status bring(const audio_params *p, const mbr_filemap *file, const char *name, mbr_audio **audio,
+                        mbr_error *err)
 {
     mbr_audio_info info = { .size = sizeof info };
     mbr_resample_options o = { .size = sizeof o, .rate = (int)p->rate, .resampler = (mbr_resampler)p->resampler };
     mbr_audio *next;
-    MBR_TRY(mbr_audio_open(p->env, path, audio, err));
+    MBR_TRY(mbr_audio_open_memory(p->env, file->data, file->size, name, audio, err));
     mbr_audio_tell(*audio, &info);
     if (info.channels > 1) {
         MBR_TRY(mbr_audio_mono(*audio, &next, err));
@@ -68,7 +69,7 @@ static mbr_status bring(const audio_params *p, const char *path, mbr_audio **aud
     if (info.rate != o.rate) {
         /* of a rate that makes a short file long */
         if ((double)info.frames * o.rate / info.rate > (double)(MBR_CELL_BYTES / sizeof(float)))
-            return mbr_fail(err, MBR_ERR_LIMIT, "%s: %zu samples at %d Hz are more than %zu bytes at %d Hz", path,
+            return mbr_fail(err, MBR_ERR_LIMIT, "%s: %zu samples at %d Hz are more than %zu bytes at %d Hz", name,
                             info.frames, info.rate, MBR_CELL_BYTES, o.rate);
         MBR_TRY(mbr_audio_resample(*audio, &o, &next, err));
         take(audio, next);
@@ -91,10 +92,10 @@ void mbr_run_audio(const mbr_step *s, mbr_rows *rows)
         mbr_audio *audio = NULL;
         mbr_audio_info info = { .size = sizeof info };
         mbr_error why = { 0 };
-        const char *path = mbr_step_path(s, rows, i, p->below, p->anywhere, name);
-        if (!path)
+        mbr_filemap file;
+        if (!mbr_step_open(s, rows, i, p->below, p->anywhere, name, &file))
             continue;
-        if (bring(p, path, &audio, &why) == MBR_OK) {
+        if (bring(p, &file, name->data, &audio, &why) == MBR_OK) {
             mbr_audio_tell(audio, &info);
             int64_t count = (int64_t)info.frames;
             float *data = mbr_rows_cell(rows, i, s->out, 1, &count);
@@ -104,6 +105,7 @@ void mbr_run_audio(const mbr_step *s, mbr_rows *rows)
             mbr_rows_fail(rows, i, "step '%s': %s", s->name, why.text);
         }
         mbr_audio_release(&audio);
+        mbr_filemap_close(&file);
     }
 }
 

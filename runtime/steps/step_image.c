@@ -214,10 +214,11 @@ static mbr_status crop(const image_params *p, mbr_image **image, double *place, 
     return MBR_OK;
 }
 
-static mbr_status bring(const image_params *p, const char *path, mbr_image **image, double *place, mbr_error *err)
+static mbr_status bring(const image_params *p, const mbr_filemap *file, const char *name, mbr_image **image,
+                        double *place, mbr_error *err)
 {
     mbr_image_info info = { .size = sizeof info };
-    MBR_TRY(mbr_image_open(p->env, path, image, err));
+    MBR_TRY(mbr_image_open_memory(p->env, file->data, file->size, name, image, err));
     mbr_image_tell(*image, &info);
     place[PLACE_LEFT] = place[PLACE_TOP] = 0;
     place[PLACE_SCALE_X] = place[PLACE_SCALE_Y] = 1;
@@ -272,15 +273,16 @@ void mbr_run_image(const mbr_step *s, mbr_rows *rows)
         mbr_error why = { 0 };
         if (rows->fault[i] || !name->data)
             continue;
-        const char *path = mbr_step_path(s, rows, i, p->below, p->anywhere, name);
-        if (!path)
+        mbr_filemap file;
+        if (!mbr_step_open(s, rows, i, p->below, p->anywhere, name, &file))
             continue;
-        mbr_status st = bring(p, path, &image, place, &why);
+        mbr_status st = bring(p, &file, name->data, &image, place, &why);
         if (st == MBR_OK)
             st = fill_cell(s, rows, i, image, &why);
         if (st != MBR_OK)
             mbr_rows_fail(rows, i, "step '%s': %s", s->name, why.text);
         mbr_image_release(&image);
+        mbr_filemap_close(&file);
     }
 }
 

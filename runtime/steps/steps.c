@@ -126,39 +126,47 @@ static bool climbs(const char *path)
     return false;
 }
 
-const char *mbr_step_path(const mbr_step *s, mbr_rows *rows, int row, const char *folder, bool anywhere,
-                          const mbr_string *name)
+/* False after a fault of the row. */
+static bool has_bytes(const mbr_step *s, mbr_rows *rows, int row, const mbr_string *name, mbr_filemap *map)
+{
+    if (!map->size)
+        mbr_rows_fail(rows, row, "step '%s': %.200s: the file is empty", s->name, name->data);
+    return map->size != 0;
+}
+
+bool mbr_step_open(const mbr_step *s, mbr_rows *rows, int row, const char *folder, bool anywhere,
+                   const mbr_string *name, mbr_filemap *map)
 {
     const char *column = rows->cols[s->from[0]].name;
     int shown = (int)(name->size > 200 ? 200 : name->size);
     bool absolute = name->size && name->data[0] == '/';
+    mbr_error why = { 0 };
     if (!name->size || (!anywhere && (absolute || climbs(name->data)))) {
         mbr_rows_fail(rows, row, "column '%s': the file '%.*s' is not below the folder '%s' of step '%s'", column,
                       shown, name->data, folder, s->name);
-        return NULL;
+        return false;
+    }
+    if (!anywhere) { /* part by part, so that nobody can put a link there meanwhile */
+        mbr_status st = mbr_filemap_open_below(map, rows->pool.memory, folder, name->data, &why);
+        if (st != MBR_OK)
+            mbr_rows_fail(rows, row, "column '%s': step '%s', folder '%s': %s", column, s->name, folder, why.text);
+        return st == MBR_OK && has_bytes(s, rows, row, name, map);
     }
     size_t before = absolute ? 0 : strlen(folder) + 1;
     char *path = mbr_pool_alloc(&rows->pool, before + name->size + 1);
     if (!path) {
         mbr_rows_fail(rows, row, "out of memory");
-        return NULL;
+        return false;
     }
     if (before) {
         memcpy(path, folder, before - 1);
         path[before - 1] = '/';
     }
     memcpy(path + before, name->data, name->size + 1);
-    /* Links may lead out of the folder. */
-    char *real = anywhere ? NULL : realpath(path, NULL), *root = real ? realpath(folder, NULL) : NULL;
-    size_t n = root ? strlen(root) : 0;
-    bool below = anywhere || !real || (root && strncmp(real, root, n) == 0 && (n == 1 || real[n] == '/'));
-    free(real);
-    free(root);
-    if (below) /* what is not there is the reader's to complain of */
-        return path;
-    mbr_rows_fail(rows, row, "column '%s': a link leads the file '%.*s' out of the folder '%s' of step '%s'", column,
-                  shown, name->data, folder, s->name);
-    return NULL;
+    mbr_status st = mbr_filemap_open_file(map, rows->pool.memory, path, &why);
+    if (st != MBR_OK)
+        mbr_rows_fail(rows, row, "column '%s': step '%s': %s", column, s->name, why.text);
+    return st == MBR_OK && has_bytes(s, rows, row, name, map);
 }
 
 /* ---- output columns ---- */
