@@ -135,7 +135,7 @@ END_TEST
 
 /* ---- steps ---- */
 
-enum { ROWS = 240, MOST_STEPS = 12, COLS = 5 };
+enum { ROWS = 240, MOST_STEPS = 24, COLS = 5 };
 
 static const char *const cards[] = { "a", "bb", "ccc", "a card with a long name that is too long for a key", NULL };
 static double when[ROWS], amount[ROWS], place[ROWS];
@@ -302,6 +302,29 @@ START_TEST(batches_and_rows)
     run_rows(0, ROWS, BENCH_ROWS, eight);
     end_states();
     expect_same(one, eight, 0, ROWS);
+    bench_close(&b);
+}
+END_TEST
+
+/* Steps that do not fit into one group are several: twelve windows and twelve more. */
+START_TEST(more_than_a_group_holds)
+{
+    static made m[ROWS];
+    char text[200];
+    random_seed("groups");
+    draw_rows();
+    open_scope();
+    for (int i = 0; i < 24; i++) {
+        snprintf(text, sizeof text, "{name: n%d, kind: aggregate, key: card, time: when, op: count, window: %ds}", i, 10 + i % 23);
+        add(text);
+    }
+    begin_states();
+    run_rows(0, ROWS, BENCH_ROWS, m);
+    end_states();
+    for (int r = 0; r < ROWS; r++) { /* the first and the last are the same window, in different groups */
+        ck_assert_int_eq(m[r].n, 24);
+        ck_assert((isnan(m[r].x[0]) && isnan(m[r].x[23])) || m[r].x[0] == m[r].x[23]);
+    }
     bench_close(&b);
 }
 END_TEST
@@ -478,6 +501,7 @@ int main(void)
 #ifdef HAVE_YAML
     tc = tcase_create("steps");
     tcase_add_test(tc, batches_and_rows);
+    tcase_add_test(tc, more_than_a_group_holds);
     tcase_add_test(tc, saved_and_restored);
     tcase_add_test(tc, values_by_hand);
     tcase_add_test(tc, complaints);

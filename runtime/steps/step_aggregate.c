@@ -104,46 +104,12 @@ static mbr_status read_want(const mbr_compiling *c, const mbr_node *at, const mb
                             &want->value);
 }
 
-static bool joins(const group *g, const mbr_keyed *k, int events, const mbr_aggregate_want *wants, int count)
+/* Puts wants, whose values are columns, into a group, and sees whether all of them together can be planned. */
+static mbr_status add_wants(group *g, const mbr_step *s, const mbr_aggregate_want *wants, int count, mbr_aggregate *plan,
+                            mbr_error *err)
 {
-    if (g->keyed.count != k->count || g->keyed.time != k->time || g->events != events ||
-        memcmp(g->keyed.cols, k->cols, sizeof k->cols) != 0 || g->keyed.limits.keys != k->limits.keys ||
-        g->keyed.limits.key_bytes != k->limits.key_bytes || g->keyed.limits.bytes != k->limits.bytes ||
-        g->keyed.limits.expiry != k->limits.expiry || g->want_count + count > MBR_AGGREGATE_MOST)
-        return false;
-    for (int i = 0; i < count; i++)
-        if (wants[i].value >= g->first_col)
-            return false;
-    return true;
-}
-
-static mbr_status find_group(const mbr_compiling *c, mbr_step *s, const mbr_keyed *k, int events,
-                             const mbr_aggregate_want *wants, int count)
-{
-    aggregate *p = s->params;
-    for (p->group = c->shared ? *c->shared : NULL; p->group; p->group = p->group->next)
-        if (joins(p->group, k, events, wants, count))
-            return MBR_OK;
-    group *g = p->group = mbr_arena_calloc(c->read.arena, 1, sizeof *g);
-    if (!g)
-        return mbr_no_memory(c->read.err, sizeof *g);
-    g->keyed = *k;
-    g->events = events;
-    g->first_col = c->scope->count;
-    g->leader = s;
-    if (c->shared) {
-        g->next = *c->shared;
-        *c->shared = g;
-    }
-    return MBR_OK;
-}
-
-/* Adds the wants to the step's group, and sees whether all of them together can be planned. */
-static mbr_status join(const mbr_compiling *c, const mbr_node *at, mbr_step *s, const mbr_aggregate_want *wants,
-                       int count)
-{
-    group *g = ((aggregate *)s->params)->group;
-    mbr_error why = { 0 };
+    if (g->want_count + count > MBR_AGGREGATE_MOST)
+        return mbr_fail(err, MBR_ERR_LIMIT, "more than %d aggregates", MBR_AGGREGATE_MOST);
     for (int i = 0; i < count; i++) {
         mbr_aggregate_want *w = &g->wants[g->want_count];
         bool mark = wants[i].op == MBR_AGGREGATE_DISTINCT;
@@ -151,16 +117,52 @@ static mbr_status join(const mbr_compiling *c, const mbr_node *at, mbr_step *s, 
         if (w->value >= 0)
             w->value = mark ? place(g->marks, &g->mark_count, w->value) : place(g->numbers, &g->number_count, w->value);
         if (wants[i].value >= 0 && w->value < 0)
-            return mbr_node_fail(&c->read, at, "step '%s': aggregates of one key look at no more than %d columns",
-                                 s->name,
-                                 MBR_AGGREGATE_VALUES);
+            return mbr_fail(err, MBR_ERR_LIMIT, "its aggregates look at more than %d columns", MBR_AGGREGATE_VALUES);
         g->members[g->want_count++] = (member){ s, i };
     }
+    return mbr_aggregate_plan(plan, g->wants, g->want_count, g->number_count, g->mark_count, g->events, err);
+}
+
+static bool joins(const group *g, const mbr_keyed *k, int events, const mbr_aggregate_want *wants, int count)
+{
+    if (g->keyed.count != k->count || g->keyed.time != k->time || g->events != events ||
+        memcmp(g->keyed.cols, k->cols, sizeof k->cols) != 0 || g->keyed.limits.keys != k->limits.keys ||
+        g->keyed.limits.key_bytes != k->limits.key_bytes || g->keyed.limits.bytes != k->limits.bytes ||
+        g->keyed.limits.expiry != k->limits.expiry)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (wants[i].value >= g->first_col)
+            return false;
+    return true;
+}
+
+/* Joins the first group that the step fits into, else begins one. */
+static mbr_status find_group(const mbr_compiling *c, const mbr_node *at, mbr_step *s, const mbr_keyed *k, int events,
+                             const mbr_aggregate_want *wants, int count)
+{
+    aggregate *p = s->params;
+    mbr_error why = { 0 };
     mbr_aggregate *plan = mbr_arena_alloc(c->read.arena, sizeof *plan);
-    if (!plan)
-        return mbr_no_memory(c->read.err, sizeof *plan);
-    if (mbr_aggregate_plan(plan, g->wants, g->want_count, g->number_count, g->mark_count, g->events, &why) != MBR_OK)
+    group *g = mbr_arena_calloc(c->read.arena, 1, sizeof *g);
+    if (!plan || !g)
+        return mbr_no_memory(c->read.err, sizeof *g);
+    for (group *other = c->shared ? *c->shared : NULL; other; other = other->next) {
+        if (!joins(other, k, events, wants, count))
+            continue;
+        *g = *other;
+        if (add_wants(g, s, wants, count, plan, &why) != MBR_OK)
+            continue;
+        *other = *g;
+        p->group = other;
+        return MBR_OK;
+    }
+    *g = (group){ .next = c->shared ? *c->shared : NULL, .keyed = *k, .events = events, .first_col = c->scope->count,
+                  .leader = s };
+    if (add_wants(g, s, wants, count, plan, &why) != MBR_OK)
         return mbr_node_fail(&c->read, at, "step '%s': %s", s->name, why.text);
+    if (c->shared)
+        *c->shared = g;
+    p->group = g;
     return MBR_OK;
 }
 
@@ -201,8 +203,7 @@ mbr_status mbr_compile_aggregate(const mbr_compiling *c, const mbr_node *at, mbr
                 return c->read.err ? c->read.err->status : MBR_ERR_NO_MEMORY;
         }
     }
-    MBR_TRY(find_group(c, s, &keyed, (int)p->events, wants, count));
-    return join(c, at, s, wants, count);
+    return find_group(c, at, s, &keyed, (int)p->events, wants, count);
 }
 
 /* ---- running ---- */
