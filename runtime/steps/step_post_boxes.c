@@ -3,6 +3,7 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
+#include "base/checked.h"
 #include "runtime/steps/step_post.h"
 
 #include "runtime/pipeline/pipeline_impl.h"
@@ -286,8 +287,9 @@ static void find_boxes(const mbr_step *s, mbr_rows *rows, int row)
         mbr_rows_fail(rows, row, "step '%s': %zu boxes, and there are %zu anchors", s->name, o.count, p->anchor_count);
         return;
     }
+    size_t most = mbr_min_size((size_t)p->most, o.count * o.classes); /* as many scores there are */
     mbr_box *b = mbr_pool_alloc(&rows->pool, (o.count + 1) * sizeof *b);
-    mbr_detection *d = mbr_pool_alloc(&rows->pool, ((size_t)p->most + 1) * sizeof *d);
+    mbr_detection *d = mbr_pool_alloc(&rows->pool, (most + 1) * sizeof *d);
     if (!why && (!b || !d))
         why = "out of memory";
     if (!why) {
@@ -296,7 +298,7 @@ static void find_boxes(const mbr_step *s, mbr_rows *rows, int row)
                                       .most_per_class = (size_t)p->most_per_class, .most = (size_t)p->most,
                                       .background = (int)p->background + 1 };
         to_corners(p, o.boxes, o.count, b);
-        if (mbr_post_select(rows->pool.memory, b, o.scores, o.count, o.classes, &options, d, (size_t)p->most, &found,
+        if (mbr_post_select(rows->pool.memory, b, o.scores, o.count, o.classes, &options, d, most, &found,
                             &err) != MBR_OK)
             why = err.text;
     }
