@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define PI 3.14159265358979323846
-#define TABLE_BYTES ((size_t)64 << 20)
+/* Of the weights: a rate in a file must not cost seconds. */
+#define TABLE_BYTES ((size_t)8 << 20)
 
 typedef struct phases {
     int64_t up, down, taps;
@@ -44,24 +45,24 @@ static int64_t floor_div(int64_t a, int64_t b)
 
 /* ---- scipy.signal.resample_poly: firwin(2 half + 1, 1 / max(up, down), ("kaiser", beta)), times up ---- */
 
-static double scipy_tap(int64_t i, int64_t half, int64_t most, double beta)
+/* i0: of beta */
+static double scipy_tap(int64_t i, int64_t half, int64_t most, double beta, double i0)
 {
     double r = (double)(i - half) / (double)half, inside = 1 - r * r;
-    return sinc((double)(i - half) / (double)most) / (double)most * bessel_i0(beta * sqrt(inside > 0 ? inside : 0)) /
-           bessel_i0(beta);
+    return sinc((double)(i - half) / (double)most) / (double)most * bessel_i0(beta * sqrt(inside > 0 ? inside : 0)) / i0;
 }
 
 static void fill_scipy(phases *t, const mbr_resample_options *o)
 {
     int64_t most = t->up > t->down ? t->up : t->down, half = 10 * most;
-    double sum = 0;
+    double sum = 0, i0 = bessel_i0(o->beta);
     for (int64_t i = 0; i <= 2 * half; i++)
-        sum += scipy_tap(i, half, most, o->beta);
+        sum += scipy_tap(i, half, most, o->beta, i0);
     for (int64_t p = 0; p < t->up; p++) {
         t->first[p] = -floor_div(half - p * t->down, t->up);
         for (int64_t k = 0; k < t->taps; k++) {
             int64_t i = p * t->down - (t->first[p] + k) * t->up + half;
-            float tap = i >= 0 && i <= 2 * half ? (float)(scipy_tap(i, half, most, o->beta) / sum) : 0;
+            float tap = i >= 0 && i <= 2 * half ? (float)(scipy_tap(i, half, most, o->beta, i0) / sum) : 0;
             t->weights[p * t->taps + k] = tap * (float)t->up;
         }
     }
@@ -76,7 +77,7 @@ static double cutoff(const phases *t, const mbr_resample_options *o)
 
 static void fill_torchaudio(phases *t, const mbr_resample_options *o)
 {
-    double base = cutoff(t, o), width = o->width;
+    double base = cutoff(t, o), width = o->width, i0 = bessel_i0(o->beta);
     int64_t reach = t->taps / 2 - 1;
     for (int64_t p = 0; p < t->up; p++) {
         t->first[p] = p * t->down / t->up - reach;
@@ -89,7 +90,7 @@ static void fill_torchaudio(phases *t, const mbr_resample_options *o)
             if (o->resampler == MBR_RESAMPLE_TORCHAUDIO)
                 window = cos(x * PI / width / 2) * cos(x * PI / width / 2);
             else
-                window = bessel_i0(o->beta * sqrt(1 - (x / width) * (x / width))) / bessel_i0(o->beta);
+                window = bessel_i0(o->beta * sqrt(1 - (x / width) * (x / width))) / i0;
             t->weights[p * t->taps + k] = (float)(sinc(x) * window * base / (double)t->down);
         }
     }
