@@ -417,7 +417,7 @@ static mbr_status read_trees(mbr_explainer *e, const mbr_ir_node *n, shape kind,
         MBR_TRY(mbr_tree_attrs_read(n, "class", targets, e->memory, t, err));
     } else if (kind == TREE_REGRESSOR) {
         int64_t count = mbr_attr_int(n, "n_targets", 0);
-        if (count < 1 || count > INT32_MAX)
+        if (count < 1 || count > MBR_TREE_MOST_TARGETS)
             return mbr_ir_fail(n, err, MBR_ERR_MODEL, "n_targets is %lld", (long long)count);
         targets = (size_t)count;
         MBR_TRY(mbr_tree_attrs_read(n, "target", targets, e->memory, t, err));

@@ -60,8 +60,9 @@ static mbr_status infer(mbr_infer *c)
         return MBR_OK;
     }
     dims[1] = mbr_attr_int(c->node, "n_targets", 0);
-    if (dims[1] < 1 || dims[1] > INT32_MAX)
-        return mbr_infer_fail(c, MBR_ERR_MODEL, "n_targets is %lld", (long long)dims[1]);
+    if (dims[1] < 1 || dims[1] > MBR_TREE_MOST_TARGETS)
+        return mbr_infer_fail(c, MBR_ERR_MODEL, "n_targets is %lld; 1 to %d are due", (long long)dims[1],
+                              MBR_TREE_MOST_TARGETS);
     mbr_infer_out(c, 0, c->node->op->param == ENSEMBLE ? x->dtype : MBR_DTYPE_F32, 2, dims);
     return MBR_OK;
 }

@@ -762,8 +762,9 @@ mbr_status mbr_tree_attrs_read_5(const mbr_ir_node *n, mbr_memory *memory, mbr_t
     attrs_5 r = { 0 };
     *t = (mbr_tree_attrs){ 0 };
     mbr_arena_init(&t->arena, memory, 0);
-    if (targets < 1 || targets > INT32_MAX)
-        return mbr_ir_fail(n, err, MBR_ERR_MODEL, "n_targets is %lld", (long long)targets);
+    if (targets < 1 || targets > MBR_TREE_MOST_TARGETS)
+        return mbr_ir_fail(n, err, MBR_ERR_MODEL, "n_targets is %lld; 1 to %d are due", (long long)targets,
+                           MBR_TREE_MOST_TARGETS);
     if (aggregate < 0 || aggregate > 3)
         return mbr_ir_fail(n, err, MBR_ERR_MODEL, "aggregate_function is %lld", (long long)aggregate);
     t->source.targets = (size_t)targets;

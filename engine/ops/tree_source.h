@@ -18,6 +18,9 @@ typedef struct mbr_tree_attrs {
 
 enum { MBR_TREE_VOTES_NEVER, MBR_TREE_VOTES_SOMETIMES, MBR_TREE_VOTES_ALWAYS };
 
+/* More are no forest: each takes memory of its own, whether a leaf names it or not. */
+#define MBR_TREE_MOST_TARGETS (1 << 20)
+
 /*
  * Reads TreeEnsembleClassifier (prefix "class") or TreeEnsembleRegressor ("target") of any version. targets: how many
  * there are. Free with mbr_tree_attrs_free, also after a failure.
