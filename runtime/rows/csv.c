@@ -145,6 +145,7 @@ static mbr_status take_byte(mbr_csv *c, char b, state *st, bool *done, mbr_error
     case FIELD_START:
     case PLAIN:
         if (b == '"') {
+            c->quoted |= *st == FIELD_START;
             *st = *st == FIELD_START ? QUOTED
                 : break_record(c, "a quote inside a field that does not begin with one; quote the whole field and "
                                   "double the quotes in it");
@@ -235,11 +236,12 @@ mbr_status mbr_csv_next(mbr_csv *c, bool *more, mbr_error *err)
     do {
         c->used = c->field_count = 0;
         c->fault = NULL;
+        c->quoted = false;
         c->line = c->source->line;
         *more = false;
         MBR_TRY(read_record(c, more, err));
-        /* An empty line is one empty field. */
-    } while (*more && !c->fault && c->field_count == 1 && c->used == 0);
+        /* An empty line is one empty field; one in quotes is a record. */
+    } while (*more && !c->fault && c->field_count == 1 && c->used == 0 && !c->quoted);
     if (c->fault)
         c->field_count = 0;
     for (size_t i = 0, begin = 0; i < c->field_count; begin = c->ends[i++]) {

@@ -46,6 +46,7 @@ typedef struct mbr_csv {
     uint64_t line;      /* where the record begins */
     const char *fault;  /* NULL: sound */
     uint64_t fault_line;
+    bool quoted;        /* a field of the record is */
 } mbr_csv;
 
 void mbr_csv_init(mbr_csv *c, mbr_source *source, char delimiter);
