@@ -252,6 +252,9 @@ static mbr_status read_feed(mbr_pipeline *p, const mbr_compiling *c, const mbr_n
     if ((keys.from.count > 0) == (keys.value != NULL))
         return mbr_node_fail(r, n, "tensor '%s' needs 'from' (columns) or 'value' (the same for every run)",
                              feed->name);
+    if (keys.value && (mbr_node_get(n, "pad") || mbr_node_get(n, "missing")))
+        return mbr_node_fail(r, n, "the tensor for input '%s' is a `value`; 'pad' and 'missing' are for columns",
+                             keys.input.data);
     if (keys.value)
         return read_value(r, n, keys.value, &port, feed);
     feed->padded = mbr_node_get(n, "pad") != NULL;
