@@ -97,6 +97,14 @@ static void add_edge(drawing *d, int from, int to)
     d->deepest = d->boxes[to].layer > d->deepest ? d->boxes[to].layer : d->deepest;
 }
 
+/* A text that was cut ends with a whole character. */
+static void trim_cut(char *text)
+{
+    size_t n = strlen(text);
+    while (n && !mbr_text_utf8(text, n))
+        text[--n] = '\0';
+}
+
 static void type_text(const mbr_col *col, char *text, size_t size)
 {
     if (col->type == MBR_COL_TENSOR)
@@ -168,6 +176,10 @@ static void build(drawing *d)
             add_edge(d, d->of_col[cols_read[k]], at);
     }
     d->deepest = last > d->deepest ? last : d->deepest;
+    for (int i = 0; i < d->count; i++) {
+        trim_cut(d->boxes[i].title);
+        trim_cut(d->boxes[i].detail);
+    }
 }
 
 /* ---- as text ---- */
