@@ -6,6 +6,7 @@
 
 #include "base/env.h"
 #include "engine/limits.h"
+#include "kernels/cpu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,10 @@ mbr_status mbr_env_new(const mbr_env_options *options, mbr_env **out, mbr_error 
         first.release(first.user, env);
         return st;
     }
+    const char *tier = getenv("MBR_CPU");
+    if (tier && *tier && mbr_cpu_tier_from_name(tier) == MBR_TIER_COUNT)
+        mbr_log_at(&env->log, MBR_LOG_WARNING, "MBR_CPU=%.40s: there is no such tier, and all that this CPU has is used",
+                   tier);
     *out = env;
     return MBR_OK;
 }
