@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HEAD 24
@@ -146,29 +148,47 @@ static bool sync_folder(const char *path)
     return good;
 }
 
+/* The temporary file, empty and ours until it is closed: of several writers of one path each waits for the one before. */
+static int open_alone(const char *temporary)
+{
+    for (;;) {
+        struct stat mine, named;
+        int fd = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0)
+            return -1;
+        while (flock(fd, LOCK_EX) != 0 && errno == EINTR)
+            continue; /* where a file system has no locks there is none */
+        bool same = fstat(fd, &mine) == 0 && stat(temporary, &named) == 0 && mine.st_ino == named.st_ino &&
+                    mine.st_dev == named.st_dev; /* else the one before has renamed it */
+        if (same && ftruncate(fd, 0) == 0)
+            return fd;
+        int why = errno;
+        close(fd);
+        errno = why;
+        if (same)
+            return -1;
+    }
+}
+
 mbr_status mbr_write_atomically(const char *path, const void *data, size_t bytes, bool durable, mbr_error *err)
 {
     char temporary[4096];
     int n = snprintf(temporary, sizeof temporary, "%s.new", path);
     if (n < 0 || (size_t)n >= sizeof temporary)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "%.100s...: the path is too long", path);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = open_alone(temporary);
     if (fd < 0)
         return mbr_fail(err, MBR_ERR_IO, "%s: cannot be written: %s", temporary, strerror(errno));
-    bool good = write_all(fd, data, bytes) && (!durable || fsync(fd) == 0);
+    bool good = write_all(fd, data, bytes) && (!durable || fsync(fd) == 0) && rename(temporary, path) == 0;
     int why = errno;
+    if (!good)
+        unlink(temporary);
     if (close(fd) != 0 && good) {
         good = false;
         why = errno;
     }
-    if (good && rename(temporary, path) != 0) {
-        good = false;
-        why = errno;
-    }
-    if (!good) {
-        unlink(temporary);
+    if (!good)
         return mbr_fail(err, MBR_ERR_IO, "%s: cannot be written: %s; what was there is as it was", path, strerror(why));
-    }
     if (durable && !sync_folder(path))
         return mbr_fail(err, MBR_ERR_IO, "%s: its folder cannot be synchronised: %s", path, strerror(errno));
     return MBR_OK;
@@ -180,7 +200,8 @@ mbr_status mbr_in_begin(mbr_in *in, mbr_drift_kind kind, const void *data, size_
                         uint64_t *digest, mbr_error *err)
 {
     const uint8_t *p = data;
-    const char *what = kind == MBR_DRIFT_KIND_BASELINE ? "baseline" : "monitor's state";
+    const char *what = kind == MBR_DRIFT_KIND_BASELINE ? "baseline" : kind == MBR_DRIFT_KIND_STATE ? "monitor's state"
+                                                                                                : "decider's state";
     *in = (mbr_in){ 0 };
     if (bytes < 16 || memcmp(p, MAGIC, 8) != 0)
         return mbr_fail(err, MBR_ERR_FORMAT, "%s: this is no %s of mbr drift", name, what);
