@@ -20,6 +20,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -645,6 +646,210 @@ START_TEST(fallbacks_are_repeated)
 }
 END_TEST
 
+/* y = x * 0 + the last of Range(the largest x): what needs too much memory makes the call fail. */
+static void write_long_model(void)
+{
+    static const double zero = 0, one = 1;
+    char path[120];
+    wire g = { 0 }, info, t, node = wire_node("", "", "ReduceMax", "x", "end"), keep = { 0 };
+    wire_text(&keep, 1, "keepdims");
+    wire_int(&keep, 20, 2);
+    wire_int(&keep, 3, 0);
+    wire_message(&node, 5, &keep);
+    wire_message(&g, 1, &node);
+    wire_add_node(&g, "", "Range", "zero end one", "all");
+    wire_add_node(&g, "", "ReduceMax", "all", "last");
+    wire_add_node(&g, "", "Mul", "x zero", "none");
+    wire_add_node(&g, "", "Add", "none last", "y");
+    wire_text(&g, 2, "g");
+    t = wire_tensor("zero", 11, (const int64_t[]){ -2 });
+    wire_bytes(&t, 9, &zero, sizeof zero);
+    wire_message(&g, 5, &t);
+    t = wire_tensor("one", 11, (const int64_t[]){ -2 });
+    wire_bytes(&t, 9, &one, sizeof one);
+    wire_message(&g, 5, &t);
+    info = wire_value_info("x", 11, (const int64_t[]){ -1, 1, -2 });
+    wire_message(&g, 11, &info);
+    info = wire_value_info("y", 11, (const int64_t[]){ -1, 1, -2 });
+    wire_message(&g, 12, &info);
+    wire m = wire_model(8, 17, &g);
+    snprintf(path, sizeof path, "%s/same.onnx", folder);
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(m.data, 1, m.size, f), m.size);
+    ck_assert_int_eq(fclose(f), 0);
+    wire_free(&m);
+}
+
+/*
+ * A model that fails is the row's fault with a fallback for that, else the call's; what steps and limits have seen is in
+ * the log either way, and what the model has run for is decided.
+ */
+START_TEST(a_failing_model_is_repeated)
+{
+    static const char counts[] =
+        HEAD "features: [{name: n, kind: aggregate, key: key, time: t, op: count, window: 1h}]\nlog: {path: log}\n"
+        "scores: [y, n]\nrules: [{name: high, when: y + n > 6, then: HIGH}, {name: rest, then: LOW}]\n" CLOCK
+        "actions: {HIGH: {cap: {most: 2, per: 1h}, instead: LOW}}\n";
+    static const struct {
+        const char *fallback, *first, *rest;
+        bool goes_on;
+    } cases[] = {
+        { "fallback: ASK\n", "", "HIGH HIGH", false },
+        { "", "", "HIGH HIGH", false },
+        { "fallback: {action: ASK, model: HIGH}\n", "HIGH/model HIGH/model LOW/model LOW/model LOW/model", "LOW/cap LOW/cap",
+          true },
+    };
+    mbr_env_options limited = { .size = sizeof limited, .threads = 1, .memory_limit = (size_t)64 << 20 };
+    mbr_env_release(&env);
+    OK(mbr_env_new(&limited, &env, &err));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char out[2000], text[2000];
+        mbr_replay_result r = { .size = sizeof r };
+        mbr_decider_options o = { .size = sizeof o, .batch = 8 };
+        mbr_log_facts facts = { .size = sizeof facts };
+        mbr_pipeline *p;
+        mbr_decider *d;
+        write_long_model();
+        snprintf(text, sizeof text, "%s%s", counts, cases[i].fallback);
+        OK(open_text(text, NULL, &p));
+        OK(mbr_decider_new(p, &o, &d, &err));
+        mbr_status st = decide(d, "id,key,p,t\n1,a,2,0\n2,a,3,0\n3,a,1e9,0\n4,a,4,0\n5,b,9,0\n", out);
+        ck_assert_int_eq(st == MBR_OK, cases[i].goes_on);
+        ck_assert_str_eq(out, cases[i].first);
+        OK(decide(d, "id,key,p,t\n6,b,3,0\n", out));
+        ck_assert_str_eq(out, "LOW");
+        OK(decide(d, "id,key,p,t\n7,a,4,0\n8,a,4,0\n", out));
+        ck_assert_str_eq(out, cases[i].rest);
+        OK(mbr_decider_log_facts(d, &facts));
+        ck_assert_uint_eq(facts.written, 8);
+        mbr_decider_release(&d);
+        mbr_replay_options single = { .size = sizeof single, .batch = 1 }; /* the model looks at all rows of a run */
+        OK(mbr_replay(p, log_path, &single, &r, &err));
+        ck_assert_msg(r.different == 0, "%zu: %s", i, r.what);
+        ck_assert_uint_eq(r.records, 8);
+        mbr_pipeline_release(&p);
+        ck_assert_int_eq(unlink(log_path), 0);
+    }
+}
+END_TEST
+
+/* However its path is written, a log of one pipeline is one. */
+START_TEST(a_log_by_two_names)
+{
+    char path[160], out[2000];
+    mbr_pipeline *p;
+    mbr_decider *a, *b;
+    mbr_decider_options o = { .size = sizeof o };
+    mbr_log_facts facts = { .size = sizeof facts };
+    OK(open_text(HEAD SIMPLE "log: {path: log, rotate: {records: 1}}\n", NULL, &p));
+    OK(mbr_decider_new(p, &o, &a, &err));
+    snprintf(path, sizeof path, "%s/../%s/./log", folder, strrchr(folder, '/') + 1);
+    o.log_path = path;
+    OK(mbr_decider_new(p, &o, &b, &err));
+    for (int i = 0; i < 3; i++) {
+        OK(decide(a, "id,key,p,t\n1,a,1,0\n", out));
+        OK(decide(b, "id,key,p,t\n1,a,1,0\n", out));
+    }
+    OK(mbr_decider_log_facts(b, &facts));
+    ck_assert_uint_eq(facts.written, 6);
+    mbr_decider_release(&a);
+    mbr_decider_release(&b);
+    mbr_pipeline_release(&p);
+}
+END_TEST
+
+/* What would make a record too long for a log is a fault of the row. */
+START_TEST(long_texts_are_refused)
+{
+    enum { LONG = 4 << 20 };
+    char *text = malloc(LONG + 1);
+    mbr_pipeline *p;
+    mbr_replay_result r = { .size = sizeof r };
+    mbr_decider *d = open_decider(HEAD SIMPLE "log: {path: log}\nfallback: ASK\n", 1);
+    mbr_field fields[] = { { .name = "id", .kind = MBR_FIELD_TEXT, .text = text, .text_size = LONG },
+                           { .name = "key", .kind = MBR_FIELD_TEXT, .text = text, .text_size = 1 } };
+    mbr_decision made = { .size = sizeof made };
+    ck_assert_ptr_nonnull(text);
+    memset(text, 1, LONG + 1);
+    OK(mbr_decider_row(d, fields, 1, &made, &err));
+    ck_assert_str_eq(made.action, "LOW");
+    OK(mbr_decider_row(d, fields, 2, &made, &err));
+    ck_assert_str_eq(made.action, "ASK");
+    ck_assert_msg(strstr(made.error, "column 'key': the texts of the row have more than 4194304 bytes"), "%s", made.error);
+    mbr_decider_release(&d);
+    OK(open_text(HEAD SIMPLE "log: {path: log}\nfallback: ASK\n", NULL, &p));
+    OK(mbr_replay(p, log_path, NULL, &r, &err));
+    ck_assert_msg(r.different == 0, "%s", r.what);
+    ck_assert_uint_eq(r.records, 2);
+    mbr_pipeline_release(&p);
+    free(text);
+}
+END_TEST
+
+/* A replay holds 64 deciders; what it could not repeat is said, unless nothing is remembered. */
+START_TEST(many_deciders_of_one_log)
+{
+    enum { MANY = 65 };
+    static const char *const texts[] = { HEAD SIMPLE "log: {path: log}\n", HEAD STICKY "log: {path: log}\n" };
+    for (int k = 0; k < 2; k++) {
+        char out[2000];
+        mbr_decider *d[MANY];
+        mbr_pipeline *p;
+        mbr_decider_options o = { .size = sizeof o, .batch = 1 };
+        mbr_replay_result r = { .size = sizeof r };
+        OK(open_text(texts[k], NULL, &p));
+        for (int i = 0; i < MANY; i++)
+            OK(mbr_decider_new(p, &o, &d[i], &err));
+        for (int i = 0; i < 2 * MANY; i++)
+            OK(decide(d[i % MANY], "id,key,p,t\n1,a,.6,0\n", out));
+        for (int i = 0; i < MANY; i++)
+            mbr_decider_release(&d[i]);
+        mbr_status st = mbr_replay(p, log_path, NULL, &r, &err);
+        ck_assert_int_eq(st, k ? MBR_ERR_LIMIT : MBR_OK);
+        if (k)
+            ck_assert_msg(strstr(err.text, "more than 64 deciders"), "%s", err.text);
+        else
+            ck_assert_uint_eq(r.different, 0);
+        mbr_pipeline_release(&p);
+        ck_assert_int_eq(unlink(log_path), 0);
+    }
+}
+END_TEST
+
+static void *save_often(void *user)
+{
+    char path[120];
+    mbr_error why;
+    snprintf(path, sizeof path, "%s/state", folder);
+    for (int i = 0; i < 30; i++)
+        ck_assert_msg(mbr_decider_save(user, path, &why) == MBR_OK, "%s", why.text);
+    return NULL;
+}
+
+/* Two that save to one path: each time one of them is there, whole. */
+START_TEST(two_save_to_one_path)
+{
+    char out[2000], path[120];
+    pthread_t other;
+    mbr_decider *a = open_decider(HEAD STICKY, 1), *b = open_decider(HEAD STICKY, 1);
+    snprintf(path, sizeof path, "%s/state", folder);
+    OK(decide(a, "id,key,p,t\n1,a,.95,0\n", out));
+    OK(decide(b, "id,key,p,t\n1,a,.95,0\n2,b,.95,0\n3,c,.95,0\n", out));
+    OK(mbr_decider_save(a, path, &err));
+    ck_assert_int_eq(pthread_create(&other, NULL, save_often, b), 0);
+    save_often(a);
+    ck_assert_int_eq(pthread_join(other, NULL), 0);
+    OK(mbr_decider_restore(a, path, &err));
+    OK(decide(a, "id,key,p,t\n1,a,.6,0\n", out));
+    ck_assert_str_eq(out, "ALARM");
+    snprintf(path, sizeof path, "%s/state.new", folder);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    mbr_decider_release(&a);
+    mbr_decider_release(&b);
+}
+END_TEST
+
 /* Rows that something is learned from are no decisions: neither in the log, nor late. */
 START_TEST(fitting_is_not_logged)
 {
@@ -816,6 +1021,11 @@ int main(void)
     tcase_add_test(t, rows_without_the_model);
     tcase_add_test(t, a_log_is_repeated);
     tcase_add_test(t, fallbacks_are_repeated);
+    tcase_add_test(t, a_failing_model_is_repeated);
+    tcase_add_test(t, a_log_by_two_names);
+    tcase_add_test(t, long_texts_are_refused);
+    tcase_add_test(t, many_deciders_of_one_log);
+    tcase_add_test(t, two_save_to_one_path);
     tcase_add_test(t, fitting_is_not_logged);
     tcase_add_test(t, memory_is_kept);
     tcase_add_test(t, without_memory);

@@ -115,8 +115,15 @@ mbr_status mbr_decider_take_keeps(mbr_decider *d, mbr_in *in, mbr_error *err);
 void mbr_decider_note_causes(mbr_decider *d);
 /* In a replay: rows that were late, or had no model, are so again. */
 void mbr_decider_repeat_faults(mbr_decider *d);
-/* A model that could not run: true where the pipeline has a fallback for that, and the rows get it. */
+/*
+ * A model that could not run: what it has not run for is faulty. True where the rows go on, because the pipeline has a
+ * fallback for that, or because there is a log: steps and limits have seen the rows, so that it has them, without an
+ * action where the pipeline has no such fallback and the call fails.
+ */
 bool mbr_decider_model_failed(mbr_decider *d, mbr_status st, const mbr_error *why);
+
+/* Whether a decision depends on the ones before it. */
+bool mbr_pipeline_remembers(const mbr_pipeline *p);
 
 /* The memory of a row's key in a table. */
 mbr_keep *mbr_decider_keep(mbr_decider *d, int keeps, int row);

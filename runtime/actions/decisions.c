@@ -156,10 +156,10 @@ void mbr_decider_repeat_faults(mbr_decider *d)
 
 bool mbr_decider_model_failed(mbr_decider *d, mbr_status st, const mbr_error *why)
 {
-    if (!d->pipeline->model_fallback || st == MBR_ERR_INTERNAL)
+    if (!(d->pipeline->model_fallback && st != MBR_ERR_INTERNAL) && !d->actions->shared)
         return false;
     for (int i = 0; i < d->rows.count; i++) {
-        if (d->rows.fault[i])
+        if (d->rows.fault[i] || d->done[i] || d->skipped[i])
             continue;
         d->heads[i].cause = MBR_CAUSE_MODEL;
         mbr_rows_fail(&d->rows, i, "model: %s", why ? why->text : mbr_status_name(st));
@@ -199,7 +199,7 @@ static mbr_status open_shared(mbr_pipeline *p, const char *path, mbr_shared_log 
     mbr_pipeline_know_model(p);
     pthread_mutex_lock(&a->lock);
     s = a->logs;
-    while (s && strcmp(s->path, path) != 0)
+    while (s && strcmp(s->path, path) != 0 && !mbr_log_is(s->log, path))
         s = s->next;
     if (!s) {
         size_t n = strlen(path) + 1;
@@ -279,8 +279,7 @@ void mbr_decider_end_actions(mbr_decider *d)
     mbr_line_free(&d->actions->out);
 }
 
-/* Whether a decision depends on the ones before it. */
-static bool remembers(const mbr_pipeline *p)
+bool mbr_pipeline_remembers(const mbr_pipeline *p)
 {
     bool any = p->actions_of->keeps > 0 || p->state;
     for (int i = 0; i < p->feature_count; i++)
@@ -326,8 +325,14 @@ static mbr_status make_batch(mbr_decider *d, uint64_t seq, uint64_t stream, mbr_
         if (!mbr_decider_make(d, i, seq + (uint64_t)i))
             return mbr_no_memory(err, sizeof(mbr_reason));
     mbr_clock_lap(d->clock, MBR_STAGE_RULES);
-    for (int i = 0; a->shared && i < d->rows.count; i++)
+    for (int i = 0; a->shared && i < d->rows.count; i++) {
+        size_t begin = a->out.used;
         mbr_decider_write_record(d, i, &a->made[i], seq + (uint64_t)i, stream, &a->out);
+        if (a->out.used - begin > MBR_LOG_MOST_RECORD)
+            return mbr_fail(err, MBR_ERR_LIMIT, "row %llu: its record has %zu bytes, and no log has more than %zu in one; "
+                            "nothing was decided", (unsigned long long)d->heads[i].row, a->out.used - begin,
+                            MBR_LOG_MOST_RECORD);
+    }
     return a->out.failed ? mbr_no_memory(err, a->out.capacity) : MBR_OK;
 }
 
@@ -347,7 +352,7 @@ static mbr_status decide_logged(mbr_decider *d, mbr_error *err)
     if (st == MBR_OK)
         a->stream = stream;
     else
-        a->broken = remembers(d->pipeline);
+        a->broken = mbr_pipeline_remembers(d->pipeline);
     mbr_clock_lap(d->clock, MBR_STAGE_LOG);
     return st;
 }

@@ -19,8 +19,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* No record is longer: what has no line end within it is no log. */
-#define MOST_RECORD ((size_t)64 << 20)
 #define LOOK ((size_t)64 * 1024)
 
 struct mbr_log {
@@ -148,7 +146,7 @@ static bool find_line_end(int fd, char *buffer, uint64_t end, uint64_t *place)
 {
     for (uint64_t stop = end; stop > 0;) {
         size_t n = stop > LOOK ? LOOK : (size_t)stop;
-        if (read_at(fd, buffer, n, stop - n) != (ssize_t)n || end - stop > MOST_RECORD)
+        if (read_at(fd, buffer, n, stop - n) != (ssize_t)n || end - stop > MBR_LOG_MOST_RECORD)
             return false;
         for (size_t i = n; i > 0; i--)
             if (buffer[i - 1] == '\n') {
@@ -227,7 +225,8 @@ static mbr_status open_locked(const char *path, int *out, struct stat *s, mbr_er
             int error = errno;
             close(fd);
             if (taken)
-                return mbr_fail(err, MBR_ERR_INPUT, "%s: another process writes this log; give each its own", path);
+                return mbr_fail(err, MBR_ERR_INPUT, "%s: another process, or another pipeline of this one, writes this log; give each "
+                                "its own", path);
             return mbr_fail(err, MBR_ERR_IO, "%s: cannot be locked: %s", path, strerror(error));
         }
         if (fstat(fd, s) == 0 && stat(path, &named) == 0 && named.st_ino == s->st_ino && named.st_dev == s->st_dev) {
@@ -324,6 +323,16 @@ void mbr_log_close(mbr_log **log)
 const mbr_log_config *mbr_log_settings(const mbr_log *log)
 {
     return &log->config;
+}
+
+bool mbr_log_is(mbr_log *log, const char *path)
+{
+    struct stat mine, named;
+    pthread_mutex_lock(&log->lock); /* meanwhile nobody renames it */
+    bool same = fstat(log->fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino &&
+                mine.st_dev == named.st_dev;
+    pthread_mutex_unlock(&log->lock);
+    return same;
 }
 
 /* ---- writing ---- */

@@ -10,6 +10,9 @@
 
 #include "base/memory.h"
 
+/* No record is longer: what has no line end within it is no log. */
+#define MBR_LOG_MOST_RECORD ((size_t)64 << 20)
+
 typedef enum mbr_log_sync {
     MBR_LOG_SYNC_NEVER,  /* the kernel writes when it likes: survives kill -9, not a power cut */
     MBR_LOG_SYNC_ROTATE, /* when a file is full, and at the end */
@@ -34,6 +37,9 @@ typedef struct mbr_log mbr_log;
  */
 mbr_status mbr_log_open(mbr_memory *memory, const mbr_log_config *config, mbr_log **out, mbr_error *err);
 void mbr_log_close(mbr_log **log); /* NULL and a pointer to NULL are fine */
+
+/* Whether a path, however it is written, is that of the file now. */
+bool mbr_log_is(mbr_log *log, const char *path);
 
 const mbr_log_config *mbr_log_settings(const mbr_log *log);
 

@@ -18,7 +18,6 @@
 
 #define DEFAULT_BATCH 256
 #define MOST_STREAMS 64
-#define MOST_LINE ((size_t)64 << 20)
 
 /* A decider of the log. */
 typedef struct stream {
@@ -45,6 +44,7 @@ typedef struct replay {
     mbr_line texts;       /* of what waits */
     mbr_line made;
     uint64_t next, turn;
+    uint64_t let_go;      /* the latest decider that had to make room */
     const char *file;
     uint64_t line;
 } replay;
@@ -192,6 +192,10 @@ static mbr_status find_stream(replay *r, uint64_t id, bool begins, mbr_error *er
         return MBR_OK;
     }
     MBR_TRY(decide_waiting(r, err));
+    if (!found && !begins && r->let_go && id >= r->r.first && id <= r->let_go && mbr_pipeline_remembers(r->p))
+        return mbr_fail(err, MBR_ERR_LIMIT, "%s:%llu: more than %d deciders write to this log at once, and what the one that "
+                        "began with decision %llu remembers is gone; give deciders logs of their own", r->file,
+                        (unsigned long long)r->line, MOST_STREAMS, (unsigned long long)id);
     if (!found) {
         found = &r->streams[0];
         for (int i = 1; i < r->stream_count; i++)
@@ -200,6 +204,8 @@ static mbr_status find_stream(replay *r, uint64_t id, bool begins, mbr_error *er
         if (r->stream_count < MOST_STREAMS)
             found = &r->streams[r->stream_count++];
     }
+    if (found->d && found->id > r->let_go)
+        r->let_go = found->id;
     mbr_decider_release(&found->d);
     r->now = NULL;
     mbr_decider_options o = { .size = sizeof o, .batch = r->batch, .threads = r->o.threads, .log_path = "" };
@@ -283,7 +289,7 @@ static mbr_status take_lines(replay *r, mbr_source *source, mbr_error *err)
         source->at += n;
         if (line.failed)
             st = mbr_no_memory(err, line.used);
-        else if (line.used > MOST_LINE)
+        else if (line.used > MBR_LOG_MOST_RECORD)
             st = broken(r, err, "it is too long");
         else if (end) {
             r->line++;

@@ -148,18 +148,33 @@ mbr_status mbr_decider_begin_clock(mbr_decider *d, int times_wanted, mbr_error *
     return d->pipeline->latency.present || times_wanted ? start_clock(d, err) : MBR_OK;
 }
 
+static const char *late_text(mbr_decider *d, const char *why)
+{
+    const mbr_clock *c = d->clock;
+    char text[160];
+    uint64_t budget = c->budget ? c->budget : c->latency.stages[MBR_STAGE_MODEL];
+    int n = snprintf(text, sizeof text, "late: %s within %.6g ms", why, (double)budget / 1e6);
+    char *kept = mbr_pool_alloc(&d->rows.pool, (size_t)n + 1);
+    return kept ? memcpy(kept, text, (size_t)n + 1) : "late";
+}
+
+/* Rows that the model has run for stay as they are: what it remembers of them has gone on. */
+static void refuse_rest(mbr_decider *d, const char *why)
+{
+    const char *late = late_text(d, why);
+    for (int i = 0; i < d->rows.count; i++)
+        if (!d->rows.fault[i] && !d->done[i] && !d->skipped[i]) {
+            d->rows.fault[i] = late;
+            d->heads[i].cause = MBR_CAUSE_LATE;
+        }
+}
+
 void mbr_decider_refuse(mbr_decider *d, const char *why)
 {
     mbr_rows *rows = &d->rows;
     const mbr_pipeline *p = d->pipeline;
-    const mbr_clock *c = d->clock;
-    if (why) {
-        char text[160];
-        uint64_t budget = c->budget ? c->budget : c->latency.stages[MBR_STAGE_MODEL];
-        int n = snprintf(text, sizeof text, "late: %s within %.6g ms", why, (double)budget / 1e6);
-        char *kept = mbr_pool_alloc(&rows->pool, (size_t)n + 1);
-        d->late = kept ? memcpy(kept, text, (size_t)n + 1) : "late";
-    }
+    if (why)
+        d->late = late_text(d, why);
     for (int i = 0; i < rows->count; i++)
         if (!rows->fault[i]) {
             rows->fault[i] = d->late;
@@ -185,7 +200,7 @@ mbr_status mbr_decider_run_model_in_time(mbr_decider *d, mbr_error *err)
     mbr_status st = mbr_decider_run_model(d, &why);
     if (st == MBR_ERR_CANCELLED && enforced) {
         mbr_clock_cut(c);
-        mbr_decider_refuse(d, "the model was not done");
+        refuse_rest(d, "the model was not done");
         st = MBR_OK;
     }
     mbr_clock_lap(c, MBR_STAGE_MODEL);

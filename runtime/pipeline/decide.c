@@ -33,7 +33,8 @@ static mbr_status make_rows(mbr_decider *d, mbr_error *err)
     d->order = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->order);
     d->group = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->group);
     d->skipped = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->skipped);
-    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->skipped || !d->order || !d->group)
+    d->done = mbr_arena_calloc(&d->arena, (size_t)d->batch, sizeof *d->done);
+    if (!rows->lanes || !rows->fault || !d->heads || !d->sound || !d->skipped || !d->done || !d->order || !d->group)
         return mbr_no_memory(err, (size_t)d->batch * sizeof *d->heads);
     for (int i = 0; i < p->scope.count; i++) {
         const mbr_col *col = &rows->cols[i];
@@ -240,7 +241,10 @@ mbr_status mbr_decider_run_batch(mbr_decider *d, mbr_error *err)
     }
     mbr_decider_watch(d);
     mbr_clock_lap(clock, MBR_STAGE_DRIFT);
-    return MBR_OK;
+    if (st == MBR_OK || (p->model_fallback && st != MBR_ERR_INTERNAL))
+        return MBR_OK;
+    MBR_TRY(mbr_decider_decide_batch(d, err)); /* into the log, for nobody else */
+    return st;
 }
 
 mbr_status mbr_decider_give_batch(mbr_decider *d, mbr_decision_fn fn, void *user, mbr_decide_totals *totals,

@@ -154,6 +154,7 @@ static void clear_outputs(mbr_decider *d)
 void mbr_decider_check_feeds(mbr_decider *d)
 {
     memset(d->skipped, 0, (size_t)d->rows.count * sizeof *d->skipped);
+    memset(d->done, 0, (size_t)d->rows.count * sizeof *d->done);
     for (int i = 0; i < d->pipeline->feed_count; i++)
         check_feed(d, &d->pipeline->feeds[i]);
 }
@@ -185,6 +186,8 @@ static mbr_status run_group(mbr_decider *d, const int *which, int n, mbr_error *
 {
     mbr_error why = { 0 };
     mbr_status st = run_rows(d, which, n, &why);
+    for (int i = 0; i < n; i++)
+        d->done[which[i]] = st == MBR_OK;
     if (st == MBR_ERR_RUN && n == 1) {
         mbr_rows_fail(&d->rows, which[0], "model: %s", why.text);
         return MBR_OK;

@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Bytes of the texts of a row: its record, in which one may become six, is one that a log takes. */
+#define MOST_TEXT (4 << 20)
+
 /* ---- one field ---- */
 
 mbr_string mbr_decider_keep_text(mbr_decider *d, int row, const char *text, size_t n)
@@ -32,10 +35,14 @@ static void put_string(mbr_decider *d, int row, const mbr_input *in, const mbr_f
 {
     if (f->kind == MBR_FIELD_NUMBER && !f->text)
         mbr_rows_fail(&d->rows, row, "column '%s' is text, and %.17g is a number; quote it", in->name, f->number);
+    else if (f->text_size > MOST_TEXT - d->heads[row].texts)
+        mbr_rows_fail(&d->rows, row, "column '%s': the texts of the row have more than %d bytes", in->name, MOST_TEXT);
     else if (!mbr_text_utf8(f->text, f->text_size) || memchr(f->text, 0, f->text_size))
         mbr_rows_fail(&d->rows, row, "column '%s' is not valid UTF-8 text", in->name);
-    else
+    else {
+        d->heads[row].texts += f->text_size;
         d->rows.lanes[in->col].str[row] = mbr_decider_keep_text(d, row, f->text, f->text_size);
+    }
 }
 
 static bool parse_bool(const char *s, size_t n, double *out)

@@ -161,7 +161,7 @@ static int choose(mbr_decider *d, int row, mbr_decision *out)
     }
     head->cause = head->cause ? head->cause : MBR_CAUSE_ROW;
     out->error = place_fault(d, row);
-    out->rule = p->fallback >= 0 ? "fallback" : NULL;
+    out->rule = p->fallbacks[head->cause] >= 0 ? "fallback" : NULL;
     return p->fallbacks[head->cause];
 }
 

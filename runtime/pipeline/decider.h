@@ -28,6 +28,7 @@ const char *mbr_cause_name(mbr_cause cause);
 /* Where a row of the batch came from, and what befell it outside of the steps. */
 typedef struct mbr_row_head {
     uint64_t row, line;
+    size_t texts;        /* bytes of its texts */
     int64_t time;        /* of the decision, microseconds since 1970; 0: not made yet */
     mbr_cause cause;     /* set together with a fault (or, for drift, without): which fallback the row gets */
     const char *late;    /* a fault that the row gets before the model, in a replay */
@@ -47,6 +48,7 @@ struct mbr_decider {
     struct mbr_pre *pre;  /* NULL: decisions are made */
     mbr_streams *streams; /* NULL: the model has no state */
     bool *skipped;        /* (batch), sound rows for which the model is not run: `missing: skip` */
+    bool *done;           /* (batch), rows that the model has run for: their states have gone on */
     int batch;
     uint64_t row_number;
     const char *source_name;

@@ -167,6 +167,8 @@ static mbr_status read_fallback(mbr_pipeline *p, const mbr_reading *r, const mbr
     }
     p->fallback = p->fallbacks[0];
     p->model_fallback = names[MBR_CAUSE_MODEL].data != NULL;
+    if (!p->model_fallback)
+        p->fallbacks[MBR_CAUSE_MODEL] = -1; /* the call fails */
     return MBR_OK;
 }
 
