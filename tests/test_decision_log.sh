@@ -123,7 +123,7 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     [ -s log ] && break
     sleep 0.5
 done
-expect 3 'another process writes this log' mbr decide fraud/limits.yaml "$fraud/sample.csv"
+expect 3 'writes this log' mbr decide fraud/limits.yaml "$fraud/sample.csv"
 exec 9>&-
 wait "$holder"
 rm log
@@ -166,6 +166,50 @@ lost=$(comm -23 handed.sorted logged | wc -l)
 echo "$kills kills, $(wc -l <handed) decisions handed out, $(wc -l <logged) logged"
 check "none that was handed out is lost" test "$lost" = 0
 expect 0 'the same bytes' mbr replay fraud/limits.yaml log
+
+# --- what is remembered from call to call: two halves with --state decide as one; kill -9 while it is kept ---
+rm -f log log.0*
+sed '/^log:/d' fraud/limits.yaml >fraud/kept.yaml
+mbr decide fraud/kept.yaml rows.csv >whole.txt
+half=$((rows / 2))
+head -n $((half + 1)) rows.csv >half1.csv
+{ head -n 1 rows.csv; tail -n +$((half + 2)) rows.csv; } >half2.csv
+{
+    mbr decide fraud/kept.yaml half1.csv --state kept
+    mbr decide fraud/kept.yaml half2.csv --state kept
+} >halves.txt
+check "two calls with --state decide as one" cmp whole.txt halves.txt
+cp kept full.state
+mbr decide fraud/kept.yaml rows.csv --state often --save-every 100 --batch 7 >halves.txt
+check "however often it is kept" cmp often full.state
+expect 2 'give that too' mbr decide fraud/kept.yaml rows.csv --save-every 5
+head -c 200 full.state >cut.state
+expect 3 'cut.state|cut short' mbr decide fraud/kept.yaml rows.csv --state cut.state
+expect 3 'other limits' mbr decide "$fraud/pipeline.yaml" rows.csv --state full.state
+(trap '' XFSZ; ulimit -f 0; mbr decide fraud/kept.yaml half1.csv --state kept 2>&1 >/dev/null) | cat >said.txt
+check "a full disk leaves the state" sh -c 'cmp kept full.state && grep -q "cannot be written" said.txt && [ ! -e kept.new ]'
+expect 3 'nowhere/kept' mbr decide fraud/kept.yaml half1.csv --state nowhere/kept
+done_kills=0 unsound=0
+rm -f kept
+while [ "$done_kills" -lt "$kills" ]; do
+    "$MBR" decide fraud/kept.yaml rows.csv --batch 1 --state kept --save-every 1 >/dev/null 2>&1 &
+    victim=$!
+    sleep "0.0$((done_kills * 3 % 10))5"
+    kill -9 "$victim" 2>/dev/null
+    wait "$victim" 2>/dev/null
+    if [ -e kept ]; then
+        mbr decide fraud/kept.yaml "$fraud/sample.csv" --state kept >/dev/null 2>.err || unsound=$((unsound + 1))
+    fi
+    done_kills=$((done_kills + 1))
+done
+check "a state is there whole after each of $kills kills" test "$unsound" = 0
+
+# --- what is written is there whole or not at all ---
+printf 'old' >page.html
+(trap '' XFSZ; ulimit -f 0; mbr replay fraud/limits.yaml whole -o page.html 2>&1 >/dev/null) | cat >said.txt
+check "a repeated log on a full disk" sh -c 'test "$(cat page.html)" = old && grep -q "nothing was written" said.txt'
+check "no part of it is left" test -z "$(find . -name 'page.html.*')"
+rm page.html
 
 # --- a policy against the truth ---
 awk -F, 'NR == FNR { truth[$1] = $5; next } FNR == 1 { print $0 ",truth"; next } { print $0 "," truth[$1] }' \

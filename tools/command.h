@@ -27,12 +27,12 @@ typedef struct command_options {
     const char *plugins[MOST_DATA];     /* --plugin, in order */
     int n_plugins;
     const char *save, *passes, *device, *stage, *format, *cache, *output;
-    int threads, batch;
+    int threads, batch, save_every;
     double seconds;
     size_t memory;                      /* --memory BYTES, with k, M or G; 0: no limit */
     bool json, exact, strict, verbose, quiet, describe, steps, verify, progress, ids, pairs, decode,
         special, zero, reasons;
-    const char *trace, *html, *log, *label, *positive;
+    const char *trace, *html, *log, *state, *label, *positive;
     const char *report;                 /* --report [FILE]; "": standard error; NULL: none */
 } command_options;
 
@@ -85,6 +85,10 @@ bool parse_size(const char *text, size_t *size);
 void *read_file(const char *path, size_t *bytes);
 /* Writes to a temporary name beside the file and renames, so that no partial file is left. False after say_error. */
 bool write_file(const char *path, const void *data, size_t bytes);
+
+/* The same piece by piece: NULL after a message. end_file says what failed; keep false: there is no file after all. */
+FILE *begin_file(const char *path, char **temporary);
+bool end_file(FILE *f, const char *path, char *temporary, bool keep);
 bool make_folder(const char *path); /* and those above it */
 char *join_path(const char *folder, const char *name); /* freed with free(); NULL when out of memory */
 

@@ -3,6 +3,7 @@
 #include "mbr/decision_log.h"
 #include "tools/command.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,11 @@ typedef struct printing {
     const mbr_pipeline *pipeline;
     bool json, reasons;
     progress progress;
+    const mbr_decider *decider;
+    const char *state;    /* where what it remembers is kept; NULL: nowhere */
+    uint64_t every, kept; /* rows between two; the row of the last */
+    mbr_error err;        /* why it could not be */
+    bool failed;
 } printing;
 
 static void print_text_member(const char *name, const char *text)
@@ -87,6 +93,26 @@ static mbr_status print_decision(void *user, const mbr_decision *d)
     return ferror(stdout) ? MBR_ERR_IO : MBR_OK;
 }
 
+static mbr_status keep_state(printing *p)
+{
+    mbr_status st = p->state ? mbr_decider_save(p->decider, p->state, &p->err) : MBR_OK;
+    p->failed = st != MBR_OK;
+    return st;
+}
+
+/* What is remembered by now is of the whole batch, as is what the log holds. */
+static mbr_status keep_and_print(void *user, const mbr_decision *d)
+{
+    printing *p = user;
+    if (p->every && d->row > p->kept + p->every) {
+        p->kept = d->row - 1;
+        mbr_status st = keep_state(p);
+        if (st != MBR_OK)
+            return st;
+    }
+    return print_decision(user, d);
+}
+
 static mbr_status print_text(void *user, const char *text, size_t bytes)
 {
     (void)user;
@@ -149,6 +175,8 @@ static int decide(const command_options *o, mbr_pipeline *pipeline)
     mbr_decide_totals totals = { .size = sizeof totals };
     printing p = { .pipeline = pipeline, .json = o->json, .reasons = o->reasons, .progress = { .what = "decisions" } };
     mbr_log_facts facts = { .size = sizeof facts };
+    p.state = o->state;
+    p.every = o->state ? (uint64_t)o->save_every : 0;
     mbr_rows_format format = MBR_ROWS_AUTO;
     if (o->format && strcmp(o->format, "csv") == 0)
         format = MBR_ROWS_CSV;
@@ -156,13 +184,23 @@ static int decide(const command_options *o, mbr_pipeline *pipeline)
         format = MBR_ROWS_JSONL;
     else if (o->format)
         return fail_usage("--format %s: csv or jsonl is due", o->format);
+    if (o->save_every && !o->state)
+        return fail_usage("--save-every N: says how often --state FILE is written; give that too");
     if (mbr_decider_new(pipeline, &options, &decider, &err) != MBR_OK)
         return fail_with(&err);
+    p.decider = decider;
+    if (o->state && (access(o->state, F_OK) == 0 || errno != ENOENT) &&
+        mbr_decider_restore(decider, o->state, &err) != MBR_OK) {
+        mbr_decider_release(&decider);
+        return fail_with(&err);
+    }
     const char *input = o->positional[1];
     mbr_status st = strcmp(input, "-") == 0
-                        ? mbr_decider_reader(decider, "standard input", read_stdin, NULL, format, print_decision, &p,
+                        ? mbr_decider_reader(decider, "standard input", read_stdin, NULL, format, keep_and_print, &p,
                                              &totals, &err)
-                        : mbr_decider_file(decider, input, format, print_decision, &p, &totals, &err);
+                        : mbr_decider_file(decider, input, format, keep_and_print, &p, &totals, &err);
+    if (st == MBR_OK)
+        st = keep_state(&p);
     int reported = o->report && st == MBR_OK ? report(decider, o->report) : EXIT_DONE;
     end_progress(&p.progress);
     (void)mbr_decider_log_facts(decider, &facts);
@@ -174,7 +212,7 @@ static int decide(const command_options *o, mbr_pipeline *pipeline)
         return EXIT_RESOURCES;
     }
     if (st != MBR_OK)
-        return fail_with(&err);
+        return fail_with(p.failed ? &p.err : &err);
     if (totals.undecided)
         return fail_input("%s: %llu of %llu rows got no action; their lines above say why", input,
                           (unsigned long long)totals.undecided, (unsigned long long)totals.rows);
@@ -206,7 +244,7 @@ static int run(const command_options *o)
 
 const command command_decide = {
     .name = "decide",
-    .synopsis = "PIPELINE INPUT [--json] [--reasons] [--format NAME] [--log FILE] [--report[=FILE]] [options]",
+    .synopsis = "PIPELINE INPUT [--json] [--reasons] [--format NAME] [--log FILE] [--state FILE] [--report[=FILE]] [options]",
     .what = "reads rows of CSV or JSON lines and prints an action for each",
     .help = "INPUT - is standard input. One line a row: id, action, score, the rule that fired, texts. A faulty row\n"
             "gets the pipeline's fallback action and a message; the rest goes on.\n",

@@ -196,14 +196,10 @@ static int write_report(const args *a, const char *path, const mbr_drift_baselin
                         const mbr_drift_monitor *monitor)
 {
     mbr_error err;
-    char temporary[4096];
-    FILE *f = stdout;
-    if (path) {
-        int n = snprintf(temporary, sizeof temporary, "%s.new", path);
-        f = n > 0 && (size_t)n < sizeof temporary ? fopen(temporary, "wb") : NULL;
-        if (!f)
-            return fail_input("%s: cannot be written", path);
-    }
+    char *temporary;
+    FILE *f = path ? begin_file(path, &temporary) : stdout;
+    if (!f)
+        return EXIT_RESOURCES;
     mbr_status st = a->json ? mbr_drift_report_json(baseline, monitor, path ? print_text : print_line, f, &err)
                             : mbr_drift_report_html(baseline, monitor, print_text, f, &err);
     if (!path) {
@@ -211,11 +207,9 @@ static int write_report(const args *a, const char *path, const mbr_drift_baselin
             putchar('\n');
         return st == MBR_OK ? EXIT_DONE : fail_with(&err);
     }
-    if (fclose(f) != 0 || st != MBR_OK || rename(temporary, path) != 0) {
-        remove(temporary);
-        return fail_input("%s: cannot be written; is the disk full?", path);
-    }
-    return EXIT_DONE;
+    if (!end_file(f, path, temporary, st == MBR_OK))
+        return EXIT_RESOURCES;
+    return st == MBR_OK ? EXIT_DONE : fail_with(&err);
 }
 
 /* ---- verbs ---- */

@@ -3,6 +3,7 @@
 #include "mbr/pipeline.h"
 #include "tools/command.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char help[] =
@@ -57,8 +58,9 @@ static int show(const args *a, mbr_env *env)
     if (a->json) {
         printf("{\"node\": ");
         print_json_string(stdout, f.node);
-        printf(", \"op\": \"%s\", \"features\": %d, \"trees\": %d, \"base\": %.17g, \"weights\": \"%s\"}\n", f.op,
-               f.features, f.trees, f.base, weights[f.weights]);
+        printf(", \"op\": \"%s\", \"features\": %d, \"trees\": %d, \"base\": ", f.op, f.features, f.trees);
+        isfinite(f.base) ? printf("%.17g", f.base) : printf("null");
+        printf(", \"weights\": \"%s\"}\n", weights[f.weights]);
     } else {
         printf("%s '%s': %d features, ", f.op, f.node, f.features);
         if (f.trees)

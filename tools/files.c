@@ -61,33 +61,47 @@ char *join_path(const char *folder, const char *name)
     return path;
 }
 
-bool write_file(const char *path, const void *data, size_t bytes)
+FILE *begin_file(const char *path, char **temporary)
 {
     char suffix[32];
-    snprintf(suffix, sizeof suffix, ".tmp%ld", (long)getpid());
+    int k = snprintf(suffix, sizeof suffix, ".tmp%ld", (long)getpid());
     size_t n = strlen(path);
-    char *temporary = malloc(n + sizeof suffix);
-    if (!temporary) {
+    *temporary = malloc(n + (size_t)k + 1);
+    if (!*temporary) {
         say_error("%s: out of memory", path);
-        return false;
+        return NULL;
     }
-    memcpy(temporary, path, n);
-    memcpy(temporary + n, suffix, strlen(suffix) + 1);
-    FILE *f = fopen(temporary, "wb");
-    bool ok = f != NULL;
-    if (ok)
-        ok = bytes == 0 || fwrite(data, 1, bytes, f) == bytes;
-    if (f && fclose(f) != 0)
-        ok = false;
-    if (ok)
-        ok = rename(temporary, path) == 0;
-    if (!ok) {
+    memcpy(*temporary, path, n);
+    memcpy(*temporary + n, suffix, (size_t)k + 1);
+    FILE *f = fopen(*temporary, "wb");
+    if (!f) {
         say_error("%s: %s; nothing was written there", path, strerror(errno));
-        if (f)
-            unlink(temporary);
+        free(*temporary);
     }
+    return f;
+}
+
+bool end_file(FILE *f, const char *path, char *temporary, bool keep)
+{
+    bool ok = !ferror(f);
+    ok = fclose(f) == 0 && ok;
+    if (ok && keep)
+        ok = rename(temporary, path) == 0;
+    if (!ok)
+        say_error("%s: %s; nothing was written there", path, strerror(errno));
+    if (!ok || !keep)
+        unlink(temporary);
     free(temporary);
     return ok;
+}
+
+bool write_file(const char *path, const void *data, size_t bytes)
+{
+    char *temporary;
+    FILE *f = begin_file(path, &temporary);
+    if (f && bytes)
+        (void)!fwrite(data, 1, bytes, f); /* end_file asks */
+    return f && end_file(f, path, temporary, true);
 }
 
 bool make_folder(const char *path)

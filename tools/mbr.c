@@ -134,7 +134,9 @@ static void print_command_help(const command *c)
     if (c->accepts & OPT_OUTPUT)
         puts("  -o FILE            write the repeated log there");
     if (c->accepts & OPT_LOG)
-        puts("  --log FILE         append each decision to FILE, see `mbr replay`; default: what the pipeline says");
+        puts("  --log FILE         append each decision to FILE, see `mbr replay`; default: what the pipeline says\n"
+             "  --state FILE       go on with what an earlier call remembered; it is kept there at the end, and\n"
+             "  --save-every N     after every N rows");
     if (c->accepts & OPT_JSON)
         puts("  --json             print JSON");
     puts("  --verbose          show the library's log on stderr");
@@ -224,6 +226,11 @@ static int set_option(const command *c, command_options *o, const char *name, co
         o->positive = value;
     } else if (strcmp(name, "log") == 0 && (c->accepts & OPT_LOG)) {
         o->log = value;
+    } else if (strcmp(name, "state") == 0 && (c->accepts & OPT_LOG)) {
+        o->state = value;
+    } else if (strcmp(name, "save-every") == 0 && (c->accepts & OPT_LOG)) {
+        if (!parse_int(value, 1, 1000000000, &o->save_every))
+            return fail_usage("--save-every %s: a number of rows is due", value);
     } else if (strcmp(name, "trace") == 0 && (c->accepts & OPT_PROFILE)) {
         o->trace = value;
     } else if (strcmp(name, "html") == 0 && (c->accepts & (OPT_PROFILE | OPT_LABEL))) {

@@ -2,7 +2,6 @@
 #include "mbr/policy.h"
 #include "tools/command.h"
 
-#include <errno.h>
 #include <string.h>
 
 static mbr_status write_text(void *user, const char *text, size_t bytes)
@@ -14,12 +13,11 @@ static int report(const command_options *o, const mbr_policy_test *test)
 {
     mbr_error err;
     if (o->html) {
-        FILE *f = fopen(o->html, "wb");
-        if (!f)
-            return fail_input("%s: cannot be written: %s", o->html, strerror(errno));
-        mbr_status st = mbr_policy_test_html(test, write_text, f, &err);
-        if ((fclose(f) != 0 && st == MBR_OK) || st == MBR_ERR_IO)
-            return fail_input("%s: cannot be written: %s", o->html, strerror(errno));
+        char *temporary;
+        FILE *f = begin_file(o->html, &temporary);
+        mbr_status st = f ? mbr_policy_test_html(test, write_text, f, &err) : MBR_ERR_IO;
+        if (!f || !end_file(f, o->html, temporary, st == MBR_OK))
+            return EXIT_RESOURCES;
         if (st != MBR_OK)
             return fail_with(&err);
     }

@@ -133,16 +133,14 @@ static const char check_help[] =
 static int draw(const mbr_pipeline *pipeline, mbr_picture how, const char *path)
 {
     mbr_error err;
-    FILE *f = fopen(path, "wb");
-    if (!f) {
-        say_error("%s: cannot be written", path);
+    char *temporary;
+    FILE *f = begin_file(path, &temporary);
+    if (!f)
         return EXIT_RESOURCES;
-    }
     mbr_status st = mbr_pipeline_draw(pipeline, how, print_text, f, &err);
-    if (fclose(f) == 0 && st == MBR_OK)
-        return EXIT_DONE;
-    say_error("%s: cannot be written", path);
-    return EXIT_RESOURCES;
+    if (!end_file(f, path, temporary, st == MBR_OK))
+        return EXIT_RESOURCES;
+    return st == MBR_OK ? EXIT_DONE : fail_with(&err);
 }
 
 static int run_check(int argc, char **argv)

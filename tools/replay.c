@@ -2,7 +2,6 @@
 #include "mbr/decision_log.h"
 #include "tools/command.h"
 
-#include <errno.h>
 #include <string.h>
 
 typedef struct copying {
@@ -54,12 +53,13 @@ static int replay(const command_options *o, mbr_pipeline *pipeline)
     mbr_replay_options options = { .size = sizeof options, .batch = o->batch, .threads = o->threads,
                                    .write = copy_line, .user = &c };
     mbr_replay_result result = { .size = sizeof result };
-    if (o->output && !(c.f = fopen(o->output, "wb")))
-        return fail_input("%s: cannot be written: %s", o->output, strerror(errno));
+    char *temporary;
+    if (o->output && !(c.f = begin_file(o->output, &temporary)))
+        return EXIT_RESOURCES;
     mbr_status st = mbr_replay(pipeline, o->positional[1], &options, &result, &err);
     end_progress(&c.progress);
-    if (c.f && fclose(c.f) != 0 && st == MBR_OK)
-        return fail_input("%s: cannot be written: %s", o->output, strerror(errno));
+    if (c.f && !end_file(c.f, o->output, temporary, st == MBR_OK))
+        return EXIT_RESOURCES;
     if (st != MBR_OK)
         return fail_with(&err);
     print_result(o, &result);
