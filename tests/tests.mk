@@ -143,6 +143,14 @@ if MBR_RUNTIME
 MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-drift tests/fuzz/check-fuzz-keyed \
     tests/fuzz/check-fuzz-post
 endif
+if MBR_RUNTIME
+MBR_PLAIN_TESTS += tests/fuzz/check-fuzz-decide
+endif
+tests_fuzz_check_fuzz_decide_SOURCES = tests/fuzz/fuzz_decide.c tests/fuzz/replay.c tests/fuzz/fuzz.h \
+    tests/onnx_writer.h
+tests_fuzz_check_fuzz_decide_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"tests/fuzz/decisions"'
+tests_fuzz_check_fuzz_decide_LDADD = libmbr_all.la
+EXTRA_DIST += tests/fuzz/decisions
 tests_fuzz_check_fuzz_post_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_post.c tests/fuzz/fuzz.h
 tests_fuzz_check_fuzz_post_LDADD = libmbr_all.la
 tests_fuzz_check_fuzz_drift_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_drift.c tests/fuzz/fuzz.h
