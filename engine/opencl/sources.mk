@@ -15,6 +15,7 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/lower_elementwise.c \
     engine/opencl/lower_gemm.c \
     engine/opencl/lower_movement.c \
+    engine/opencl/lower_pool.c \
     engine/opencl/lower_util.c \
     engine/opencl/lower_util.h \
     engine/opencl/program.c \
@@ -25,4 +26,5 @@ MBR_OPENCL_KERNELS = \
     kernels/opencl/conv.cl \
     kernels/opencl/elementwise.cl \
     kernels/opencl/gemm.cl \
-    kernels/opencl/movement.cl
+    kernels/opencl/movement.cl \
+    kernels/opencl/pool.cl

@@ -11,8 +11,8 @@
 #define CHANNELS_LAST 256 /* in param, beside the mbr_pool_op */
 
 typedef struct pool_state {
+    mbr_pool_args args; /* first: engine/opencl/ reads it */
     mbr_window window;
-    mbr_pool_args args;
     size_t per_tile;
 } pool_state;
 

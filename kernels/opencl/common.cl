@@ -20,6 +20,9 @@
 #define TENSOR(T, x) __global T *x##_base, const ulong x##_at
 #define OPEN(T, x) __global T *x = (__global T *)((__global const char *)x##_base + x##_at)
 
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+
 /* ACT(float8) defines act_float8: the activations of kernels/act.h, in their order. A NaN stays a NaN. */
 #define ACT(V) ACT_(V)
 #define ACT_(V)                                                                                                        \
@@ -58,11 +61,9 @@
         }                                                                                                              \
     }
 
-/* -DREAL: what products and convolutions share. -DHALF: tensors of f16, computed in f32. */
+/* -DREAL: what products and convolutions share. -DHALF: tensors of f16, computed in f32;
+   -DBYTE=uchar or char: of those, where a kernel takes them. */
 #ifdef REAL
-#define CAT_(a, b) a##b
-#define CAT(a, b) CAT_(a, b)
-
 #ifdef HALF
 #define T half
 #define LD(p, i) vload_half(i, p)
@@ -71,7 +72,11 @@
 #define ST(v, p, i) vstore_half(v, i, p)
 #define STN(n, v, p) CAT(vstore_half, n)(v, 0, p)
 #else
+#ifdef BYTE
+#define T BYTE
+#else
 #define T float
+#endif
 #define LD(p, i) ((p)[i])
 #define LDN(n, p) CAT(vload, n)(0, p)
 #define LD4(p) (*(__global const float4 *)(p))
@@ -165,8 +170,6 @@ ACT(float)
  * Element types by their names in mbr/dtype.h, -DT=f16: MEM(T) lies in memory, LOAD and SAVE go from it and to it by
  * what is computed with (float for halves; int and uint for narrow integers, which wrap when they are saved).
  */
-#define CAT_(a, b) a##b
-#define CAT(a, b) CAT_(a, b)
 #define MEM(t) CAT(MEM_, t)
 #define NUM(t) CAT(NUM_, t)
 #define LOAD(t, p, i) CAT(LOAD_, t)(p, i)
