@@ -3,6 +3,7 @@
 #ifndef MBR_KERNELS_FEATURES_H
 #define MBR_KERNELS_FEATURES_H
 
+#include "kernels/cpu.h"
 #include "kernels/view.h"
 
 #include <stdbool.h>
@@ -20,19 +21,22 @@ void mbr_normalize_ref(mbr_normalize norm, const float *x, float *y, size_t n);
 
 /* ---- many rows, dense, on vectors. A row gives the same bits alone. ---- */
 
-/* z[r][k] = x[r] . w[k] + bias[k] (bias NULL: 0), k < n; for few k: many are a matrix product. */
-void mbr_linear_rows_vec(const float *x, size_t rows, size_t columns, const float *w, size_t n, const float *bias,
-                         float *z);
+typedef struct mbr_features {
+    /* z[r][k] = x[r] . w[k] + bias[k] (bias NULL: 0), k < n; for few k: many are a matrix product. */
+    void (*linear)(const float *x, size_t rows, size_t columns, const float *w, size_t n, const float *bias, float *z);
+    /* In place: 1 / (1 + e^-x). */
+    void (*logistic)(float *x, size_t n);
+    /* mbr_normalize_ref of each row, but for the order of L1's sums. */
+    void (*normalize)(mbr_normalize norm, const float *x, size_t rows, size_t columns, float *y);
+} mbr_features;
 
-/* In place: 1 / (1 + e^-x); x^3. */
-void mbr_logistic_rows_vec(float *x, size_t n);
+const mbr_features *mbr_features_select(unsigned tiers);
+
+/* In place: x^3. */
 void mbr_cubes_vec(float *x, size_t n);
 
 /* x, or with[0] (each: with[column]) where it is `missing`, which may be NaN. In place is fine. */
 void mbr_impute_f32_vec(const float *x, size_t rows, size_t columns, float missing, const float *with, bool each,
                         float *y);
-
-/* mbr_normalize_ref of each row, but for the order of L1's sums. */
-void mbr_normalize_vec(mbr_normalize norm, const float *x, size_t rows, size_t columns, float *y);
 
 #endif

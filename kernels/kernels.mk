@@ -44,7 +44,9 @@ MBR_KERNELS_BASE = \
     kernels/families.c \
     kernels/families.def \
     kernels/families.h \
+    kernels/features.def \
     kernels/features.h \
+    kernels/features_body.h \
     kernels/gemm.c \
     kernels/gemm.def \
     kernels/gemm.h \
@@ -197,6 +199,7 @@ MBR_KERNELS_VEC = \
     kernels/ref/convert_vec.c \
     kernels/ref/copy_vec.c \
     kernels/ref/dots_vec.c \
+    kernels/ref/features_vec.c \
     kernels/ref/gemm_vec.c \
     kernels/ref/histogram_vec.c \
     kernels/ref/norm_vec.c \
@@ -217,6 +220,7 @@ MBR_KERNELS_AVX2 = \
     kernels/x86/convert_avx2.c \
     kernels/x86/copy_avx2.c \
     kernels/x86/dots_avx2.c \
+    kernels/x86/features_avx2.c \
     kernels/x86/gemm_avx2.c \
     kernels/x86/histogram_avx2.c \
     kernels/x86/norm_avx2.c \
@@ -278,6 +282,7 @@ MBR_CHECK_KERNELS = \
     tests/kernels/check_convert.c \
     tests/kernels/check_copy.c \
     tests/kernels/check_dots.c \
+    tests/kernels/check_features.c \
     tests/kernels/check_gemm.c \
     tests/kernels/check_histogram.c \
     tests/kernels/check_nbits.c \

@@ -3,6 +3,7 @@
 #include "kernels/attention.h"
 #include "kernels/chain.h"
 #include "kernels/convert.h"
+#include "kernels/features.h"
 #include "kernels/norm.h"
 #include "kernels/pool.h"
 #include "kernels/reduce.h"
@@ -18,6 +19,9 @@
 #undef KERNEL
 #define KERNEL(name, tier) mbr_convert_fn mbr_##name;
 #include "kernels/convert.def"
+#undef KERNEL
+#define KERNEL(name, tier) extern const mbr_features mbr_##name;
+#include "kernels/features.def"
 #undef KERNEL
 #define KERNEL(name, tier) mbr_softmax_fn mbr_##name;
 #include "kernels/softmax.def"
@@ -56,6 +60,18 @@
 #undef KERNEL
 
 /* Inside a select function: the last row whose tier is in the set wins. */
+#define KERNEL(name, tier)                                                                                             \
+    if (tiers & MBR_TIER_BIT(MBR_TIER_##tier))                                                                         \
+        best = &mbr_##name;
+
+const mbr_features *mbr_features_select(unsigned tiers)
+{
+    const mbr_features *best = NULL; /* the first row is always there */
+#include "kernels/features.def"
+    return best;
+}
+
+#undef KERNEL
 #define KERNEL(name, tier)                                                                                             \
     if (tiers & MBR_TIER_BIT(MBR_TIER_##tier))                                                                         \
         best = mbr_##name;

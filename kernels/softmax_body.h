@@ -10,6 +10,20 @@
 
 #include <math.h>
 
+/* One row of n dense elements, more than one vector and at most two: they overlap. */
+MBR_INLINE void softmax_two(const float *in, float *out, size_t n)
+{
+    const size_t twice = 2 * MBR_VL - n; /* lanes of the second that are also in the first */
+    vf e[2] = {vf_load(in), vf_load(in + n - MBR_VL)};
+    const vf max = vf_set1(vf_hmax(vf_max(e[0], e[1])));
+    e[0] = vf_sub(e[0], max);
+    e[1] = vf_sub(e[1], max);
+    vf_exp_many(e, 2);
+    const vf scale = vf_set1(1.0f / vf_sum(vf_add(e[0], vf_select(vm_first_n(twice), vf_zero(), e[1]))));
+    vf_store(out, vf_mul(e[0], scale));
+    vf_store(out + n - MBR_VL, vf_mul(e[1], scale));
+}
+
 /* One row of n dense elements. */
 static void softmax_row(const float *in, float *out, size_t n, bool log_of)
 {
@@ -87,6 +101,11 @@ void MBR_SOFTMAX_NAME(const mbr_softmax_args *args, size_t first, size_t last)
 {
     size_t axis = args->axis, inner = args->inner;
     if (inner == 1) {
+        if (axis > MBR_VL && axis <= 2 * MBR_VL && !args->log) {
+            for (size_t r = first; r < last; r++)
+                softmax_two(args->in + r * axis, args->out + r * axis, axis);
+            return;
+        }
         for (size_t r = first; r < last; r++)
             softmax_row(args->in + r * axis, args->out + r * axis, axis, args->log);
         return;

@@ -116,7 +116,7 @@ static void finish(const state *t, const float *z, size_t rows, float *y)
     if (t->scores == 1 && t->post != MBR_POST_PROBIT)
         return;
     if (t->post == MBR_POST_LOGISTIC) {
-        mbr_logistic_rows_vec(y, rows * t->width);
+        mbr_features_select(mbr_cpu_tiers())->logistic(y, rows * t->width);
     } else if (t->post == MBR_POST_SOFTMAX) {
         mbr_softmax_args a = { .in = y, .out = y, .outer = rows, .axis = t->width, .inner = 1 };
         mbr_softmax_select(mbr_cpu_tiers())(&a, 0, mbr_softmax_tiles(&a));

@@ -171,7 +171,7 @@ float *mbr_ml_product_run(const mbr_ml_product *p, const mbr_value *x, size_t fi
         g.epilogue.act = act;
         p->kernel->run(&g, z + lines(most * p->n), 0, p->kernel->tiles(&g));
     } else {
-        mbr_linear_rows_vec(from, rows, p->columns, p->w, p->n, p->bias, z);
+        mbr_features_select(mbr_cpu_tiers())->linear(from, rows, p->columns, p->w, p->n, p->bias, z);
     }
     return z;
 }

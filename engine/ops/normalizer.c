@@ -54,7 +54,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
         mbr_ml_load(s->in[0], first * t->columns, (last - first) * t->columns, false, y);
         x = y;
     }
-    mbr_normalize_vec(t->norm, x, last - first, t->columns, y);
+    mbr_features_select(mbr_cpu_tiers())->normalize(t->norm, x, last - first, t->columns, y);
     return MBR_OK;
 }
 

@@ -261,7 +261,7 @@ static float regress(const state *t, const float *x, const float *k)
 {
     float y;
     size_t n = t->n_vectors ? t->n_vectors : t->features;
-    mbr_linear_rows_vec(t->n_vectors ? k : x, 1, n, t->coefficients, 1, t->rho, &y);
+    mbr_features_select(mbr_cpu_tiers())->linear(t->n_vectors ? k : x, 1, n, t->coefficients, 1, t->rho, &y);
     return !t->one_class ? y : y > 0 ? 1.0f : -1.0f;
 }
 
