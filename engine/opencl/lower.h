@@ -51,7 +51,8 @@ typedef struct mbr_cl_op {
     X(elementwise)                                                                                                     \
     X(gemm)                                                                                                            \
     X(movement)                                                                                                        \
-    X(pool)
+    X(pool)                                                                                                            \
+    X(reduce)
 
 const mbr_cl_op *mbr_cl_op_find(const mbr_ir_node *n);
 int mbr_cl_param(const mbr_cl_lower *l);

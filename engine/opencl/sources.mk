@@ -16,6 +16,7 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/lower_gemm.c \
     engine/opencl/lower_movement.c \
     engine/opencl/lower_pool.c \
+    engine/opencl/lower_reduce.c \
     engine/opencl/lower_util.c \
     engine/opencl/lower_util.h \
     engine/opencl/program.c \
@@ -27,4 +28,7 @@ MBR_OPENCL_KERNELS = \
     kernels/opencl/elementwise.cl \
     kernels/opencl/gemm.cl \
     kernels/opencl/movement.cl \
-    kernels/opencl/pool.cl
+    kernels/opencl/norm.cl \
+    kernels/opencl/pool.cl \
+    kernels/opencl/reduce.cl \
+    kernels/opencl/softmax.cl

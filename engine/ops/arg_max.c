@@ -6,7 +6,7 @@
 #include "kernels/reduce.h"
 
 typedef struct arg_state {
-    mbr_arg_args args;
+    mbr_arg_args args; /* first: engine/opencl reads it */
     mbr_arg_fn *fn;
     size_t each;
 } arg_state;

@@ -6,7 +6,7 @@
 
 /* Outputs besides Y: 14 and later have the running ones, before that the saved ones followed. */
 typedef struct batch_state {
-    mbr_batch_norm_args args;
+    mbr_batch_norm_args args; /* first: engine/opencl reads it */
     size_t per_tile;
 } batch_state;
 

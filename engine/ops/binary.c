@@ -13,7 +13,7 @@
 #define LEFT 0x8000 /* a shift whose direction is an attribute */
 
 typedef struct binary_state {
-    mbr_op_chain chain; /* fn NULL: the typed loop */
+    mbr_op_chain chain; /* fn NULL: the typed loop; first: engine/opencl reads it */
     int op;
     int at;             /* axis where input 1 begins; -1: numpy */
     size_t each;        /* typed: of the first axis */

@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-typedef struct chain_state {
+typedef struct chain_state { /* begins as mbr_op_chain does: engine/opencl reads it */
     mbr_chain chain;
     mbr_chain_space space;
     mbr_chain_fn *fn;

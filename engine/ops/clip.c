@@ -8,7 +8,7 @@
 #include <string.h>
 
 typedef struct clip_state {
-    mbr_op_chain chain; /* fn NULL: the typed loop */
+    mbr_op_chain chain; /* fn NULL: the typed loop; first: engine/opencl reads it */
     size_t each;
 } clip_state;
 

@@ -9,7 +9,7 @@
 enum { GATHER, SCATTER };
 
 typedef struct elements_state {
-    mbr_elements_args args;
+    mbr_elements_args args; /* first: engine/opencl reads it */
     mbr_binary_op op;
     size_t each;
 } elements_state;

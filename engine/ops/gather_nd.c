@@ -9,7 +9,7 @@
 enum { GATHER, SCATTER };
 
 typedef struct tuples_state {
-    mbr_tuples_args args;
+    mbr_tuples_args args; /* first: engine/opencl reads it */
     mbr_binary_op op;
     size_t each;
 } tuples_state;

@@ -9,8 +9,8 @@
 enum { AVERAGE, MAXIMUM, LP, CHANNELS_LAST = 256 };
 
 typedef struct global_state {
+    mbr_reduce_args reduce; /* first: engine/opencl reads it */
     bool by_pool; /* LP with a p other than 1 and 2 */
-    mbr_reduce_args reduce;
     mbr_pool_args pool;
     size_t tiles, per_tile;
 } global_state;

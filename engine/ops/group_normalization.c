@@ -9,9 +9,9 @@
 enum { INSTANCE, GROUP_BY_GROUP, GROUP_BY_CHANNEL }; /* what scale and bias belong to */
 
 typedef struct group_state {
+    mbr_norm_any_args any; /* first: engine/opencl reads it */
     bool fast;
     mbr_group_norm_args f32;
-    mbr_norm_any_args any;
     size_t tiles, per_tile;
 } group_state;
 

@@ -25,9 +25,9 @@ static const struct form {
 };
 
 typedef struct norm_state {
+    mbr_norm_any_args any; /* first: engine/opencl reads it */
     bool fast;
     mbr_norm_args f32;
-    mbr_norm_any_args any;
     size_t rows, per_tile;
 } norm_state;
 

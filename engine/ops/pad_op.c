@@ -15,7 +15,7 @@
 enum { PAD, CENTER };
 
 typedef struct pad_state {
-    mbr_pad_args args;
+    mbr_pad_args args; /* first: engine/opencl reads it */
     size_t each; /* rows of a tile */
 } pad_state;
 

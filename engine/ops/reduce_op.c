@@ -8,7 +8,7 @@
 #include <string.h>
 
 typedef struct reduce_state {
-    mbr_reduce_args args;
+    mbr_reduce_args args; /* first: engine/opencl reads it */
     mbr_reduce_fn *fn;
     size_t each;
     bool copies; /* no axes: the tensor itself */
@@ -100,11 +100,11 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         rank = 2;
         bits = 2;
     }
+    mbr_reduce_plan(&st->args, op, in->dtype, rank, dims, bits);
     if (st->copies) {
         st->each = mbr_op_split_bytes(s, mbr_value_bytes(in), 64);
         return MBR_OK;
     }
-    mbr_reduce_plan(&st->args, op, in->dtype, rank, dims, bits);
     st->fn = mbr_reduce_select(mbr_cpu_tiers());
     if (st->args.tiles == 0) {
         s->tiles[0] = 0;

@@ -15,7 +15,7 @@
 enum { SOFT, LOG, HARD };
 
 typedef struct softmax_state {
-    mbr_softmax_args args; /* the shape */
+    mbr_softmax_args args; /* the shape; first: engine/opencl reads it */
     mbr_softmax_fn *fn;
     size_t each;           /* kernel tiles, or slices where the type is not f32 */
 } softmax_state;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 typedef struct unary_state {
-    mbr_op_chain chain; /* fn NULL: the typed loop */
+    mbr_op_chain chain; /* fn NULL: the typed loop; first: engine/opencl reads it */
     size_t each;
     float alpha, beta;
     int op;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 typedef struct where_state {
-    mbr_op_chain chain; /* fn NULL: by element size */
+    mbr_op_chain chain; /* fn NULL: by element size; first: engine/opencl reads it */
     size_t each;        /* of the first axis */
 } where_state;
 
