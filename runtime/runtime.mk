@@ -90,6 +90,7 @@ MBR_RUNTIME_SOURCES = \
     runtime/rows/words.c \
     runtime/rows/words.h \
     runtime/steps/step_aggregate.c \
+    runtime/steps/step_array.c \
     runtime/steps/step_category.c \
     runtime/steps/step_image.c \
     runtime/steps/step_keyed.c \

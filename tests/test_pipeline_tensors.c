@@ -380,6 +380,79 @@ START_TEST(images_become_tensors)
 }
 END_TEST
 
+#define ARRAYS(step) \
+    "version: 1\nname: t\nmodel: {path: m}\ninputs:\n  list: {type: array}\nfeatures:\n" \
+    "  - {name: x, kind: array, from: list" step "}\ntensors: [{input: x, from: x}]\n" \
+    "outputs: [{name: y, output: y, tensor: true}]\npost:\n  - {name: v, kind: values, from: y, width: 3}\n" \
+    "  - {name: a, kind: expr, expr: 'v[0]'}\n  - {name: b, kind: expr, expr: 'v[2]'}\n" \
+    "scores: [a, b]\nrules: [{then: A}]\nfallback: F\n"
+
+/* Lists in JSON lines, and the same as text in CSV. */
+START_TEST(arrays_become_tensors)
+{
+    static const struct {
+        const char *list, *error;
+        double a, b;
+    } rows[] = {
+        { "[[1, 2.5], [3e0, -4]]", NULL, -1, -3 },
+        { "[[1, 2], [3, 4], [5, 6]]", NULL, -1, -3 },
+        { "[ [ true , false ] ,[ 7 , null ] ]", NULL, -1, -7 },
+        { "[[1, 2], [3]]", "lists side by side differ in length", 0, 0 },
+        { "[[1, 2], 3]", "a number stands where a list is due", 0, 0 },
+        { "[[1, [2]]]", "a list stands where a number is due", 0, 0 },
+        { "[1, 2]", "is an array f32[2], and f32[?, 2] is due", 0, 0 },
+        { "[[1, 2, 3]]", "is an array f32[1, 3], and f32[?, 2] is due", 0, 0 },
+        { "[[1, \"x\"]]", ": a number or a list is due", 0, 0 },
+        { "[[[[[[[[[[1, 2]]]]]]]]]]", "", 0, 0 },
+    };
+    static const char *const broken[] = { "[[1, 2]", "[[1, 2],]", "[[1, 2]] 3", "", "x", "[[1 2]]", "[,]" };
+    char text[2000];
+    for (int json = 0; json < 2; json++) {
+        size_t n = (size_t)snprintf(text, sizeof text, json ? "" : "list\n");
+        collected c = { 0 };
+        for (size_t i = 0; i < MBR_COUNT_OF(rows); i++) {
+            n += (size_t)snprintf(text + n, sizeof text - n, json ? "{\"list\": " : "\"");
+            for (const char *s = rows[i].list; *s; s++)
+                n += (size_t)snprintf(text + n, sizeof text - n, !json && *s == '"' ? "\"\"" : "%c", *s);
+            n += (size_t)snprintf(text + n, sizeof text - n, json ? "}\n" : "\"\n");
+        }
+        mbr_decider *d = open_decider(ARRAYS(", shape: [-1, 2]"), negative_model(DIMS(-1, -3, 2)), 3);
+        ck_assert_msg(decide_text(d, text, json ? MBR_ROWS_JSONL : MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s",
+                      err.text);
+        ck_assert_int_eq(c.count, (int)MBR_COUNT_OF(rows));
+        for (size_t i = 0; i < MBR_COUNT_OF(rows); i++)
+            if (rows[i].error)
+                ck_assert_msg(c.faulty[i] && strstr(c.error[i], rows[i].error), "%s: %s", rows[i].list, c.error[i]);
+            else
+                ck_assert_msg(!c.faulty[i] && c.scores[i][0] == rows[i].a && c.scores[i][1] == rows[i].b, "%s: %g %g %s",
+                              rows[i].list, c.scores[i][0], c.scores[i][1], c.error[i]);
+        mbr_decider_release(&d);
+    }
+    for (size_t i = 0; i < MBR_COUNT_OF(broken); i++) {
+        collected c = { 0 };
+        mbr_decider *d = open_decider(ARRAYS(""), negative_model(DIMS(-1, -3, 2)), 1);
+        snprintf(text, sizeof text, "list\n\"%s\"\n", broken[i]);
+        ck_assert_int_eq(decide_text(d, text, MBR_ROWS_CSV, collect, &c, &err), MBR_OK);
+        ck_assert_msg(c.count == 1 && c.faulty[0], "%s", broken[i]); /* a file of one column: "" is a row of it */
+        mbr_decider_release(&d);
+    }
+    collected c = { 0 };
+    mbr_decider *d = open_decider(ARRAYS(", dtype: u8"), negative_model(DIMS(-1, -3, 2)), 1);
+    ck_assert_int_eq(decide_text(d, "{\"list\": [[1, 256]]}\n{\"list\": {\"a\": 1}}\n{\"list\": null}\n", MBR_ROWS_JSONL,
+                                 collect, &c, &err), MBR_OK);
+    ck_assert_int_eq(c.count, 3);
+    ck_assert_msg(strstr(c.error[0], "256 in column 'list' does not fit a tensor of u8"), "%s", c.error[0]);
+    ck_assert_msg(strstr(c.error[1], "is a list or an object"), "%s", c.error[1]);
+    ck_assert_msg(strstr(c.error[2], "missing"), "%s", c.error[2]);
+    mbr_decider_release(&d);
+    expect_refusal(ARRAYS(", shape: [-2]"), negative_model(DIMS(-1, -3, 2)), "is no dimension");
+    expect_refusal(ARRAYS(", dtype: f16"), negative_model(DIMS(-1, -3, 2)), "'dtype' must be");
+    expect_refusal("version: 1\nname: t\nmodel: {path: m}\ninputs:\n  p: {type: number}\n"
+                   "tensors: [{input: x, value: 1, missing: skip}]\noutputs: [{name: y, output: y}]\nrules: [{then: A}]\n",
+                   negative_model(DIMS(-1, 1)), "is a `value`; 'pad' and 'missing' are for columns");
+}
+END_TEST
+
 #define SOUNDS(steps) \
     "version: 1\nname: t\nmodel: {path: m}\ninputs:\n  file: {type: string}\nfeatures:\n" \
     "  - {name: s, kind: audio, from: file, folder: %s" steps "\ntensors: [{input: x, from: x}]\n" \
@@ -595,6 +668,7 @@ int main(void)
     tcase_add_test(t, texts_become_tokens);
     tcase_add_test(t, images_become_tensors);
     tcase_add_test(t, sounds_become_tensors);
+    tcase_add_test(t, arrays_become_tensors);
     tcase_add_test(t, steps_with_state);
     tcase_add_test(t, without_memory);
     suite_add_tcase(suite, t);

@@ -315,7 +315,8 @@ START_TEST(more_than_a_group_holds)
     draw_rows();
     open_scope();
     for (int i = 0; i < 24; i++) {
-        snprintf(text, sizeof text, "{name: n%d, kind: aggregate, key: card, time: when, op: count, window: %ds}", i, 10 + i % 23);
+        snprintf(text, sizeof text, "{name: n%d, kind: aggregate, key: card, time: when, op: count, window: %ds}", i,
+                 10 + i % 23);
         add(text);
     }
     begin_states();

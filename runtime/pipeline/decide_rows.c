@@ -128,7 +128,10 @@ void mbr_decider_put(mbr_decider *d, int row, int input, const mbr_field *field)
     const mbr_input *in = &d->pipeline->inputs[input];
     if (means_missing(d->pipeline, field))
         return;
-    if (field->kind == MBR_FIELD_NESTED)
+    mbr_field list = { .name = field->name, .kind = MBR_FIELD_TEXT, .text = field->text, .text_size = field->text_size };
+    if (field->kind == MBR_FIELD_NESTED && in->array && field->text)
+        put_string(d, row, in, &list);
+    else if (field->kind == MBR_FIELD_NESTED)
         mbr_rows_fail(&d->rows, row, "column '%s' is a list or an object; it must be a single value", in->name);
     else if (in->type == MBR_COL_STRING)
         put_string(d, row, in, field);

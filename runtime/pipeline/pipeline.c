@@ -98,7 +98,7 @@ typedef struct input_keys {
 } input_keys;
 
 static const mbr_param input_params[] = {
-    { .name = "type", .type = MBR_PARAM_CHOICE, .required = true, .words = "number|bool|time|string",
+    { .name = "type", .type = MBR_PARAM_CHOICE, .required = true, .words = "number|bool|time|string|array",
       .offset = offsetof(input_keys, type) },
     { .name = "role", .type = MBR_PARAM_CHOICE, .words = "field|id", .offset = offsetof(input_keys, role) },
     { .name = "missing", .type = MBR_PARAM_CHOICE, .words = "error|keep", .offset = offsetof(input_keys, missing) },
@@ -142,7 +142,8 @@ static mbr_status read_input(mbr_pipeline *p, const mbr_reading *r, const mbr_no
     MBR_TRY(mbr_node_name(r, key, "an input's name", &in->name));
     snprintf(what, sizeof what, "input '%s'", in->name);
     MBR_TRY(mbr_node_read(r, n, what, input_params, NULL, &keys));
-    in->type = (mbr_col_type)keys.type;
+    in->array = keys.type == MBR_COL_TENSOR;
+    in->type = in->array ? MBR_COL_STRING : (mbr_col_type)keys.type;
     in->optional = keys.optional;
     in->keep = keys.missing != 0;
     in->format = (mbr_time_format)keys.format;

@@ -29,6 +29,7 @@ typedef struct mbr_input {
     int col;            /* in the scope */
     mbr_col_type type;
     bool optional;      /* a file may lack the column */
+    bool array;         /* a string that may be a list in JSON: its text */
     bool keep;          /* a missing value stays missing; else it is a fault, unless there is a default */
     bool has_default;
     double number;      /* the default */

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef HAVE_JANSSON
@@ -23,10 +24,20 @@ mbr_status mbr_jsonl_init(mbr_jsonl *j, mbr_source *source, mbr_error *err)
     return MBR_OK;
 }
 
+/* The texts of lists. */
+static void drop_texts(mbr_jsonl *j)
+{
+    for (size_t i = 0; i < j->field_count; i++)
+        if (j->fields[i].kind == MBR_FIELD_NESTED)
+            free((void *)(uintptr_t)j->fields[i].text);
+    j->field_count = 0;
+}
+
 void mbr_jsonl_destroy(mbr_jsonl *j)
 {
     if (!j->memory)
         return;
+    drop_texts(j);
     json_decref(j->object);
     mbr_free(j->memory, j->text);
     mbr_free(j->memory, j->fields);
@@ -106,6 +117,10 @@ static void take_value(mbr_field *f, char *text, json_t *value)
         f->number = json_is_true(value);
         break;
     case JSON_ARRAY:
+        f->kind = MBR_FIELD_NESTED;
+        f->text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
+        f->text_size = f->text ? strlen(f->text) : 0;
+        break;
     case JSON_OBJECT:
         f->kind = MBR_FIELD_NESTED;
         break;
@@ -137,9 +152,8 @@ static mbr_status take_fields(mbr_jsonl *j, mbr_error *err)
         memset(&j->fields[i], 0, sizeof j->fields[i]);
         j->fields[i].name = name;
         take_value(&j->fields[i], texts + i * NUMBER_TEXT, value);
-        i++;
+        j->field_count = ++i;
     }
-    j->field_count = i;
     return MBR_OK;
 }
 
@@ -147,7 +161,7 @@ mbr_status mbr_jsonl_next(mbr_jsonl *j, bool *more, mbr_error *err)
 {
     bool whole;
     json_error_t problem;
-    j->field_count = 0;
+    drop_texts(j);
     j->fault = NULL;
     json_decref(j->object);
     j->object = NULL;

@@ -189,6 +189,7 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
     HOLD(nearest, mbr_compile_nearest, 1, 1, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
     /* tensors */ \
     KIND(tensor, mbr_compile_tensor, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
+    KIND(array, mbr_compile_array, 1, 1, MBR_TYPES_STRING, false) \
     KIND(values, mbr_compile_values, 1, 1, MBR_TYPES_TENSOR, false) \
     KIND(characters, mbr_compile_characters, 1, 1, MBR_TYPES_STRING, false) \
     KIND(image, mbr_compile_image, 1, 1, MBR_TYPES_STRING, false) \
