@@ -6,7 +6,6 @@
 
 #include "base/env.h"
 #include "engine/limits.h"
-#include "kernels/cpu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +55,8 @@ mbr_status mbr_env_new(const mbr_env_options *options, mbr_env **out, mbr_error 
         first.release(first.user, env);
         return st;
     }
-    const char *tier = getenv("MBR_CPU");
-    if (tier && *tier && mbr_cpu_tier_from_name(tier) == MBR_TIER_COUNT)
+    const char *tier = mbr_limits_unknown_tier();
+    if (tier)
         mbr_log_at(&env->log, MBR_LOG_WARNING, "MBR_CPU=%.40s: there is no such tier, and all that this CPU has is used",
                    tier);
     *out = env;

@@ -14,6 +14,9 @@ typedef struct mbr_limits_measured {
     size_t bytes[MBR_LEVELS]; /* of the data read, by all threads together */
 } mbr_limits_measured;
 
+/* What MBR_CPU says where that is the name of no tier; else NULL. */
+const char *mbr_limits_unknown_tier(void);
+
 mbr_status mbr_limits_measure(mbr_team *team, mbr_memory *memory, mbr_limits_measured *out, mbr_error *err);
 
 #endif

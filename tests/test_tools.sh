@@ -45,6 +45,7 @@ expect 2 '--save' mbr run good/model.onnx --save
 expect 2 'NAME=FILE' mbr run good/model.onnx --input x
 expect 2 "no pass 'bogus'|fold" mbr run good/model.onnx --passes bogus
 expect 2 "no pass 'bogus'|fold" mbr dump good/model.onnx --stage bogus
+check "a tier that there is not is said" sh -c 'MBR_CPU=bogus $EMULATOR "$MBR" info good/model.onnx 2>&1 | grep -q "MBR_CPU=bogus: there is no such tier"'
 expect 2 "no pass 'bogus'|fold" env MBR_PASSES=bogus $EMULATOR "$MBR" info good/model.onnx
 expect 2 '--json' mbr run good/model.onnx --json
 

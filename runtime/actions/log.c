@@ -225,8 +225,8 @@ static mbr_status open_locked(const char *path, int *out, struct stat *s, mbr_er
             int error = errno;
             close(fd);
             if (taken)
-                return mbr_fail(err, MBR_ERR_INPUT, "%s: another process, or another pipeline of this one, writes this log; give each "
-                                "its own", path);
+                return mbr_fail(err, MBR_ERR_INPUT, "%s: another process, or another pipeline of this one, writes this "
+                                "log; give each its own", path);
             return mbr_fail(err, MBR_ERR_IO, "%s: cannot be locked: %s", path, strerror(error));
         }
         if (fstat(fd, s) == 0 && stat(path, &named) == 0 && named.st_ino == s->st_ino && named.st_dev == s->st_dev) {
