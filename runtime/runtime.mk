@@ -126,7 +126,9 @@ MBR_RUNTIME_FAST = \
     runtime/image/image_geometry.c \
     runtime/image/image_resize.c \
     runtime/image/image_tensor.c \
+    runtime/image/image_webp.c \
     runtime/image/resize_opencv.c \
+    runtime/image/resize_opencv_cubic.c \
     runtime/image/resize_pillow.c \
     runtime/keyed/aggregate.c \
     runtime/keyed/series.c \

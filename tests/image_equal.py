@@ -35,7 +35,7 @@ def libraries():
 
 
 PILLOW = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
-OPENCV = ["nearest", "linear", "area"]
+OPENCV = ["nearest", "linear", "area", "cubic"]
 
 
 def peer(found, numpy, library, name, pixels, width, height, alpha):
@@ -47,6 +47,7 @@ def peer(found, numpy, library, name, pixels, width, height, alpha):
         out = picture.resize((width, height), getattr(image.Resampling, name.upper()))
         return numpy.frombuffer(out.tobytes(), numpy.uint8).reshape(height, width, c)
     cv = found["opencv"]
+    cv.ipp.setUseIPP(name != "cubic") # Intel's library, in wheels for x86, has a cubic of its own
     out = cv.resize(pixels, (width, height), interpolation=getattr(cv, "INTER_" + name.upper()))
     return out.reshape(height, width, pixels.shape[2])
 

@@ -80,6 +80,8 @@ START_TEST(resizes_as_the_library_does)
         { "opencv-linear", 8, { 0, 4, 22, 141, 217, 252, 128, 30 } },
         { "opencv-area", 2, { 44, 154 } },
         { "opencv-area", 8, { 0, 4, 10, 162, 211, 255, 120, 30 } },
+        { "opencv-cubic", 2, { 0, 210 } },
+        { "opencv-cubic", 8, { 0, 0, 20, 139, 248, 255, 131, 9 } },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mbr_resize_filter filter;
@@ -232,6 +234,32 @@ START_TEST(reads_pnm_and_no_broken_file)
 }
 END_TEST
 
+START_TEST(reads_webp_where_its_library_is)
+{
+    static const uint8_t file[] = {
+        82, 73, 70, 70, 64, 0, 0, 0, 87, 69, 66, 80, 86, 80, 56, 76, 52, 0, 0, 0, 47, 2, 64, 0, 0, 47, 64, 144, 109,
+        179, 57, 12, 236, 254, 50, 215, 32, 147, 182, 201, 95, 255, 118, 102, 109, 100, 210, 54, 173, 135, 222, 243,
+        239, 114, 243, 31, 32, 238, 228, 81, 179, 5, 2, 1, 50, 68, 139, 37, 17, 253, 143, 28,
+    };
+    static const uint8_t points[] = { 255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 20, 30, 200, 100, 50, 0, 0, 0 };
+    mbr_image *image;
+    mbr_status st = mbr_image_open_memory(env, file, sizeof file, "a.webp", &image, &err);
+    if (st == MBR_ERR_UNSUPPORTED) {
+        ck_assert_msg(!image && strstr(err.text, "libwebp"), "%s", err.text);
+        return;
+    }
+    ck_assert_msg(st == MBR_OK, "%s", err.text);
+    is(image, 3, 2, 3, points);
+    for (size_t n = 16; n < sizeof file; n++) { /* cut short anywhere, tight, so that a read beyond the end is seen */
+        uint8_t *tight = malloc(n);
+        memcpy(tight, file, n);
+        st = mbr_image_open_memory(env, tight, n, "a.webp", &image, &err);
+        ck_assert_msg(st == MBR_ERR_FORMAT && !image && strstr(err.text, "a.webp"), "%zu: %s", n, err.text);
+        free(tight);
+    }
+}
+END_TEST
+
 /* Every allocation fails once; nothing stays behind. */
 START_TEST(survives_without_memory)
 {
@@ -241,7 +269,7 @@ START_TEST(survives_without_memory)
         bytes[i] = (uint8_t)(i * 37);
     mbr_image *image = of_bytes(7, 9, 4, bytes), *out;
     size_t held = atomic_load(&heap->in_use);
-    for (int filter = 0; filter <= MBR_RESIZE_OPENCV_AREA; filter++) {
+    for (int filter = 0; filter <= MBR_RESIZE_OPENCV_CUBIC; filter++) {
         mbr_resize_options o = { .size = sizeof o, .width = 5, .height = 4, .filter = (mbr_resize_filter)filter,
                                  .alpha = 1 };
         mbr_status st = MBR_ERR_NO_MEMORY;
@@ -277,6 +305,7 @@ int main(void)
     tcase_add_test(t, makes_tensors);
     tcase_add_test(t, refuses_what_is_no_image);
     tcase_add_test(t, reads_pnm_and_no_broken_file);
+    tcase_add_test(t, reads_webp_where_its_library_is);
     tcase_add_test(t, survives_without_memory);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

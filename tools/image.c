@@ -10,10 +10,10 @@
 static const char help[] =
     "usage: mbr image IN [--resize WxH] [--filter NAME] [--alpha] [--letterbox WxH] [--crop X,Y,W,H] [--gray]\n"
     "       [--save OUT]\n\n"
-    "IN is a PNM, PNG, JPEG, BMP or TIFF file; OUT is written as PNM (PGM, PPM, or PAM of two and four channels). The\n"
-    "steps run in the order in which they are given; a filter holds for those after it.\n"
+    "IN is a PNM, PNG, JPEG, WebP, BMP or TIFF file; OUT is written as PNM (PGM, PPM, or PAM of two and four channels).\n"
+    "The steps run in the order in which they are given; a filter holds for those after it.\n"
     "  --filter NAME     pillow-nearest, pillow-box, pillow-bilinear (default), pillow-hamming, pillow-bicubic,\n"
-    "                    pillow-lanczos, opencv-nearest, opencv-linear, opencv-area\n"
+    "                    pillow-lanczos, opencv-nearest, opencv-linear, opencv-area, opencv-cubic\n"
     "  --alpha           the last channel is alpha and weighs the colours, as of Pillow's modes LA and RGBA\n"
     "  --across-first    Pillow's filters go across the image first, always (nearly Pillow 12.2)\n"
     "  --memory BYTES    refuse to use more memory (suffixes k, M, G)\n"

@@ -55,8 +55,9 @@ MBR_API mbr_status mbr_image_new(mbr_env *env, int width, int height, int channe
 MBR_API mbr_status mbr_image_borrow(mbr_env *env, int width, int height, int channels, mbr_dtype type, void *pixels,
                                     size_t stride, mbr_image **out, mbr_error *err);
 /*
- * Decodes a file to 8 bits: PNM of one or three channels as it is; BMP, PNG, JPEG and TIFF (the usual forms) to RGB.
- * MBR_ERR_FORMAT for a file that is none of these, broken, cut short, or that has more than 2^28 points.
+ * Decodes a file to 8 bits: PNM of one or three channels as it is; BMP, PNG, JPEG and TIFF (the usual forms) to RGB, and
+ * WebP (no animations) where libwebp is there: else MBR_ERR_UNSUPPORTED. MBR_ERR_FORMAT for a file that is none of these,
+ * broken, cut short, or that has more than 2^28 points.
  */
 MBR_API mbr_status mbr_image_open(mbr_env *env, const char *path, mbr_image **out, mbr_error *err);
 MBR_API mbr_status mbr_image_open_memory(mbr_env *env, const void *data, size_t bytes, const char *name,
@@ -78,7 +79,8 @@ typedef enum mbr_resize_filter {
     MBR_RESIZE_PILLOW_LANCZOS = 5,
     MBR_RESIZE_OPENCV_NEAREST = 6,
     MBR_RESIZE_OPENCV_LINEAR = 7,
-    MBR_RESIZE_OPENCV_AREA = 8
+    MBR_RESIZE_OPENCV_AREA = 8,
+    MBR_RESIZE_OPENCV_CUBIC = 9
 } mbr_resize_filter;
 
 /* "pillow-bicubic"; NULL for what is no filter. */

@@ -30,7 +30,12 @@ mbr_status mbr_image_make(mbr_env *env, int width, int height, int channels, mbr
 /* out has the size and the channels of what is wanted; sizes differ; both are of 8 bits. */
 typedef mbr_status mbr_resize_fn(const mbr_image *image, const mbr_resize_options *options, mbr_image *out,
                                  mbr_error *err);
-mbr_resize_fn mbr_resize_pillow, mbr_resize_opencv_linear, mbr_resize_opencv_area;
+mbr_resize_fn mbr_resize_pillow, mbr_resize_opencv_linear, mbr_resize_opencv_area, mbr_resize_opencv_cubic;
+
+/* Whether a file is a WebP one; and its image, by libwebp where that was there at configure and is there now. */
+bool mbr_image_is_webp(const uint8_t *data, size_t bytes);
+mbr_status mbr_image_open_webp(mbr_env *env, const uint8_t *data, size_t bytes, const char *name, mbr_image **out,
+                               mbr_error *err);
 
 /* Each output is a copy of a point; any type. */
 mbr_resize_fn mbr_resize_nearest;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Images from files: PNM of bytes here, with the channels that it has; all else by the decoders of kernels/image.h. */
+/* Images from files: PNM of bytes here, with the channels that it has; WebP by its library, all else by kernels/image.h. */
 #include "runtime/image/image_impl.h"
 
 #include "base/checked.h"
@@ -102,9 +102,11 @@ mbr_status mbr_image_open_memory(mbr_env *env, const void *data, size_t bytes, c
         mbr_status st = open_pnm(env, r, width, height, channels, name, out, err);
         return st == MBR_OK || st == MBR_ERR_FORMAT ? st : mbr_fail_at(err, st, "%s: ", name);
     }
+    if (mbr_image_is_webp(data, bytes))
+        return mbr_image_open_webp(env, data, bytes, name, out, err);
     mbr_image_file file = { 0 };
     if (!mbr_image_probe(data, bytes, &file) || file.width > MBR_IMAGE_MAX_SIDE || file.height > MBR_IMAGE_MAX_SIDE)
-        return mbr_fail(err, MBR_ERR_FORMAT, "%s: this is no PNM, PNG, JPEG, BMP or TIFF file that can be decoded, or "
+        return mbr_fail(err, MBR_ERR_FORMAT, "%s: this is no PNM, PNG, JPEG, WebP, BMP or TIFF file that can be decoded, or "
                         "its image is too large", name);
     mbr_status st = mbr_image_make(env, (int)file.width, (int)file.height, 3, MBR_DTYPE_U8, out, err);
     if (st != MBR_OK)

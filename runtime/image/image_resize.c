@@ -21,6 +21,7 @@ static const struct {
     [MBR_RESIZE_OPENCV_NEAREST] = { "opencv-nearest", mbr_resize_nearest, true },
     [MBR_RESIZE_OPENCV_LINEAR] = { "opencv-linear", mbr_resize_opencv_linear, false },
     [MBR_RESIZE_OPENCV_AREA] = { "opencv-area", mbr_resize_opencv_area, false },
+    [MBR_RESIZE_OPENCV_CUBIC] = { "opencv-cubic", mbr_resize_opencv_cubic, false },
 };
 
 const char *mbr_resize_filter_name(mbr_resize_filter filter)
