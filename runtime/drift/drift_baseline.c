@@ -284,7 +284,12 @@ bool mbr_drift_text(const char *text, size_t size, char *room, mbr_string *out)
 
 size_t mbr_base_col_find(const mbr_base_col *c, const char *text, size_t size)
 {
-    size_t at = mbr_digest(text, size) & (c->slot_count - 1);
+    return mbr_base_col_find_digest(c, mbr_digest(text, size), text, size);
+}
+
+size_t mbr_base_col_find_digest(const mbr_base_col *c, uint64_t digest, const char *text, size_t size)
+{
+    size_t at = digest & (c->slot_count - 1);
     for (; c->slots[at]; at = (at + 1) & (c->slot_count - 1)) {
         const mbr_string *name = &c->names[c->slots[at] - 1];
         if (name->size == size && memcmp(name->data, text, size) == 0)

@@ -24,6 +24,7 @@
 #define MBR_DRIFT_SCORE_BINS 256 /* of calibrated scores, for the area under the curve */
 #define MBR_DRIFT_KNOTS 1024     /* of a calibration, at most */
 #define MBR_DRIFT_BLOCK 256      /* rows that are counted together */
+#define MBR_DRIFT_STRIDE (MBR_DRIFT_BLOCK + 8) /* of columns of a block: neighbours do not share a place in the cache */
 #define MBR_DRIFT_BUCKETS 16384  /* that a whole window is sorted into, at most */
 #define MBR_DRIFT_TIMELINE 256   /* windows that are remembered */
 
@@ -84,6 +85,7 @@ void mbr_drift_baseline_retain(mbr_drift_baseline *b);
 
 /* The place of a text: of names, name_count for another one, name_count + 1 for one that is not UTF-8. */
 size_t mbr_base_col_find(const mbr_base_col *c, const char *text, size_t size);
+size_t mbr_base_col_find_digest(const mbr_base_col *c, uint64_t digest, const char *text, size_t size);
 
 /* A text as it is counted: itself, or in `room` (MBR_DRIFT_TEXT bytes) what stands for a long one. False: not UTF-8. */
 bool mbr_drift_text(const char *text, size_t size, char *room, mbr_string *out);
@@ -190,7 +192,7 @@ struct mbr_drift_monitor {
     mbr_arena arena;              /* of the options */
     mbr_arena store;              /* of arrays of what was observed */
     mbr_histogram_fn *histogram;
-    double *block;                /* (col_count, MBR_DRIFT_BLOCK) */
+    double *block;                /* (col_count, MBR_DRIFT_STRIDE) */
     size_t fill;                  /* rows in it */
     mbr_window open, last;
     mbr_sketch *sketches;         /* (col_count), of the open window */

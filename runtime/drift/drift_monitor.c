@@ -112,7 +112,7 @@ static mbr_status make_arrays(mbr_drift_monitor *m, mbr_error *err)
     m->past_psi = mbr_arena_calloc(&m->store, MBR_DRIFT_TIMELINE * cols, sizeof *m->past_psi);
     m->past_ks = mbr_arena_calloc(&m->store, MBR_DRIFT_TIMELINE * cols, sizeof *m->past_ks);
     m->sketches = mbr_arena_calloc(&m->store, cols, sizeof *m->sketches);
-    m->block = mbr_arena_calloc(&m->store, cols, MBR_DRIFT_BLOCK * sizeof *m->block);
+    m->block = mbr_arena_calloc(&m->store, cols, MBR_DRIFT_STRIDE * sizeof *m->block);
     bool labels = b->score >= 0;
     m->waiting = labels ? mbr_arena_calloc(&m->store, m->waiting_slots, sizeof *m->waiting) : NULL;
     m->waiting_order = labels ? mbr_arena_calloc(&m->store, pending, sizeof *m->waiting_order) : NULL;
@@ -378,16 +378,19 @@ static double place_of(mbr_drift_monitor *m, int index, const mbr_string *text, 
     mbr_string counted = *text;
     if (!text->data)
         return (double)NAN;
-    if (text->size <= MBR_DRIFT_TEXT) { /* what the baseline names is sound */
-        size_t place = mbr_base_col_find(c, text->data, text->size);
-        if (place < c->name_count)
-            return (double)place;
-    }
+    bool brief = text->size <= MBR_DRIFT_TEXT;
+    uint64_t digest = brief ? mbr_digest(text->data, text->size) : 0;
+    size_t place = brief ? mbr_base_col_find_digest(c, digest, text->data, text->size) : c->name_count;
+    if (place < c->name_count) /* what the baseline names is sound */
+        return (double)place;
     if (!mbr_drift_text(text->data, text->size, room, &counted))
         return (double)(c->name_count + 1);
-    size_t place = mbr_base_col_find(c, counted.data, counted.size);
+    if (!brief) {
+        digest = mbr_digest(counted.data, counted.size);
+        place = mbr_base_col_find_digest(c, digest, counted.data, counted.size);
+    }
     if (place == c->name_count && *st == MBR_OK)
-        *st = mbr_tally_add(&m->open.cols[index].strange, counted.data, counted.size, 1, err);
+        *st = mbr_tally_add_digest(&m->open.cols[index].strange, digest, counted.data, counted.size, 1, err);
     return (double)place;
 }
 
@@ -407,9 +410,11 @@ mbr_status mbr_drift_monitor_rows(mbr_drift_monitor *m, const mbr_drift_cells *c
         uint64_t left = m->options.accumulate ? UINT64_MAX : m->options.window_rows - (m->open.rows + m->fill);
         n = left < n ? (size_t)left : n;
         for (int i = 0; i < b->col_count; i++) {
-            double *to = m->block + (size_t)i * MBR_DRIFT_BLOCK + m->fill;
+            double *to = m->block + (size_t)i * MBR_DRIFT_STRIDE + m->fill;
             size_t stride = cells[i].stride ? cells[i].stride : 1;
-            if (b->cols[i].type == MBR_DRIFT_CATEGORY) {
+            if (b->cols[i].type == MBR_DRIFT_NUMBER && n == 1) { /* decisions come one by one */
+                *to = cells[i].numbers[first * stride];
+            } else if (b->cols[i].type == MBR_DRIFT_CATEGORY) {
                 for (size_t r = 0; r < n; r++)
                     to[r] = place_of(m, i, &cells[i].texts[(first + r) * stride], &st, err);
             } else if (stride == 1) {

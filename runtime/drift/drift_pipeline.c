@@ -23,6 +23,7 @@ struct mbr_decider_drift {
     const int *from;
     int count;
     mbr_drift_cells *cells;
+    int cells_of;       /* the row that they begin with; -1: none yet */
     mbr_drift_monitor *monitor;
     mbr_drift_fit *fit; /* instead of it */
     double *labels;     /* (batch) of the fit's last column, 0, 1 or NaN; NULL: none */
@@ -145,6 +146,7 @@ static mbr_decider_drift *attach(mbr_decider *d, const int *from, int count)
         return NULL;
     drift->from = from;
     drift->count = count;
+    drift->cells_of = -1;
     drift->cells = mbr_arena_calloc(&d->arena, (size_t)count + 1, sizeof *drift->cells);
     return drift->cells ? drift : NULL;
 }
@@ -188,7 +190,8 @@ void mbr_decider_watch(mbr_decider *d)
     for (int first = 0, end; first < d->rows.count; first = end) {
         for (end = first; end < d->rows.count && !d->rows.fault[end] && !d->skipped[end]; end++)
             continue;
-        for (int i = 0; end > first && i < drift->count; i++) {
+        /* Lanes stay where they are: a decider of single rows looks for them once. */
+        for (int i = 0; end > first && first != drift->cells_of && i < drift->count; i++) {
             const mbr_lane *lane = &d->rows.lanes[drift->from[i]];
             bool text = d->rows.cols[drift->from[i]].type == MBR_COL_STRING;
             drift->cells[i] = text ? (mbr_drift_cells){ .texts = lane->str + first }
@@ -202,10 +205,11 @@ void mbr_decider_watch(mbr_decider *d)
             drift->cells[drift->count - 1] = (mbr_drift_cells){ .numbers = drift->labels + first };
         }
         size_t n = (size_t)(end - first);
+        drift->cells_of = n ? first : drift->cells_of;
         if (n && drift->fit && drift->status == MBR_OK)
             drift->status = mbr_drift_fit_rows(drift->fit, drift->cells, n, drift->err);
         else if (n && drift->monitor)
-            (void)mbr_drift_monitor_rows(drift->monitor, drift->cells, n, (double)NAN, NULL);
+            (void)mbr_drift_monitor_rows(drift->monitor, drift->cells, n, (double)mbr_decider_time(d) * 1e-6, NULL);
         end += end < d->rows.count;
     }
 }

@@ -126,6 +126,14 @@ void mbr_sort_doubles(double *x, double *spare, size_t n)
     }
 }
 
+static bool all_equal(const double *x, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (x[i] != x[0])
+            return false;
+    return true;
+}
+
 #define CROWD 24 /* values of a bucket that insertion still sorts quickly */
 
 void mbr_sort_along(const mbr_sort_axis *axis, const double *x, double *out, double *spare, size_t n)
@@ -152,7 +160,7 @@ void mbr_sort_along(const mbr_sort_axis *axis, const double *x, double *out, dou
     begin = 0;
     for (int b = 0; b < a.buckets + 2; b++) {
         uint32_t end = a.counts[b];
-        if (end - begin > CROWD)
+        if (end - begin > CROWD && !all_equal(out + begin, end - begin))
             mbr_sort_doubles(out + begin, spare, end - begin);
         begin = end;
     }
@@ -382,8 +390,12 @@ uint64_t mbr_digest(const void *data, size_t size)
         /* Little-endian words: each step is a bijection of h and of the word, so no change of one word goes unseen. */
         uint64_t w = 0;
         size_t n = size < 8 ? size : 8;
-        for (size_t i = 0; i < n; i++)
-            w |= (uint64_t)p[i] << 8 * i;
+        if (n == 8)
+            w = (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+                (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+        else
+            for (size_t i = 0; i < n; i++)
+                w |= (uint64_t)p[i] << 8 * i;
         h = (h ^ w) * 0x9FB21C651E98DF25u;
         h ^= h >> 32;
         p += n;
@@ -417,7 +429,8 @@ void mbr_tally_destroy(mbr_tally *t)
     if (t->slots)
         mbr_tally_clear(t);
     mbr_free(t->memory, t->slots);
-    t->slots = NULL;
+    mbr_free(t->memory, t->spare);
+    t->slots = t->spare = NULL;
 }
 
 static int by_count(const void *a, const void *b)
@@ -435,25 +448,45 @@ static size_t find_slot(const mbr_tally *t, uint64_t digest, const char *text, s
     return i;
 }
 
-/* Takes the median count off all. */
-static mbr_status purge(mbr_tally *t, mbr_error *err)
+/* Where most texts came a few times, as they do where they are new, nothing is sorted. */
+static mbr_status median_count(const mbr_tally *t, uint64_t *median, mbr_error *err)
 {
-    uint64_t *counts = mbr_alloc(t->memory, t->used * sizeof *counts);
-    mbr_tally_slot *slots = mbr_calloc(t->memory, t->slot_count, sizeof *slots);
-    if (!counts || !slots) {
-        mbr_free(t->memory, counts);
-        mbr_free(t->memory, slots);
-        return mbr_no_memory(err, t->slot_count * sizeof *slots);
+    enum { FEW = 32 };
+    size_t few[FEW] = { 0 }, n = 0, below = 0;
+    for (size_t i = 0; i < t->slot_count; i++)
+        if (t->slots[i].text && t->slots[i].count < FEW)
+            few[t->slots[i].count]++;
+    for (uint64_t count = 0; count < FEW; count++) {
+        below += few[count];
+        if (below > t->used / 2) {
+            *median = count;
+            return MBR_OK;
+        }
     }
-    size_t n = 0;
+    uint64_t *counts = mbr_alloc(t->memory, t->used * sizeof *counts);
+    if (!counts)
+        return mbr_no_memory(err, t->used * sizeof *counts);
     for (size_t i = 0; i < t->slot_count; i++)
         if (t->slots[i].text)
             counts[n++] = t->slots[i].count;
     qsort(counts, n, sizeof *counts, by_count);
-    uint64_t median = counts[n / 2];
+    *median = counts[n / 2];
     mbr_free(t->memory, counts);
+    return MBR_OK;
+}
+
+/* Takes the median count off all. */
+static mbr_status purge(mbr_tally *t, mbr_error *err)
+{
+    uint64_t median;
+    if (!t->spare)
+        t->spare = mbr_calloc(t->memory, t->slot_count, sizeof *t->spare);
+    if (!t->spare)
+        return mbr_no_memory(err, t->slot_count * sizeof *t->spare);
+    MBR_TRY(median_count(t, &median, err));
     mbr_tally old = *t;
-    t->slots = slots;
+    t->slots = t->spare;
+    t->spare = NULL;
     t->used = 0;
     t->lost += median;
     for (size_t i = 0; i < old.slot_count; i++) {
@@ -468,13 +501,19 @@ static mbr_status purge(mbr_tally *t, mbr_error *err)
         t->slots[find_slot(t, s->digest, s->text, s->size)] = *s;
         t->used++;
     }
-    mbr_free(t->memory, old.slots);
+    memset(old.slots, 0, t->slot_count * sizeof *old.slots);
+    t->spare = old.slots;
     return MBR_OK;
 }
 
 mbr_status mbr_tally_add(mbr_tally *t, const char *text, size_t size, uint64_t count, mbr_error *err)
 {
-    uint64_t digest = mbr_digest(text, size);
+    return mbr_tally_add_digest(t, mbr_digest(text, size), text, size, count, err);
+}
+
+mbr_status mbr_tally_add_digest(mbr_tally *t, uint64_t digest, const char *text, size_t size, uint64_t count,
+                                mbr_error *err)
+{
     size_t at = find_slot(t, digest, text, size);
     if (!t->slots[at].text) {
         if (t->used >= t->slot_count / 4 * 3) {

@@ -94,12 +94,16 @@ typedef struct mbr_tally {
     size_t slot_count; /* a power of two */
     size_t used;
     uint64_t lost, total;
+    mbr_tally_slot *spare; /* (slot_count), empty; NULL: not needed yet */
 } mbr_tally;
 
 mbr_status mbr_tally_init(mbr_tally *t, mbr_memory *memory, size_t slots, mbr_error *err);
 void mbr_tally_destroy(mbr_tally *t);
 void mbr_tally_clear(mbr_tally *t);
 mbr_status mbr_tally_add(mbr_tally *t, const char *text, size_t size, uint64_t count, mbr_error *err);
+/* The same with mbr_digest of the text, where it is known. */
+mbr_status mbr_tally_add_digest(mbr_tally *t, uint64_t digest, const char *text, size_t size, uint64_t count,
+                                mbr_error *err);
 mbr_status mbr_tally_merge(mbr_tally *t, const mbr_tally *from, mbr_error *err);
 /* The slots that are taken, the most frequent first, equal ones by text. out has t->used places. */
 void mbr_tally_sorted(const mbr_tally *t, const mbr_tally_slot **out);

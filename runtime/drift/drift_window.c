@@ -102,7 +102,7 @@ static void count_numbers(mbr_drift_monitor *m, int index)
 {
     const mbr_base_col *base = &m->baseline->cols[index];
     mbr_live_col *c = &m->open.cols[index];
-    mbr_histogram_args a = { .x = m->block + (size_t)index * MBR_DRIFT_BLOCK, .n = m->fill,
+    mbr_histogram_args a = { .x = m->block + (size_t)index * MBR_DRIFT_STRIDE, .n = m->fill,
                              .logarithmic = base->logarithmic, .bins = base->bins, .lo = base->lo,
                              .scale = base->scale, .least = base->least, .greatest = base->greatest,
                              .shift = base->values ? base->mean : 0.0, .counts = c->counts, .smallest = c->smallest,
@@ -126,7 +126,7 @@ mbr_status mbr_drift_flush(mbr_drift_monitor *m, mbr_error *err)
     mbr_status st = MBR_OK;
     size_t n = m->fill, width = (size_t)b->col_count;
     for (int i = 0; i < b->col_count; i++) {
-        const double *x = m->block + (size_t)i * MBR_DRIFT_BLOCK;
+        const double *x = m->block + (size_t)i * MBR_DRIFT_STRIDE;
         mbr_live_col *c = &w->cols[i];
         if (b->cols[i].type == MBR_DRIFT_NUMBER) {
             count_numbers(m, i);
@@ -143,11 +143,11 @@ mbr_status mbr_drift_flush(mbr_drift_monitor *m, mbr_error *err)
         }
     }
     if (b->calibration.count)
-        count_quality(&w->quality, b, m->block + (size_t)b->score * MBR_DRIFT_BLOCK, n);
+        count_quality(&w->quality, b, m->block + (size_t)b->score * MBR_DRIFT_STRIDE, n);
     for (size_t r = 0; r < n; r++) {
         size_t at = mbr_reservoir_next(&w->reservoir);
         for (size_t i = 0; at != SIZE_MAX && i < width; i++)
-            w->sample[at * width + i] = m->block[i * MBR_DRIFT_BLOCK + r];
+            w->sample[at * width + i] = m->block[i * MBR_DRIFT_STRIDE + r];
     }
     w->rows += n;
     m->fill = 0;

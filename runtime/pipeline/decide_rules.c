@@ -165,11 +165,16 @@ static int choose(mbr_decider *d, int row, mbr_decision *out)
     return p->fallbacks[head->cause];
 }
 
-static int64_t wall_clock(void)
+int64_t mbr_decider_time(mbr_decider *d)
 {
     struct timespec t;
+    if (d->rows.count && d->heads[0].time)
+        return d->heads[0].time;
     clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    int64_t now = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    for (int i = 0; i < d->rows.count; i++)
+        d->heads[i].time = d->heads[i].time ? d->heads[i].time : now;
+    return now;
 }
 
 void mbr_decider_decide(mbr_decider *d, int row, double *scores, mbr_decision *out)
@@ -179,7 +184,7 @@ void mbr_decider_decide(mbr_decider *d, int row, double *scores, mbr_decision *o
     *out = (mbr_decision){ .size = sizeof *out, .row = head->row, .line = head->line, .scores = scores,
                            .score_count = p->score_count };
     if (!head->time)
-        head->time = wall_clock();
+        head->time = mbr_decider_time(d);
     for (int i = 0; i < p->score_count; i++)
         scores[i] = head->cause == MBR_CAUSE_LATE ? NAN : d->rows.lanes[p->scores[i]].num[row];
     if (p->id >= 0)

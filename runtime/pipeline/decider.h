@@ -109,6 +109,9 @@ mbr_status mbr_decider_feed_cells(mbr_decider *d, const mbr_feed *feed, mbr_valu
 mbr_status mbr_decider_take_cells(mbr_decider *d, const mbr_fetch *fetch, const mbr_value *v, const int *which, int n,
                                   mbr_error *err);
 
+/* When the batch is decided, microseconds since 1970: the clock is asked once, for the rows that have no time. */
+int64_t mbr_decider_time(mbr_decider *d);
+
 /* The decision of a row that has run, once for each row and in their order. out->scores has room for the scores. */
 void mbr_decider_decide(mbr_decider *d, int row, double *scores, mbr_decision *out);
 
