@@ -10,11 +10,13 @@ bench_bench_gemm_LDADD = libmbr_all.la -ldl
 bench_bench_decode_SOURCES = bench/bench_decode.c
 bench_bench_decode_LDADD = libmbr_all.la
 if MBR_RUNTIME
-EXTRA_PROGRAMS += bench/bench-keyed bench/bench-decide
+EXTRA_PROGRAMS += bench/bench-keyed bench/bench-decide bench/bench-tokenize
 endif
 bench_bench_keyed_SOURCES = bench/bench_keyed.c
 bench_bench_keyed_LDADD = libmbr_all.la
 # From a row of CSV to an action.
 bench_bench_decide_SOURCES = bench/bench_decide.c
 bench_bench_decide_LDADD = libmbr_all.la
-EXTRA_DIST += bench/shapes bench/make_forest.py bench/denormals.py bench/inner_loops.py bench/overhead.py bench/classical.py bench/peers.py bench/tree_trainers.py
+bench_bench_tokenize_SOURCES = bench/bench_tokenize.c
+bench_bench_tokenize_LDADD = libmbr_all.la
+EXTRA_DIST += bench/shapes bench/make_forest.py bench/denormals.py bench/inner_loops.py bench/overhead.py bench/classical.py bench/peers.py bench/tree_trainers.py bench/tokenizers.py bench/images.py
