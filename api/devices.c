@@ -35,7 +35,7 @@ static int device_index(const char *name)
     return index;
 }
 
-static mbr_status open_device(mbr_env *env, int index, mbr_device **out, mbr_error *err)
+static mbr_status open_device(mbr_env *env, int index, const char *cache, mbr_device **out, mbr_error *err)
 {
 #ifdef HAVE_OPENCL
     mbr_device *none = NULL;
@@ -46,7 +46,7 @@ static mbr_status open_device(mbr_env *env, int index, mbr_device **out, mbr_err
     *out = atomic_load(&env->devices[index]);
     if (*out)
         return MBR_OK;
-    MBR_TRY(mbr_cl_device_open(&env->memory, &env->log, index, &d, err));
+    MBR_TRY(mbr_cl_device_open(&env->memory, &env->log, index, cache, &d, err));
     *out = &d->base;
     if (!atomic_compare_exchange_strong(&env->devices[index], &none, *out)) { /* another thread was first */
         mbr_cl_device_close(d);
@@ -56,18 +56,19 @@ static mbr_status open_device(mbr_env *env, int index, mbr_device **out, mbr_err
 #else
     (void)env;
     (void)index;
+    (void)cache;
     (void)out;
     return mbr_fail(err, MBR_ERR_UNSUPPORTED, "this build has no OpenCL (configure --enable-opencl); use --device cpu");
 #endif
 }
 
-mbr_status mbr_env_device(mbr_env *env, const char *name, mbr_device **out, mbr_error *err)
+mbr_status mbr_env_device(mbr_env *env, const char *name, const char *cache, mbr_device **out, mbr_error *err)
 {
     *out = NULL;
     if (!name || !*name || strcmp(name, "cpu") == 0 || strcmp(name, "auto") == 0)
         return MBR_OK;
     int index = device_index(name);
-    return index < 0 ? bad_name(name, err) : open_device(env, index, out, err);
+    return index < 0 ? bad_name(name, err) : open_device(env, index, cache, out, err);
 }
 
 void mbr_devices_close(mbr_env *env)

@@ -84,7 +84,8 @@ mbr_status mbr_model_import(const mbr_model *m, mbr_ir_module **out, mbr_error *
 /* Takes struct fields up to the size that the caller knows. Returns false when `size` was not set. */
 bool mbr_options_read(void *to, size_t full, const void *from, size_t size);
 
-/* The device of a name ("cpu", "auto", "opencl", "opencl:1"); *out NULL: the CPU. It belongs to the environment. */
-mbr_status mbr_env_device(mbr_env *env, const char *name, mbr_device **out, mbr_error *err);
+/* The device of a name ("cpu", "auto", "opencl", "opencl:1"); *out NULL: the CPU. It belongs to the environment.
+   cache: a folder for what the device keeps between processes, "off", NULL: as it is by default. */
+mbr_status mbr_env_device(mbr_env *env, const char *name, const char *cache, mbr_device **out, mbr_error *err);
 
 #endif

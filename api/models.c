@@ -145,7 +145,7 @@ static mbr_status open_source(mbr_env *env, const mbr_model_source *source, cons
     MBR_TRY_GOTO(mbr_pass_set_parse(o.passes ? o.passes : getenv("MBR_PASSES"), &m->passes, err), error);
     m->passes.exact = o.exact != 0;
     m->device_only = o.device_only != 0;
-    MBR_TRY_GOTO(mbr_env_device(env, o.device ? o.device : getenv("MBR_DEVICE"), &m->device, err), error);
+    MBR_TRY_GOTO(mbr_env_device(env, o.device ? o.device : getenv("MBR_DEVICE"), o.cache_dir, &m->device, err), error);
     if (m->device)
         mbr_passes_for_device(&m->passes);
     mbr_cache cache = { .memory = &env->memory, .log = &env->log, .team = env->team, .place = m->device ? NULL : cache_place(&o),

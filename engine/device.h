@@ -48,6 +48,8 @@ typedef struct mbr_device_functions {
     /* The inputs of a step of the CPU are needed in host memory; afterwards `wrote` says that its outputs are there. */
     mbr_status (*fetch)(mbr_device_frame *df, const struct mbr_step *s, mbr_error *err);
     void (*wrote)(mbr_device_frame *df, const struct mbr_step *s);
+    /* Nothing that was started is still under way. Always asked after a failure. */
+    mbr_status (*wait)(mbr_device_frame *df, mbr_error *err);
     /* At the end: graph outputs are in host memory, nothing is in flight. */
     mbr_status (*finish)(mbr_device_frame *df, mbr_error *err);
     /* A model is gone: what it had on the device goes, too. */

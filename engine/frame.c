@@ -236,6 +236,20 @@ static mbr_status start_step(mbr_frame *f, uint32_t k, mbr_error *err)
     return ps->op->init ? ps->op->init(s, err) : MBR_OK;
 }
 
+/* A device that does not let us in leaves everything to the CPU, where that is allowed. */
+static mbr_status open_device(mbr_frame *f, mbr_device *device, mbr_error *err)
+{
+    const mbr_ir_module *m = f->p->module;
+    mbr_error why;
+    mbr_status st = device->fn->open(device, f, &f->device, &why);
+    if (st == MBR_OK)
+        return MBR_OK;
+    if (st == MBR_ERR_NO_MEMORY || m->device_only)
+        return mbr_fail(err, st, "%s", why.text);
+    mbr_log_at(m->log, MBR_LOG_WARNING, "%s: %s: the CPU runs it", m->file, why.text);
+    return MBR_OK;
+}
+
 mbr_status mbr_frame_new(const mbr_program *p, mbr_run *run, mbr_frame **out, mbr_error *err)
 {
     mbr_frame *f = mbr_calloc(run->memory, 1, sizeof *f);
@@ -271,7 +285,7 @@ mbr_status mbr_frame_new(const mbr_program *p, mbr_run *run, mbr_frame **out, mb
     }
     mbr_device *device = p->module->device;
     if (st == MBR_OK && (on_device || (device && p->module->device_only && !p->graph->owner)))
-        st = device->fn->open(device, f, &f->device, err);
+        st = open_device(f, device, err);
     if (st != MBR_OK) {
         mbr_frame_free(f);
         return st;
@@ -693,6 +707,11 @@ const mbr_slab *mbr_frame_slab(const mbr_frame *f)
     return f->slab;
 }
 
+mbr_device_frame *mbr_frame_device(const mbr_frame *f)
+{
+    return f->device;
+}
+
 mbr_step *mbr_frame_step(mbr_frame *f, size_t k)
 {
     return &f->steps[k];
@@ -1023,8 +1042,29 @@ static mbr_status not_on_device(const mbr_frame *f, const mbr_step *s, size_t k,
                          device->name, why && *why ? ": " : "", why ? why : "");
 }
 
-/* As mbr_frame_run, where a device does some of the steps. *failed: the device did, and with it what it had. */
-static mbr_status run_placed(mbr_frame *f, bool *failed, mbr_error *err)
+/* Step k, on either. *failed: the device did, and with it what it had. */
+static mbr_status run_placed_step(mbr_frame *f, uint32_t k, bool there, bool *failed, mbr_error *err)
+{
+    const mbr_device_functions *fn = f->p->module->device->fn;
+    const mbr_program_step *ps = &f->p->steps[k];
+    mbr_step *s = &f->steps[k];
+    mbr_status st;
+    if (there) {
+        st = fn->run(f->device, k, err);
+        if (st == MBR_OK && f->hook) /* its time is its own */
+            st = fn->wait(f->device, err);
+        *failed = st != MBR_OK;
+        return st;
+    }
+    st = s->op->run || ps->dynamic ? fn->fetch(f->device, s, err) : MBR_OK;
+    *failed = st != MBR_OK;
+    if (st == MBR_OK)
+        st = run_on_cpu(f, ps, s, err);
+    fn->wrote(f->device, s);
+    return st;
+}
+
+static mbr_status run_placed_steps(mbr_frame *f, bool *failed, mbr_error *err)
 {
     const mbr_program *p = f->p;
     const mbr_device_functions *fn = p->module->device->fn;
@@ -1033,23 +1073,13 @@ static mbr_status run_placed(mbr_frame *f, bool *failed, mbr_error *err)
         const mbr_program_step *ps = &p->steps[k];
         mbr_step *s = &f->steps[k];
         bool there = fn->has(f->device, k);
-        mbr_status st;
         if (ps->in_place && !ps->dynamic)
             continue;
         if (!there && p->module->device_only && (s->op->run || ps->dynamic))
             return not_on_device(f, s, k, err);
         if (f->hook)
             f->hook(f->hook_user, s, true);
-        if (there) {
-            st = fn->run(f->device, k, err);
-            *failed = st != MBR_OK;
-        } else {
-            st = s->op->run ? fn->fetch(f->device, s, err) : MBR_OK;
-            *failed = st != MBR_OK;
-            if (st == MBR_OK)
-                st = run_on_cpu(f, ps, s, err);
-            fn->wrote(f->device, s);
-        }
+        mbr_status st = run_placed_step(f, k, there, failed, err);
         if (f->hook)
             f->hook(f->hook_user, s, false);
         if (st != MBR_OK)
@@ -1059,6 +1089,15 @@ static mbr_status run_placed(mbr_frame *f, bool *failed, mbr_error *err)
     }
     mbr_status st = fn->finish(f->device, err);
     *failed = st != MBR_OK;
+    return st;
+}
+
+/* As mbr_frame_run, where a device does some of the steps. However it ends, the device has let go of all memory. */
+static mbr_status run_placed(mbr_frame *f, bool *failed, mbr_error *err)
+{
+    mbr_status st = run_placed_steps(f, failed, err);
+    if (st != MBR_OK)
+        (void)f->p->module->device->fn->wait(f->device, NULL);
     return st;
 }
 
@@ -1144,7 +1183,7 @@ static mbr_status make_links(mbr_frame *f, mbr_error *err)
 mbr_status mbr_frame_settle(mbr_frame *f, bool *settled, mbr_error *err)
 {
     const mbr_program *p = f->p;
-    *settled = laid_out(f) && !f->hook;
+    *settled = laid_out(f) && !f->hook && !f->device;
     for (uint32_t k = 0; k < p->n_steps && *settled; k++)
         *settled = !p->steps[k].dynamic;
     for (size_t i = 0; i < p->graph->n_outputs && *settled; i++) {

@@ -55,6 +55,7 @@ mbr_status mbr_frame_bind_output(mbr_frame *f, size_t i, mbr_value *v, mbr_error
 mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err);
 const mbr_slab *mbr_frame_slab(const mbr_frame *f);
 mbr_step *mbr_frame_step(mbr_frame *f, size_t k);
+struct mbr_device_frame *mbr_frame_device(const mbr_frame *f); /* engine/device.h; NULL: the CPU runs all */
 size_t mbr_frame_slab_bytes(const mbr_frame *f);
 const mbr_value *mbr_frame_value(const mbr_frame *f, uint32_t v); /* of the program's value v; for tests and profiles */
 

@@ -178,7 +178,9 @@ int open_env(const command_options *o, mbr_env **env)
     mbr_error err;
     mbr_env_options options = { .size = sizeof options, .threads = o->threads, .memory_limit = o->memory };
     options.log = print_log;
-    options.log_level = o->verbose ? MBR_LOG_DEBUG : o->progress ? MBR_LOG_INFO : MBR_LOG_WARNING;
+    /* the first start on a device builds programs: whoever waits there sees which */
+    bool waits = o->device && strcmp(o->device, "cpu") != 0 && isatty(STDERR_FILENO);
+    options.log_level = o->verbose ? MBR_LOG_DEBUG : o->progress || waits ? MBR_LOG_INFO : MBR_LOG_WARNING;
     if (mbr_env_new(&options, env, &err) != MBR_OK)
         return fail_with(&err);
     for (int i = 0; i < o->n_plugins; i++)

@@ -3,10 +3,15 @@
 #include "config.h"
 #endif
 #include "engine/opencl/cl.h"
+#include "engine/opencl/probe.h"
 
 #include <dlfcn.h>
-#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+#ifndef MBR_NO_THREADS
+#include <pthread.h>
+#endif
 
 static const char *const files[] = { "libOpenCL.so.1", "libOpenCL.so", "/usr/local/nvidia/lib64/libOpenCL.so.1" };
 
@@ -16,37 +21,56 @@ static const char *const function_names[] = {
 #undef MBR_CL_NAME
 };
 
-static mbr_cl functions;
-static atomic_int state; /* 0: not tried, 1: somebody tries, 2: there, 3: none */
+static struct {
+#ifndef MBR_NO_THREADS
+    pthread_mutex_t lock;
+#endif
+    bool tried;
+    const char *why; /* NULL: it is there */
+    char text[160];
+    mbr_cl functions;
+} loader = {
+#ifndef MBR_NO_THREADS
+    .lock = PTHREAD_MUTEX_INITIALIZER
+#endif
+};
 
-static int find(void)
+const char *mbr_cl_find(mbr_cl *to)
 {
     void *file = NULL;
     for (size_t i = 0; i < MBR_COUNT_OF(files) && !file; i++)
         file = dlopen(files[i], RTLD_NOW | RTLD_LOCAL);
     if (!file)
-        return 3;
+        return "there is no OpenCL loader (libOpenCL.so.1); install one (on Debian: apt-get install "
+               "ocl-icd-libopencl1) and the device's driver";
     for (size_t i = 0; i < MBR_COUNT_OF(function_names); i++) {
         void *f = dlsym(file, function_names[i]);
         if (!f) {
             dlclose(file);
-            return 3;
+            return "the OpenCL loader (libOpenCL.so.1) is older than OpenCL 1.2; install another";
         }
-        ((void **)&functions)[i] = f; /* a struct of nothing but function pointers, as POSIX lets dlsym give them */
+        ((void **)to)[i] = f; /* a struct of nothing but function pointers, as POSIX lets dlsym give them */
     }
-    return 2; /* it stays open: drivers do not take well to being unloaded */
+    return NULL; /* it stays open: drivers do not take well to being unloaded */
 }
 
 const mbr_cl *mbr_cl_load(mbr_error *err)
 {
-    int none = 0;
-    if (atomic_compare_exchange_strong(&state, &none, 1))
-        atomic_store(&state, find());
-    while (atomic_load(&state) == 1)
-        ;
-    if (atomic_load(&state) == 2)
-        return &functions;
-    mbr_fail(err, MBR_ERR_UNSUPPORTED, "there is no OpenCL loader (libOpenCL.so.1); install one (on Debian: apt-get "
-             "install ocl-icd-libopencl1) and the device's driver, or use --device cpu");
+#ifndef MBR_NO_THREADS
+    pthread_mutex_lock(&loader.lock);
+#endif
+    if (!loader.tried) {
+        loader.why = mbr_cl_find(&loader.functions); /* loads no driver yet */
+        if (!loader.why)
+            loader.why = mbr_cl_probe(loader.text, sizeof loader.text);
+        loader.tried = true;
+    }
+    const char *why = loader.why;
+#ifndef MBR_NO_THREADS
+    pthread_mutex_unlock(&loader.lock);
+#endif
+    if (!why)
+        return &loader.functions;
+    mbr_fail(err, MBR_ERR_UNSUPPORTED, "OpenCL: %s (--device cpu does without)", why);
     return NULL;
 }

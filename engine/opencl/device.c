@@ -2,6 +2,7 @@
 #include "engine/opencl/device.h"
 #include "engine/opencl/frame.h"
 #include "engine/opencl/program.h"
+#include "engine/opencl/store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -130,7 +131,8 @@ static void read_limits(mbr_cl_device *d)
         d->max_group = 1;
 }
 
-mbr_status mbr_cl_device_open(mbr_memory *memory, const mbr_log *log, int index, mbr_cl_device **out, mbr_error *err)
+mbr_status mbr_cl_device_open(mbr_memory *memory, const mbr_log *log, int index, const char *cache, mbr_cl_device **out,
+                              mbr_error *err)
 {
     found list[MOST_DEVICES];
     *out = NULL;
@@ -166,7 +168,8 @@ mbr_status mbr_cl_device_open(mbr_memory *memory, const mbr_log *log, int index,
         mbr_cl_device_close(d);
         return st;
     }
-    mbr_log_at(log, MBR_LOG_INFO, "%s is %s (%s, driver %s)", d->label, d->name, d->platform_name, d->driver);
+    d->folder = mbr_cl_store_folder(memory, cache);
+    mbr_log_at(log, MBR_LOG_DEBUG, "%s is %s (%s, driver %s)", d->label, d->name, d->platform_name, d->driver);
     *out = d;
     return MBR_OK;
 }
@@ -178,5 +181,6 @@ void mbr_cl_device_close(mbr_cl_device *d)
     mbr_cl_shared_free(d);
     if (d->context)
         d->cl->clReleaseContext(d->context);
+    mbr_free(d->memory, d->folder);
     mbr_free(d->memory, d);
 }

@@ -21,6 +21,7 @@ typedef struct mbr_cl_device {
     mbr_memory *memory;
     const mbr_log *log;
     const mbr_cl *cl;         /* the loader's functions */
+    char *folder;             /* store.h; NULL: nothing is kept */
     cl_platform_id platform;
     cl_device_id id;
     cl_context context;
@@ -35,13 +36,16 @@ typedef struct mbr_cl_device {
     cl_uint vector_f32;       /* preferred vector width of float: 1 on GPUs, 4 to 16 on CPUs */
     bool f16, f64, unified, subgroups, int8_dot;
     struct mbr_cl_shared *shared; /* programs and packed data, with their lock */
+    const char *testing;      /* a family that is being tested: the only one that is taken; else NULL */
 } mbr_cl_device;
 
 /* How many devices there are; GPUs and accelerators first, then CPUs. MBR_OK with 0 where there is no loader. */
 mbr_status mbr_cl_count(mbr_memory *memory, const mbr_log *log, int *n, mbr_error *err);
 
-/* Opens the index-th. On success *out is the caller's. MBR_ERR_UNSUPPORTED where there is none; the message says why. */
-mbr_status mbr_cl_device_open(mbr_memory *memory, const mbr_log *log, int index, mbr_cl_device **out, mbr_error *err);
+/* Opens the index-th; cache: a folder for binaries, "off", or NULL (store.h). On success *out is the caller's.
+   MBR_ERR_UNSUPPORTED where there is none; the message says why. */
+mbr_status mbr_cl_device_open(mbr_memory *memory, const mbr_log *log, int index, const char *cache, mbr_cl_device **out,
+                              mbr_error *err);
 void mbr_cl_device_close(mbr_cl_device *d); /* NULL is fine */
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/opencl/frame.h"
 #include "engine/opencl/lower.h"
+#include "engine/opencl/selftest.h"
 #include "base/checked.h"
 
 #include <stdio.h>
@@ -258,8 +259,9 @@ static bool has(const mbr_device_frame *df, size_t step)
 }
 
 /* Everything before has ended. */
-static mbr_status wait(mbr_cl_frame *cf, mbr_error *err)
+static mbr_status wait_all(mbr_device_frame *df, mbr_error *err)
 {
+    mbr_cl_frame *cf = of(df);
     if (!cf->busy)
         return MBR_OK;
     cf->busy = false;
@@ -331,6 +333,7 @@ static mbr_status run_step(mbr_device_frame *df, size_t k, mbr_error *err)
     for (uint32_t i = 0; i < ps->n_in; i++)
         if (ps->in[i] != MBR_NO_VALUE && cf->places[ps->in[i]].mem)
             MBR_TRY(to_device(cf, ps->in[i], err));
+    cf->busy = true;
     if (cs->flags && !cf->flagged) {
         static const cl_int none = 0;
         cl_int code = cf->d->cl->clEnqueueWriteBuffer(cf->queue, cf->flag.mem, CL_FALSE, 0, sizeof none, &none, 0, NULL,
@@ -346,7 +349,6 @@ static mbr_status run_step(mbr_device_frame *df, size_t k, mbr_error *err)
         if (code != CL_SUCCESS)
             return device_fail(cf, l->name, code, err);
     }
-    cf->busy = true;
     for (uint32_t i = 0; i < ps->n_out; i++)
         if (ps->out[i] != MBR_NO_VALUE)
             cf->where[cf->canon[ps->out[i]]] = MBR_CL_ON_DEVICE;
@@ -363,7 +365,7 @@ static mbr_status fetch(mbr_device_frame *df, const mbr_step *s, mbr_error *err)
         if (ps->in[i] != MBR_NO_VALUE)
             MBR_TRY(to_host(cf, ps->in[i], err));
     /* in shared memory the step may write where launches in flight still read */
-    return cf->slab.host ? wait(cf, err) : MBR_OK;
+    return cf->slab.host ? wait_all(df, err) : MBR_OK;
 }
 
 static void wrote(mbr_device_frame *df, const mbr_step *s)
@@ -394,13 +396,15 @@ static mbr_status finish(mbr_device_frame *df, mbr_error *err)
     MBR_TRY(read_flag(cf, err));
     for (size_t i = 0; i < g->n_outputs && !cf->lost; i++)
         MBR_TRY(to_host(cf, g->outputs[i]->id, err));
-    return wait(cf, err);
+    return wait_all(df, err);
 }
 
 static bool takes(const mbr_device *device, const mbr_ir_node *n)
 {
-    const mbr_cl_op *op = mbr_cl_op_find(n);
-    return op && op->takes(n, (const mbr_cl_device *)device);
+    mbr_cl_device *d = (mbr_cl_device *)(uintptr_t)device;
+    const char *family;
+    const mbr_cl_op *op = mbr_cl_op_find(n, &family);
+    return op && op->takes(n, d) && mbr_cl_family_works(d, family);
 }
 
 static const char *why(const mbr_device_frame *df, size_t step)
@@ -421,5 +425,5 @@ static void free_device(mbr_device *device)
 
 const mbr_device_functions mbr_cl_frame_functions = { .takes = takes, .open = open_frame, .close = close_frame,
                                                       .lay_out = lay_out, .begin = begin, .has = has, .run = run_step,
-                                                      .fetch = fetch, .wrote = wrote, .finish = finish, .why = why,
+                                                      .fetch = fetch, .wrote = wrote, .wait = wait_all, .finish = finish, .why = why,
                                                       .forget = forget, .free = free_device };

@@ -14,7 +14,7 @@
 
 typedef struct mbr_cl_launch {
     cl_program program;  /* with `name`, what the kernel was made of: the same again needs no new kernel */
-    const char *name;
+    char name[48];
     cl_kernel kernel;
     cl_uint dims;
     size_t global[3], local[3];

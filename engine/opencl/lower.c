@@ -12,24 +12,30 @@
 MBR_CL_OP_TABLES(MBR_CL_DECLARE)
 #undef MBR_CL_DECLARE
 
-static const mbr_cl_op *const tables[] = {
-#define MBR_CL_TABLE(name) mbr_cl_ops_##name,
+static const struct {
+    const char *family;
+    const mbr_cl_op *ops;
+} tables[] = {
+#define MBR_CL_TABLE(name) { #name, mbr_cl_ops_##name },
     MBR_CL_OP_TABLES(MBR_CL_TABLE)
 #undef MBR_CL_TABLE
 };
 
-const mbr_cl_op *mbr_cl_op_find(const mbr_ir_node *n)
+const mbr_cl_op *mbr_cl_op_find(const mbr_ir_node *n, const char **family)
 {
     for (size_t t = 0; t < MBR_COUNT_OF(tables); t++)
-        for (const mbr_cl_op *op = tables[t]; op->name; op++)
-            if (strcmp(op->name, n->op->name) == 0 && strcmp(op->domain, n->op->domain) == 0)
+        for (const mbr_cl_op *op = tables[t].ops; op->name; op++)
+            if (strcmp(op->name, n->op->name) == 0 && strcmp(op->domain, n->op->domain) == 0) {
+                if (family)
+                    *family = tables[t].family;
                 return op;
+            }
     return NULL;
 }
 
 int mbr_cl_param(const mbr_cl_lower *l)
 {
-    return mbr_cl_op_find(l->step->node)->param;
+    return mbr_cl_op_find(l->step->node, NULL)->param;
 }
 
 const char *mbr_cl_type(mbr_dtype t)
@@ -125,7 +131,7 @@ void mbr_cl_kernel_text(mbr_cl_lower *l, const char *source, const char *text, c
         return;
     }
     launch->program = program;
-    launch->name = kernel;
+    snprintf(launch->name, sizeof launch->name, "%s", kernel);
     l->launch = launch;
     l->next_arg = 0;
 }
@@ -289,7 +295,8 @@ void mbr_cl_go(mbr_cl_lower *l, unsigned dims, const size_t *global, const size_
             continue;
         launch->local[i] = local[i];
         group *= local[i];
-        if (!mbr_round_up(global[i], local[i], &launch->global[i]) || local[i] > l->device->max_sizes[i])
+        launch->global[i] = (global[i] + local[i] - 1) / local[i] * local[i];
+        if (local[i] > l->device->max_sizes[i])
             mbr_cl_decline(l, "the device's groups are too small");
     }
     if (local && l->status == MBR_OK) {
@@ -305,7 +312,7 @@ void mbr_cl_go(mbr_cl_lower *l, unsigned dims, const size_t *global, const size_
 
 mbr_status mbr_cl_lower_step(mbr_cl_frame *cf, size_t k, mbr_step *s, mbr_error *err)
 {
-    const mbr_cl_op *op = mbr_cl_op_find(s->node);
+    const mbr_cl_op *op = mbr_cl_op_find(s->node, NULL);
     mbr_cl_step *cs = &cf->steps[k];
     mbr_cl_lower l = { .step = s, .device = cf->d, .err = err, .frame = cf, .to = cs };
     cs->on = false;

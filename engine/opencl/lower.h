@@ -54,7 +54,8 @@ typedef struct mbr_cl_op {
     X(pool)                                                                                                            \
     X(reduce)
 
-const mbr_cl_op *mbr_cl_op_find(const mbr_ir_node *n);
+/* family, may be NULL: the name of its table */
+const mbr_cl_op *mbr_cl_op_find(const mbr_ir_node *n, const char **family);
 int mbr_cl_param(const mbr_cl_lower *l);
 
 /*

@@ -3,6 +3,8 @@
 #include "config.h"
 #endif
 #include "engine/opencl/program.h"
+#include "engine/opencl/selftest.h"
+#include "engine/opencl/store.h"
 
 #include <string.h>
 
@@ -29,13 +31,19 @@ typedef struct kept {
 } kept;
 
 #define BUCKETS 256
+#define MOST_FAMILIES 32
 
 struct mbr_cl_shared {
     mbr_cl_program *programs;
     kept *kept[BUCKETS];
     cl_command_queue queue; /* for uploads */
+    struct {
+        const char *name;
+        bool works;
+    } families[MOST_FAMILIES]; /* (n_families) those that were tested */
+    size_t n_families;
 #ifndef MBR_NO_THREADS
-    pthread_mutex_t lock;
+    pthread_mutex_t lock, testing; /* of the above; of families, taken first */
 #endif
 };
 
@@ -65,6 +73,7 @@ mbr_status mbr_cl_shared_new(mbr_cl_device *d, mbr_error *err)
         return mbr_no_memory(err, sizeof *d->shared);
 #ifndef MBR_NO_THREADS
     pthread_mutex_init(&d->shared->lock, NULL);
+    pthread_mutex_init(&d->shared->testing, NULL);
 #endif
     d->shared->queue = d->cl->clCreateCommandQueue(d->context, d->id, 0, &code);
     if (!d->shared->queue)
@@ -96,6 +105,7 @@ void mbr_cl_shared_free(mbr_cl_device *d)
         d->cl->clReleaseCommandQueue(s->queue);
 #ifndef MBR_NO_THREADS
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->testing);
 #endif
     mbr_free(d->memory, s);
     d->shared = NULL;
@@ -118,10 +128,40 @@ static char *copy(mbr_memory *memory, const char *text)
     return c ? memcpy(c, text, n) : NULL;
 }
 
+/* A program of an earlier process; NULL: there is none that the driver takes. */
+static cl_program from_store(mbr_cl_device *d, const mbr_cl_program *p, mbr_hash key)
+{
+    size_t bytes = 0;
+    cl_int code;
+    void *binary = mbr_cl_store_read(d, key, &bytes);
+    if (!binary)
+        return NULL;
+    const unsigned char *data = binary;
+    cl_program program = d->cl->clCreateProgramWithBinary(d->context, 1, &d->id, &bytes, &data, NULL, &code);
+    if (program && d->cl->clBuildProgram(program, 1, &d->id, p->options, NULL, NULL) != CL_SUCCESS) {
+        d->cl->clReleaseProgram(program);
+        program = NULL;
+    }
+    mbr_free(d->memory, binary);
+    return program;
+}
+
+static void to_store(mbr_cl_device *d, cl_program program, mbr_hash key)
+{
+    size_t bytes = 0;
+    if (!d->folder || d->cl->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS ||
+        bytes == 0)
+        return;
+    unsigned char *data = mbr_alloc(d->memory, bytes);
+    if (data && d->cl->clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof data, &data, NULL) == CL_SUCCESS)
+        mbr_cl_store_write(d, key, data, bytes);
+    mbr_free(d->memory, data);
+}
+
 /* Builds p->program, or says in p->why what the driver has against it. */
 static void build(mbr_cl_device *d, mbr_cl_program *p)
 {
-    const char *texts[4] = { source_text("common"), source_text(p->name), p->extra };
+    const char *texts[4] = { source_text("common"), source_text(p->name), p->extra, p->options };
     cl_uint n = p->extra ? 3 : 2;
     cl_int code;
     if (!texts[0] || !texts[1]) {
@@ -130,9 +170,15 @@ static void build(mbr_cl_device *d, mbr_cl_program *p)
         memcpy(p->why, e.text, sizeof p->why - 1);
         return;
     }
+    mbr_hash key = mbr_cl_store_key(d, texts, MBR_COUNT_OF(texts));
+    p->program = from_store(d, p, key);
+    if (p->program)
+        return;
+    mbr_log_at(d->log, MBR_LOG_INFO, "%s: building %s.cl %s", d->label, p->name, p->options);
     cl_program program = d->cl->clCreateProgramWithSource(d->context, n, texts, NULL, &code);
     if (program && (code = d->cl->clBuildProgram(program, 1, &d->id, p->options, NULL, NULL)) == CL_SUCCESS) {
         p->program = program;
+        to_store(d, program, key);
         return;
     }
     strcpy(p->why, mbr_cl_error_name(code));
@@ -194,6 +240,31 @@ mbr_status mbr_cl_program_get(mbr_cl_device *d, const char *name, const char *ex
         *out = p->program;
     unlock(d->shared);
     return st;
+}
+
+/* --- families --- */
+
+bool mbr_cl_family_works(mbr_cl_device *d, const char *family)
+{
+    struct mbr_cl_shared *s = d->shared;
+    size_t i = 0;
+    if (d->testing)
+        return strcmp(d->testing, family) == 0;
+#ifndef MBR_NO_THREADS
+    pthread_mutex_lock(&s->testing);
+#endif
+    while (i < s->n_families && strcmp(s->families[i].name, family) != 0)
+        i++;
+    bool works = i < s->n_families ? s->families[i].works : mbr_cl_family_passes(d, family);
+    if (i == s->n_families && i < MOST_FAMILIES) {
+        s->families[i].name = family;
+        s->families[i].works = works;
+        s->n_families++;
+    }
+#ifndef MBR_NO_THREADS
+    pthread_mutex_unlock(&s->testing);
+#endif
+    return works;
 }
 
 /* --- data --- */

@@ -19,8 +19,14 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/lower_reduce.c \
     engine/opencl/lower_util.c \
     engine/opencl/lower_util.h \
+    engine/opencl/probe.c \
+    engine/opencl/probe.h \
     engine/opencl/program.c \
-    engine/opencl/program.h
+    engine/opencl/program.h \
+    engine/opencl/selftest.c \
+    engine/opencl/selftest.h \
+    engine/opencl/store.c \
+    engine/opencl/store.h
 MBR_OPENCL_KERNELS = \
     kernels/opencl/attention.cl \
     kernels/opencl/common.cl \
