@@ -52,7 +52,8 @@ typedef struct mbr_cl_op {
     X(gemm)                                                                                                            \
     X(movement)                                                                                                        \
     X(pool)                                                                                                            \
-    X(reduce)
+    X(reduce)                                                                                                          \
+    X(resize)
 
 /* family, may be NULL: the name of its table */
 const mbr_cl_op *mbr_cl_op_find(const mbr_ir_node *n, const char **family);

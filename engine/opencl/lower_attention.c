@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mbr.Attention, and Attention of ai.onnx with masks, windows, and caches inside and outside. */
-#include "engine/opencl/gemm.h"
+#include "engine/opencl/product.h"
 #include "engine/ops/attend.h"
 
 #include <math.h>

@@ -3,9 +3,9 @@
  * Conv, ConvTranspose, FusedConv, mbr.Conv, mbr.ConvTranspose. Depthwise ones have a kernel of their own, 1x1 ones are
  * products, 3x3 ones of many channels go by Winograd, the others gather their rows in the product's kernel.
  */
-#include "engine/opencl/gemm.h"
+#include "engine/opencl/product.h"
 #include "engine/ops/activation.h"
-#include "engine/ops/conv.h"
+#include "engine/ops/conv_args.h"
 #include "base/checked.h"
 
 #include <stdio.h>

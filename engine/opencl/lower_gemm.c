@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* MatMul, Gemm, FusedMatMul, mbr.MatMul; and the launches that convolutions share with them. */
-#include "engine/opencl/gemm.h"
+#include "engine/opencl/product.h"
 #include "engine/ops/activation.h"
 #include "kernels/transpose.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* MaxPool, AveragePool, LpPool and the global ones, in both layouts. */
-#include "engine/opencl/gemm.h"
+#include "engine/opencl/product.h"
 #include "kernels/pool.h"
 
 #include <stdio.h>

@@ -7,7 +7,6 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/device.h \
     engine/opencl/frame.c \
     engine/opencl/frame.h \
-    engine/opencl/gemm.h \
     engine/opencl/lower.c \
     engine/opencl/lower.h \
     engine/opencl/lower_attention.c \
@@ -17,10 +16,12 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/lower_movement.c \
     engine/opencl/lower_pool.c \
     engine/opencl/lower_reduce.c \
+    engine/opencl/lower_resize.c \
     engine/opencl/lower_util.c \
     engine/opencl/lower_util.h \
     engine/opencl/probe.c \
     engine/opencl/probe.h \
+    engine/opencl/product.h \
     engine/opencl/program.c \
     engine/opencl/program.h \
     engine/opencl/selftest.c \
@@ -37,4 +38,5 @@ MBR_OPENCL_KERNELS = \
     kernels/opencl/norm.cl \
     kernels/opencl/pool.cl \
     kernels/opencl/reduce.cl \
+    kernels/opencl/resize.cl \
     kernels/opencl/softmax.cl

@@ -8,7 +8,7 @@
  * f32 with up to three spatial dimensions goes to the kernels of kernels/conv.h, which work with channels last: around
  * ONNX's own operators, data is transposed on the way in and out. Everything else goes to the plain convolution.
  */
-#include "engine/ops/conv.h"
+#include "engine/ops/conv_args.h"
 #include "engine/ops/activation.h"
 #include "engine/ops/op.h"
 #include "engine/ops/window.h"

@@ -29,7 +29,7 @@ MBR_ENGINE_OPS = \
     engine/ops/control.c \
     engine/ops/control.h \
     engine/ops/conv.c \
-    engine/ops/conv.h \
+    engine/ops/conv_args.h \
     engine/ops/cum_sum.c \
     engine/ops/custom.c \
     engine/ops/custom.h \
@@ -109,6 +109,7 @@ MBR_ENGINE_OPS = \
     engine/ops/registry.c \
     engine/ops/reshape.c \
     engine/ops/resize.c \
+    engine/ops/resize_step.h \
     engine/ops/reverse_sequence.c \
     engine/ops/roi_align.c \
     engine/ops/rotary_embedding.c \

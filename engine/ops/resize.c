@@ -3,9 +3,8 @@
  * Resize, Upsample, and mbr.Resize: Resize with data channels last, (n, spatial..., c), while roi, scales, sizes and
  * axes keep ONNX's order (n, c, spatial...).
  */
-#include "engine/ops/op.h"
+#include "engine/ops/resize_step.h"
 #include "kernels/real.h"
-#include "kernels/resize.h"
 
 #include <math.h>
 #include <string.h>
@@ -352,6 +351,14 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         st->per_tile = mbr_step_split(s, st->plan.tiles, (double)out / (double)st->plan.tiles * (picks(st) ? 0.5 : 1));
     }
     return MBR_OK;
+}
+
+const mbr_resize_plan *mbr_resize_step_plan(const mbr_step *s, const void **table, size_t *bytes)
+{
+    const resize_state *st = s->state;
+    *table = st->table;
+    *bytes = st->table ? mbr_resize_table_size(&st->desc) : 0;
+    return st->ready && st->table ? &st->plan : NULL;
 }
 
 static void convert_out(mbr_dtype t, const float *from, void *to, size_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What lowers to the kernels of kernels/opencl/gemm.cl: products, and convolutions as products. */
-#ifndef MBR_ENGINE_OPENCL_GEMM_H
-#define MBR_ENGINE_OPENCL_GEMM_H
+#ifndef MBR_ENGINE_OPENCL_PRODUCT_H
+#define MBR_ENGINE_OPENCL_PRODUCT_H
 
 #include "engine/opencl/lower.h"
 #include "kernels/act.h"

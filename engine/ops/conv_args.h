@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a step of a convolution is, for those that run it elsewhere. */
-#ifndef MBR_ENGINE_OPS_CONV_H
-#define MBR_ENGINE_OPS_CONV_H
+#ifndef MBR_ENGINE_OPS_CONV_ARGS_H
+#define MBR_ENGINE_OPS_CONV_ARGS_H
 
 #include "engine/ops/op.h"
 #include "kernels/conv.h"

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The plan of a step of a resize, for those that run it elsewhere. */
+#ifndef MBR_ENGINE_OPS_RESIZE_STEP_H
+#define MBR_ENGINE_OPS_RESIZE_STEP_H
+
+#include "engine/ops/op.h"
+#include "kernels/resize.h"
+
+/* Of a prepared step; its tables lie in the *bytes at *table. NULL: its numbers are known at the run only. */
+const mbr_resize_plan *mbr_resize_step_plan(const mbr_step *s, const void **table, size_t *bytes);
+
+#endif
