@@ -19,6 +19,25 @@ const mbr_cl_selftest mbr_cl_selftests[] = {
     { "gemm",
       MODULE "graph main(%a: f32[37, 70], %b: f32[70, 45]) -> (%y) {\n  %y: f32[37, 45] = ai.onnx.MatMul@13(%a, %b)\n}\n",
       0 },
+    { "conv",
+      MODULE "graph main(%x: f32[1, 12, 9, 11], %w: f32[20, 12, 3, 3], %b: f32[20], %u: f32[1, 9, 11, 8], "
+             "%v: f32[8, 1, 3, 3]) -> (%y, %z) {\n"
+             "  %y: f32[1, 20, 5, 11] = ai.onnx.Conv@11(%x, %w, %b) {pads = [1, 1, 1, 1], strides = [2, 1]}\n"
+             "  %z: f32[1, 9, 11, 8] = mbr.Conv@1(%u, %v) {act = \"Relu\", group = 8, pads = [1, 1, 1, 1]}\n}\n",
+      0 },
+    { "attention",
+      MODULE "graph main(%q: f32[1, 4, 37, 20], %k: f32[1, 2, 70, 20], %v: f32[1, 2, 70, 24]) -> (%y) {\n"
+             "  %y: f32[1, 4, 37, 24] = mbr.Attention@1(%q, %k, %v) {k_axes = [0, 1, 3, 2], scale = f0.25}\n}\n",
+      0 },
+    { "pool",
+      MODULE "graph main(%x: f32[1, 9, 11, 8], %u: f32[2, 3, 9, 9]) -> (%y, %z) {\n"
+             "  %y: f32[1, 5, 6, 8] = mbr.MaxPool@1(%x) {kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2]}\n"
+             "  %z: f32[2, 3, 1, 1] = ai.onnx.GlobalAveragePool@1(%u)\n}\n",
+      0 },
+    { "resize",
+      MODULE "graph main(%x: f32[1, 3, 5, 7]) -> (%y) {\n  const %s = f32[4] {1, 1, 2, 1.5}\n"
+             "  %y: f32[1, 3, 10, 10] = ai.onnx.Resize@13(%x, _, %s) {mode = \"linear\"}\n}\n",
+      0 },
     { NULL, NULL, 0 },
 };
 
