@@ -7,6 +7,7 @@ search, reasons and XGBoost's pred_contribs(approx_contribs=True), with its cove
 Without numpy and onnx it ends with status 77, a SKIP; a part whose library is missing is left out.
 """
 import argparse
+import itertools
 import json
 import os
 import random
@@ -123,6 +124,103 @@ def nearest(mbr, folder, rng):
         expect(worst < 1e-5, f"nearest by {metric}: as numpy, {worst:.1e}")
 
 
+def arrays(mbr, folder, shapes, post, texts, rows):
+    """Tensors of rows straight to post-processing; what the texts of each row say."""
+    inputs = [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["n"] + s) for k, s in shapes.items()]
+    outputs = [helper.make_tensor_value_info("out_" + k, TensorProto.FLOAT, ["n"] + s) for k, s in shapes.items()]
+    nodes = [helper.make_node("Identity", [k], ["out_" + k]) for k in shapes]
+    g = helper.make_graph(nodes, "g", inputs, outputs)
+    onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)]), os.path.join(folder, "model.onnx"))
+    p = {"version": 1, "name": "twin", "model": {"path": "model.onnx"}, "inputs": {k: {"type": "array"} for k in shapes},
+         "features": [{"name": "x_" + k, "kind": "array", "from": k, "shape": s} for k, s in shapes.items()],
+         "tensors": [{"input": k, "from": "x_" + k} for k in shapes],
+         "outputs": [{"name": "y_" + k, "output": "out_" + k, "tensor": True} for k in shapes],
+         "post": post, "texts": texts, "rules": [{"name": "all", "then": "DONE"}]}
+    with open(os.path.join(folder, "p.yaml"), "w") as f:
+        json.dump(p, f)
+    with open(os.path.join(folder, "rows.jsonl"), "w") as f:
+        for row in rows:
+            f.write(json.dumps({k: v.tolist() for k, v in row.items()}) + "\n")
+    r = subprocess.run([mbr, "decide", os.path.join(folder, "p.yaml"), os.path.join(folder, "rows.jsonl"), "--json"],
+                       capture_output=True, text=True)
+    if r.returncode:
+        raise SystemExit("mbr decide: " + r.stderr + r.stdout[:1000])
+    return [json.loads(line)["texts"] for line in r.stdout.splitlines()]
+
+
+def ctc(mbr, folder, rng):
+    frames, labels = 14, "-abcd"
+    logits = rng.normal(size=(300, frames, len(labels))) * 1.5
+    p = (np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)).astype("<f4")
+    short = p[:40, :6, :3] / p[:40, :6, :3].sum(axis=2, keepdims=True)
+
+    def texts(x, width):
+        step = {"name": "t", "kind": "ctc", "from": "y_p", "labels": list(labels[:x.shape[2]]), "input": "probabilities",
+                "beam": width}
+        return arrays(mbr, folder, {"p": list(x.shape[1:])}, [step], ["t", "t.score"], [{"p": row} for row in x])
+
+    def collapse(path):
+        return "".join(labels[s] for i, s in enumerate(path) if s and (i == 0 or path[i - 1] != s))
+
+    worst, same = 0, 0
+    for row, got in zip(short, texts(short, 1000)):  # all paths, one by one
+        sums = {}
+        for path in itertools.product(range(3), repeat=6):
+            text = collapse(path)
+            sums[text] = sums.get(text, 0) + float(np.prod(row[range(6), path].astype(float)))
+        best = max(sums, key=sums.get)
+        same += (got["t"] or "") == best
+        worst = max(worst, abs(float(got["t.score"]) - np.log(sums[best])))
+    expect(same == len(short) and worst < 1e-5, f"ctc, a wide beam: the sum over all alignments, {worst:.1e}")
+    try:
+        import fast_ctc_decode
+    except ImportError:
+        print("left out: fast-ctc-decode is not installed")
+        return
+    greedy = [(d["t"] or "") == fast_ctc_decode.viterbi_search(row, labels)[0] for row, d in zip(p, texts(p, 1))]
+    expect(all(greedy), f"ctc, the best of each frame: as fast-ctc-decode in {sum(greedy)} of {len(greedy)} rows")
+    beam = [(d["t"] or "") == fast_ctc_decode.beam_search(row, labels, beam_size=50, beam_cut_threshold=0.0)[0]
+            for row, d in zip(p, texts(p, 50))]
+    # its probabilities are f32, so that two that are nearly alike may change places
+    expect(np.mean(beam) > 0.99, f"ctc, a beam of 50: as fast-ctc-decode in {sum(beam)} of {len(beam)} rows")
+
+
+def boxes(mbr, folder, rng):
+    try:
+        import onnxruntime
+    except ImportError:
+        print("left out: onnxruntime is not installed")
+        return
+    count, classes = 40, 3
+    constants = [helper.make_tensor("most", TensorProto.INT64, [1], [count]),
+                 helper.make_tensor("iou", TensorProto.FLOAT, [1], [0.45]),
+                 helper.make_tensor("least", TensorProto.FLOAT, [1], [0.3])]
+    g = helper.make_graph([helper.make_node("NonMaxSuppression", ["b", "s", "most", "iou", "least"], ["i"])], "g",
+                          [helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, count, 4]),
+                           helper.make_tensor_value_info("s", TensorProto.FLOAT, [1, classes, count])],
+                          [helper.make_tensor_value_info("i", TensorProto.INT64, ["k", 3])], constants)
+    ort = onnxruntime.InferenceSession(
+        helper.make_model(g, opset_imports=[helper.make_opsetid("", 11)], ir_version=8).SerializeToString())
+    rows, wants = [], []
+    for _ in range(100):
+        corner = rng.random((count, 2)) * 60
+        b = np.concatenate([corner, corner + 5 + rng.random((count, 2)) * 40], axis=1).astype("<f4")
+        s = rng.random((count, classes)).astype("<f4")
+        rows.append({"b": b, "s": s})
+        picked = ort.run(None, {"b": b[None], "s": s.T[None]})[0]
+        wants.append(sorted((-float(s[k, c]), int(c), *map(float, b[k])) for _, c, k in picked))
+    step = {"name": "d", "kind": "boxes", "from": ["y_b", "y_s"], "format": "corners", "score_threshold": 0.3,
+            "iou_threshold": 0.45, "most": count * classes}
+    got = arrays(mbr, folder, {"b": [count, 4], "s": [count, classes]},
+                 [step, {"name": "v", "kind": "values", "from": "d", "width": 6 * count * classes}], ["d.count", "v"], rows)
+    fine = 0
+    for d, want in zip(got, wants):
+        x = [float(d[f"v[{i}]"]) for i in range(6 * int(d["d.count"]))]
+        have = sorted((-x[i + 4], int(x[i + 5]), *x[i:i + 4]) for i in range(0, len(x), 6))
+        fine += len(have) == len(want) and np.allclose(have, want, atol=1e-5)
+    expect(fine == len(rows), f"boxes: as onnxruntime's NonMaxSuppression in {fine} of {len(rows)} rows")
+
+
 def forest(booster, features, hits):
     """XGBoost's trees as a TreeEnsembleRegressor."""
     columns = {k: [] for k in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids",
@@ -201,7 +299,7 @@ def main():
     a = a.parse_args()
     print("seed", a.seed)
     rng = np.random.default_rng(a.seed)
-    for part in (isotonic, temperature, nearest, reasons):
+    for part in (isotonic, temperature, nearest, ctc, boxes, reasons):
         with tempfile.TemporaryDirectory() as folder:
             part(a.mbr, folder, rng)
     sys.exit(failures > 0)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Post-processing and reasons against scikit-learn, numpy and XGBoost, where Python has them; PYTHON names the interpreter.
+# Post-processing and reasons against scikit-learn, numpy, fast-ctc-decode, ONNX Runtime and XGBoost, where Python has them; PYTHON names the interpreter.
 : "${builddir:=.}" "${srcdir:=.}" "${MBR:=$builddir/mbr}" "${PYTHON:=python3}" "${POST_EQUAL:=}"
 [ -z "${EMULATOR:-}" ] || { echo "SKIP: too slow for an emulator"; exit 77; }
 command -v "$PYTHON" >/dev/null || { echo "SKIP: no $PYTHON"; exit 77; }
