@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/ir.h"
 #include "base/checked.h"
+#include "base/hash.h"
 #include "engine/ops/custom.h"
 
 #include <stdio.h>
@@ -13,17 +14,10 @@ struct mbr_name_map {
     size_t room, used;
 };
 
-static uint32_t hash_name(const char *s)
-{
-    uint32_t h = 2166136261u;
-    for (; *s; s++)
-        h = (h ^ (unsigned char)*s) * 16777619u;
-    return h ^ (h >> 15);
-}
-
+/* Seeded with an address, so that a file cannot know which names collide. */
 static mbr_ir_value **name_slot(const struct mbr_name_map *map, const char *name)
 {
-    size_t at = hash_name(name) & (map->room - 1);
+    size_t at = (size_t)mbr_hash_bytes(name, strlen(name), (mbr_hash){ (uintptr_t)map->slots, 0 }).a & (map->room - 1);
     while (map->slots[at] && strcmp(map->slots[at]->name, name) != 0)
         at = (at + 1) & (map->room - 1);
     return &map->slots[at];

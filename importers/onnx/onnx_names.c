@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "importers/onnx/onnx_names.h"
+#include "base/hash.h"
 
 #include <string.h>
 
 /* Seeded with an address, so that a file cannot know which names collide. */
 static size_t hash(const mbr_onnx_names *m, const char *name)
 {
-    uint64_t h = (uint64_t)(uintptr_t)m->arena * 0x9e3779b97f4a7c15u;
-    for (const unsigned char *p = (const unsigned char *)name; *p; p++) {
-        h = (h ^ *p) * 0xff51afd7ed558ccdu;
-        h ^= h >> 32;
-    }
-    return (size_t)h;
+    return (size_t)mbr_hash_bytes(name, strlen(name), (mbr_hash){ (uintptr_t)m->arena, 0 }).a;
 }
 
 /* The slot that holds the name, or the free one where it belongs. There is always a free one. */
