@@ -162,6 +162,7 @@ tests_fuzz_check_fuzz_keyed_LDADD = libmbr_all.la
 MBR_SCRIPT_TESTS = \
     tests/test_audio_equal.sh \
     tests/test_bad_input.sh \
+    tests/test_bad_rows.sh \
     tests/test_compile.sh \
     tests/test_determinism_models.sh \
     tests/test_state_models.sh \
