@@ -43,10 +43,16 @@ typedef struct mbr_device_functions {
     bool (*has)(const mbr_device_frame *df, size_t step);
     /* Why it does not; NULL: it does. */
     const char *(*why)(const mbr_device_frame *df, size_t step);
+    /*
+     * Shapes of a step that only the run tells are set now, and it is prepared: will the device do it? (has then tells,
+     * too.) What it may read beforehand is what fetch brings when not `all`.
+     */
+    bool (*late)(mbr_device_frame *df, size_t step);
     /* Starts the step; need not wait for its end. */
     mbr_status (*run)(mbr_device_frame *df, size_t step, mbr_error *err);
-    /* The inputs of a step of the CPU are needed in host memory; afterwards `wrote` says that its outputs are there. */
-    mbr_status (*fetch)(mbr_device_frame *df, const struct mbr_step *s, mbr_error *err);
+    /* The inputs of a step of the CPU are needed in host memory; afterwards `wrote` says that its outputs are there. Not
+       all: those that sizes may follow from, numbers of shapes and what is small. */
+    mbr_status (*fetch)(mbr_device_frame *df, const struct mbr_step *s, bool all, mbr_error *err);
     void (*wrote)(mbr_device_frame *df, const struct mbr_step *s);
     /* Nothing that was started is still under way. Always asked after a failure. */
     mbr_status (*wait)(mbr_device_frame *df, mbr_error *err);

@@ -281,7 +281,7 @@ mbr_status mbr_frame_new(const mbr_program *p, mbr_run *run, mbr_frame **out, mb
     bool on_device = false;
     for (uint32_t k = 0; k < p->n_steps && st == MBR_OK; k++) {
         st = start_step(f, k, err);
-        on_device |= p->steps[k].on_device;
+        on_device |= p->steps[k].on_device || p->steps[k].late;
     }
     mbr_device *device = p->module->device;
     if (st == MBR_OK && (on_device || (device && p->module->device_only && !p->graph->owner)))
@@ -1042,6 +1042,19 @@ static mbr_status not_on_device(const mbr_frame *f, const mbr_step *s, size_t k,
                          device->name, why && *why ? ": " : "", why ? why : "");
 }
 
+/* A step whose shapes are known now that it is reached. */
+static mbr_status place_late(mbr_frame *f, size_t k, bool *there, bool *failed, mbr_error *err)
+{
+    const mbr_device_functions *fn = f->p->module->device->fn;
+    mbr_status st = fn->fetch(f->device, &f->steps[k], false, err);
+    *failed = st != MBR_OK;
+    MBR_TRY(st);
+    MBR_TRY(infer_now(f, &f->p->steps[k], &f->steps[k], err));
+    MBR_TRY(prepare_step(f, &f->steps[k], err));
+    *there = fn->late(f->device, k);
+    return MBR_OK;
+}
+
 /* Step k, on either. *failed: the device did, and with it what it had. */
 static mbr_status run_placed_step(mbr_frame *f, uint32_t k, bool there, bool *failed, mbr_error *err)
 {
@@ -1056,7 +1069,7 @@ static mbr_status run_placed_step(mbr_frame *f, uint32_t k, bool there, bool *fa
         *failed = st != MBR_OK;
         return st;
     }
-    st = s->op->run || ps->dynamic ? fn->fetch(f->device, s, err) : MBR_OK;
+    st = s->op->run || ps->dynamic ? fn->fetch(f->device, s, true, err) : MBR_OK;
     *failed = st != MBR_OK;
     if (st == MBR_OK)
         st = run_on_cpu(f, ps, s, err);
@@ -1075,6 +1088,11 @@ static mbr_status run_placed_steps(mbr_frame *f, bool *failed, mbr_error *err)
         bool there = fn->has(f->device, k);
         if (ps->in_place && !ps->dynamic)
             continue;
+        if (ps->late) {
+            st = place_late(f, k, &there, failed, err);
+            if (st != MBR_OK)
+                return blame(s, st, err);
+        }
         if (!there && p->module->device_only && (s->op->run || ps->dynamic))
             return not_on_device(f, s, k, err);
         if (f->hook)

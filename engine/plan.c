@@ -49,6 +49,19 @@ static bool content_known(const mbr_ir_node *n, uint32_t i)
     return i < 32 && (n->op->content_inputs >> i & 1) && n->inputs[i] && n->inputs[i]->content;
 }
 
+/* Sizes of its outputs are found before it runs, and the device has a kernel, or there is nothing to run. */
+static bool is_late(const mbr_ir_node *n, const mbr_device *device)
+{
+    if (n->op->flags & (MBR_OP_SIZED_BY_RUN | MBR_OP_CONTROL))
+        return false;
+    for (uint32_t i = 0; i < n->n_inputs + n->n_outputs; i++) {
+        const mbr_ir_value *v = i < n->n_inputs ? n->inputs[i] : n->outputs[i - n->n_inputs];
+        if (v && (v->type.kind != MBR_KIND_TENSOR || v->type.dtype == MBR_DTYPE_STRING))
+            return false;
+    }
+    return n->op->run ? device->fn->takes(device, n) : (n->op->flags & MBR_OP_VIEW) != 0;
+}
+
 /* An output that nobody reads is left out where the operator can do without it. */
 static bool is_made(const mbr_ir_node *n, uint32_t i)
 {
@@ -252,6 +265,7 @@ static mbr_status make_step(planner *pl, mbr_program_step *s, mbr_ir_node *n)
     s->out = out;
     s->dynamic = is_dynamic(n);
     const mbr_device *device = p->module->device;
+    s->late = device && !n->graph->owner && s->dynamic && is_late(n, device);
     s->on_device = device && !n->graph->owner && !s->dynamic && n->op->run && device->fn->takes(device, n);
     s->state_offset = p->state_bytes;
     p->state_bytes += (n->op->state_size + 15) & ~(size_t)15;

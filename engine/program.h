@@ -47,6 +47,7 @@ typedef struct mbr_program_step {
     uint32_t n_in, n_out;
     const uint32_t *in, *out; /* value indices; MBR_NO_VALUE: absent */
     bool dynamic;             /* shapes are inferred when it is reached */
+    bool late;                /* it is, and the device may take it then */
     bool in_place;            /* a view whose bytes are in place already: nothing to run */
     bool on_device;           /* the module's device may run it; it is not packed for the CPU */
     const void *packed;       /* the node's own, or from mbr_alloc */

@@ -82,6 +82,8 @@ static void close_frame(mbr_device_frame *df)
     drop_buffer(cf->d, &cf->io);
     drop_buffer(cf->d, &cf->scratch);
     drop_buffer(cf->d, &cf->flag);
+    for (uint32_t v = 0; cf->own && v < cf->p->n_values; v++)
+        drop_buffer(cf->d, &cf->own[v]);
     if (cf->queue)
         cl->clReleaseCommandQueue(cf->queue);
     mbr_arena_destroy(&cf->arena);
@@ -113,10 +115,11 @@ static mbr_status open_frame(mbr_device *device, mbr_frame *f, mbr_device_frame 
     *cf = (mbr_cl_frame){ .device = device, .d = d, .f = f, .p = p };
     mbr_arena_init(&cf->arena, d->memory, 32 * 1024);
     cf->places = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->places);
+    cf->own = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->own);
     cf->canon = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->canon);
     cf->where = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->where);
     cf->steps = mbr_arena_calloc(&cf->arena, p->n_steps + 1, sizeof *cf->steps);
-    mbr_status st = cf->places && cf->canon && cf->where && cf->steps ? MBR_OK : mbr_no_memory(err, p->n_values);
+    mbr_status st = cf->places && cf->own && cf->canon && cf->where && cf->steps ? MBR_OK : mbr_no_memory(err, p->n_values);
     if (st == MBR_OK) {
         cf->queue = d->cl->clCreateCommandQueue(d->context, d->id, 0, &code);
         if (!cf->queue)
@@ -350,22 +353,77 @@ static mbr_status run_step(mbr_device_frame *df, size_t k, mbr_error *err)
             return device_fail(cf, l->name, code, err);
     }
     for (uint32_t i = 0; i < ps->n_out; i++)
-        if (ps->out[i] != MBR_NO_VALUE)
-            cf->where[cf->canon[ps->out[i]]] = MBR_CL_ON_DEVICE;
+        if (ps->out[i] != MBR_NO_VALUE && cf->canon[ps->out[i]] == ps->out[i])
+            cf->where[ps->out[i]] = MBR_CL_ON_DEVICE;
     return MBR_OK;
 }
 
-static mbr_status fetch(mbr_device_frame *df, const mbr_step *s, mbr_error *err)
+/* May sizes follow from it? */
+static bool tells_sizes(const mbr_step *s, uint32_t i)
+{
+    return i < 32 && (s->op->content_inputs >> i & 1 || (s->in[i] && mbr_value_bytes(s->in[i]) <= 4096));
+}
+
+static mbr_status fetch(mbr_device_frame *df, const mbr_step *s, bool all, mbr_error *err)
 {
     mbr_cl_frame *cf = of(df);
     const mbr_program_step *ps = &cf->p->steps[mbr_step_index(s)];
     if (cf->lost)
         return MBR_OK;
     for (uint32_t i = 0; i < ps->n_in; i++)
-        if (ps->in[i] != MBR_NO_VALUE)
+        if (ps->in[i] != MBR_NO_VALUE && (all || tells_sizes(s, i)))
             MBR_TRY(to_host(cf, ps->in[i], err));
     /* in shared memory the step may write where launches in flight still read */
-    return cf->slab.host ? wait_all(df, err) : MBR_OK;
+    return cf->slab.host && all ? wait_all(df, err) : MBR_OK;
+}
+
+/* A value that has no place by the plan gets memory of its own. */
+static bool place_own(mbr_cl_frame *cf, uint32_t v)
+{
+    const mbr_value *value = mbr_frame_value(cf->f, v);
+    mbr_error why;
+    if (v == MBR_NO_VALUE || cf->p->values[v].place == MBR_PLACE_NONE || mbr_cl_constant_of(cf, v))
+        return true;
+    if (value->kind != MBR_KIND_TENSOR || value->dtype == MBR_DTYPE_STRING)
+        return false;
+    if (cf->p->values[v].place != MBR_PLACE_OWN)
+        return cf->places[v].mem != NULL;
+    if (cf->canon[v] != v)
+        return true; /* a view */
+    if (mbr_cl_buffer_need(cf->d, &cf->own[v], mbr_value_bytes(value), &why) != MBR_OK)
+        return false;
+    cf->places[v] = (mbr_cl_place){ cf->own[v].mem, 0 };
+    return true;
+}
+
+static bool late(mbr_device_frame *df, size_t k)
+{
+    mbr_cl_frame *cf = of(df);
+    const mbr_program_step *ps = &cf->p->steps[k];
+    mbr_step *s = mbr_frame_step(cf->f, k);
+    mbr_cl_step *cs = &cf->steps[k];
+    mbr_error why;
+    cs->on = false;
+    if (cf->lost)
+        return false;
+    for (uint32_t i = 0; i < ps->n_in; i++)
+        if (!place_own(cf, ps->in[i]))
+            return false;
+    if (s->op->flags & MBR_OP_VIEW) {
+        uint32_t in = ps->in[0], out = ps->out[0];
+        if (mbr_cl_constant_of(cf, in) || cf->p->values[out].place != MBR_PLACE_OWN)
+            return false;
+        cf->canon[out] = cf->canon[in];
+        cf->places[out] = cf->places[in];
+        cs->n = 0;
+        return cs->on = true;
+    }
+    for (uint32_t i = 0; i < ps->n_out; i++)
+        if (!place_own(cf, ps->out[i]))
+            return false;
+    if (mbr_cl_lower_step(cf, k, s, &why) != MBR_OK || cf->scratch_needed > cf->scratch.bytes)
+        cs->on = false;
+    return cs->on;
 }
 
 static void wrote(mbr_device_frame *df, const mbr_step *s)
@@ -425,5 +483,6 @@ static void free_device(mbr_device *device)
 
 const mbr_device_functions mbr_cl_frame_functions = { .takes = takes, .open = open_frame, .close = close_frame,
                                                       .lay_out = lay_out, .begin = begin, .has = has, .run = run_step,
-                                                      .fetch = fetch, .wrote = wrote, .wait = wait_all, .finish = finish, .why = why,
+                                                      .fetch = fetch, .wrote = wrote, .wait = wait_all,
+                                                      .finish = finish, .why = why, .late = late,
                                                       .forget = forget, .free = free_device };

@@ -52,6 +52,7 @@ typedef struct mbr_cl_frame {
     mbr_cl_buffer flag;    /* an int: not 0 once a kernel met what is an error (lower.h) */
     bool flagged;          /* in this run a step might have */
     mbr_cl_place *places;  /* (n_values) */
+    mbr_cl_buffer *own;    /* (n_values) of values that only the run sizes */
     uint32_t *canon;       /* (n_values) the value whose bytes and content a view shows */
     uint8_t *where;        /* (n_values) of canonical values: ON_HOST, ON_DEVICE */
     mbr_cl_step *steps;    /* (n_steps) */
