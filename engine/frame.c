@@ -1089,9 +1089,9 @@ static mbr_status run_placed_steps(mbr_frame *f, bool *failed, mbr_error *err)
         if (ps->in_place && !ps->dynamic)
             continue;
         if (ps->late) {
-            st = place_late(f, k, &there, failed, err);
-            if (st != MBR_OK)
-                return blame(s, st, err);
+            mbr_status late = place_late(f, k, &there, failed, err);
+            if (late != MBR_OK)
+                return blame(s, late, err);
         }
         if (!there && p->module->device_only && (s->op->run || ps->dynamic))
             return not_on_device(f, s, k, err);

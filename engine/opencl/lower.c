@@ -314,7 +314,8 @@ mbr_status mbr_cl_lower_step(mbr_cl_frame *cf, size_t k, mbr_step *s, mbr_error 
 {
     const mbr_cl_op *op = mbr_cl_op_find(s->node, NULL);
     mbr_cl_step *cs = &cf->steps[k];
-    mbr_cl_lower l = { .step = s, .device = cf->d, .err = err, .frame = cf, .to = cs };
+    mbr_cl_lower l = { .step = s, .device = cf->d, .err = err, .frame = cf, .to = cs,
+                       .late = cf->p->steps[k].late };
     cs->on = false;
     cs->n = 0;
     cs->flags = false;

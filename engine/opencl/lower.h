@@ -31,6 +31,7 @@ typedef struct mbr_cl_lower {
     const mbr_cl_device *device; /* limits: max_group, local_bytes, f16 ... */
     mbr_status status;           /* of the first call that failed */
     mbr_error *err;
+    bool late;                   /* the run has come to the step: numbers of inputs are there */
     struct mbr_cl_frame *frame;  /* the rest is lower.c's own */
     struct mbr_cl_step *to;
     struct mbr_cl_launch *launch;

@@ -408,7 +408,7 @@ static mbr_status lower_pattern(mbr_cl_lower *l)
     if (what == EYE)
         k = mbr_attr_int(s->node, "k", 0);
     if (what == TRILU) {
-        if (mbr_step_has(s, 1) && !mbr_step_known(s, 1))
+        if (mbr_step_has(s, 1) && !mbr_cl_known(l, 1))
             return mbr_cl_decline(l, "its diagonal is not known before the run");
         MBR_TRY(mbr_op_step_int(s, 1, 0, &k, l->err));
         what = mbr_attr_int(s->node, "upper", 1) ? UPPER : LOWER;
@@ -436,16 +436,21 @@ static mbr_status lower_range(mbr_cl_lower *l)
     int64_t first = 0, step = 1;
     if (count == 0)
         return l->status;
-    if (!mbr_dtype_is_int(t) || !mbr_cl_has_type(l->device, t) || !mbr_step_known(s, 0) ||
-        (mbr_step_has(s, 2) && !mbr_step_known(s, 2)))
+    if (!mbr_cl_has_type(l->device, t) || !mbr_cl_known(l, 0) || (mbr_step_has(s, 2) && !mbr_cl_known(l, 2)))
         return mbr_cl_decline(l, "its numbers are not known before the run");
-    MBR_TRY(mbr_op_step_int(s, 0, 0, &first, l->err));
-    MBR_TRY(mbr_op_step_int(s, 2, 1, &step, l->err));
+    if (mbr_dtype_is_int(t)) {
+        MBR_TRY(mbr_op_step_int(s, 0, 0, &first, l->err));
+        MBR_TRY(mbr_op_step_int(s, 2, 1, &step, l->err));
+    } else if (!s->in[0]->data || (mbr_step_has(s, 2) && !s->in[2]->data) || t == MBR_DTYPE_F64) {
+        return mbr_cl_decline(l, "its numbers are not known before the run");
+    }
     snprintf(more, sizeof more, "-DRANGE=%s", mbr_cl_name(t));
     kernel(l, "range", 1, more);
     mbr_cl_out(l, 0);
-    for (int i = 0; i < 2; i++)
-        if (t == MBR_DTYPE_I64)
+    for (uint32_t i = 0; i < 2; i++)
+        if (!mbr_dtype_is_int(t))
+            mbr_cl_float(l, i && !mbr_step_has(s, 2) ? 1 : (float)mbr_value_real(s->in[2 * i], 0));
+        else if (t == MBR_DTYPE_I64)
             mbr_cl_long(l, i ? step : first);
         else
             mbr_cl_int(l, i ? step : first);

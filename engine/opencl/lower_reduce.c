@@ -6,9 +6,7 @@
 #include "engine/opencl/lower_util.h"
 #include "engine/ops/op_util.h"
 #include "kernels/norm_any.h"
-#include "kernels/pool.h"
 #include "kernels/reduce.h"
-#include "kernels/scan.h"
 #include "kernels/softmax.h"
 
 #include <stdio.h>
@@ -114,14 +112,6 @@ static mbr_status lower_reduce(mbr_cl_lower *l)
     return reduce(l, l->step->state);
 }
 
-static mbr_status lower_global(mbr_cl_lower *l)
-{
-    const mbr_ir_node *n = l->step->node;
-    if (strcmp(n->op->name, "GlobalLpPool") == 0 && mbr_attr_int(n, "p", (int64_t)mbr_attr_float(n, "p", 2.0f)) > 2)
-        return mbr_cl_decline(l, "a norm of more than 2");
-    return reduce(l, l->step->state);
-}
-
 static mbr_status lower_arg(mbr_cl_lower *l)
 {
     const mbr_arg_args *a = l->step->state;
@@ -147,23 +137,28 @@ static mbr_status lower_arg(mbr_cl_lower *l)
 
 static mbr_status lower_scan(mbr_cl_lower *l)
 {
-    const mbr_scan_args *a = l->step->state;
-    size_t n = a->outer * a->inner;
+    const mbr_step *s = l->step;
+    const mbr_value *x = s->in[0];
+    bool product = strcmp(s->op->name, "CumProd") == 0;
+    size_t outer, length, inner;
+    int64_t axis;
     char options[80];
-    if (!mbr_step_known(l->step, 1))
+    if (!mbr_cl_known(l, 1) || mbr_op_step_int(s, 1, 0, &axis, NULL) != MBR_OK || axis < -x->rank || axis >= x->rank)
         return mbr_cl_decline(l, "its axis is not known before the run");
-    if (n == 0 || a->axis == 0)
+    mbr_op_around(x, mbr_op_axis(axis, x->rank), &outer, &length, &inner);
+    size_t n = outer * inner;
+    if (n == 0 || length == 0)
         return l->status;
-    snprintf(options, sizeof options, "-DT=%s -DA=%s -DSCAN=%s -DINIT=%d", mbr_cl_name(a->dtype), number(a->dtype),
-             a->product ? "TIMES" : "PLUS", a->product);
+    snprintf(options, sizeof options, "-DT=%s -DA=%s -DSCAN=%s -DINIT=%d", mbr_cl_name(x->dtype), number(x->dtype),
+             product ? "TIMES" : "PLUS", product);
     mbr_cl_kernel(l, "reduce", "scan", options);
     mbr_cl_in(l, 0);
     mbr_cl_out(l, 0);
-    mbr_cl_int(l, (int64_t)a->axis);
-    mbr_cl_int(l, (int64_t)a->inner);
+    mbr_cl_int(l, (int64_t)length);
+    mbr_cl_int(l, (int64_t)inner);
     mbr_cl_int(l, (int64_t)n);
-    mbr_cl_int(l, a->exclusive);
-    mbr_cl_int(l, a->reverse);
+    mbr_cl_int(l, mbr_attr_int(s->node, "exclusive", 0) != 0);
+    mbr_cl_int(l, mbr_attr_int(s->node, "reverse", 0) != 0);
     mbr_cl_go_lines(l, n, 1);
     return l->status;
 }
@@ -339,9 +334,6 @@ const mbr_cl_op mbr_cl_ops_reduce[] = {
     ROW("BatchNormalization", lower_batch, BATCH),
     ROW("CumProd", lower_scan, 0),
     ROW("CumSum", lower_scan, 0),
-    ROW("GlobalAveragePool", lower_global, 0),
-    ROW("GlobalLpPool", lower_global, 0),
-    ROW("GlobalMaxPool", lower_global, 0),
     ROW("GroupNormalization", lower_norm, GROUP),
     ROW("Hardmax", lower_softmax, HARD),
     ROW("InstanceNormalization", lower_norm, GROUP),
@@ -365,7 +357,5 @@ const mbr_cl_op mbr_cl_ops_reduce[] = {
     OWN("com.microsoft", "SimplifiedLayerNormalization", lower_norm, LAYER),
     OWN("com.microsoft", "SkipLayerNormalization", lower_norm, SKIP),
     OWN("com.microsoft", "SkipSimplifiedLayerNormalization", lower_norm, SKIP),
-    OWN("mbr", "GlobalAveragePool", lower_global, 0),
-    OWN("mbr", "GlobalMaxPool", lower_global, 0),
     { 0 },
 };

@@ -7,6 +7,12 @@
 
 /* Can the device compute with it (numbers and bool; f64 where offered)? */
 bool mbr_cl_has_type(const mbr_cl_device *d, mbr_dtype t);
+/* Are the numbers of input i there, for mbr_step_ints and, late, as data? Ask before reading them. */
+static inline bool mbr_cl_known(const mbr_cl_lower *l, uint32_t i)
+{
+    return l->late || mbr_step_known(l->step, i);
+}
+
 /* takes: all tensors of the node are of such types, as far as they are known. */
 bool mbr_cl_takes_numbers(const mbr_ir_node *n, const mbr_cl_device *d);
 /* takes: all tensors are of types that can be moved (no strings, no containers). */

@@ -7,7 +7,7 @@
 enum { SUM, PRODUCT };
 
 typedef struct scan_state {
-    mbr_scan_args args; /* first: engine/opencl reads it */
+    mbr_scan_args args;
     size_t each;  /* 0: the axis is known in run only, one tile */
 } scan_state;
 
