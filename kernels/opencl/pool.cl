@@ -100,22 +100,21 @@ __kernel void pool_whole(TENSOR(const T, x), TENSOR(T, y), const pool g, __local
             const FV e = LDV(x + n * g.x_n + (long)ch * g.x_c + (long)i * g.x[2]);
             a = g.op != MAX ? fold(g.op, g.p, a, e) : e <= a ? a : e;
         }
-    if (lanes > 1) {
 #if VC == 1
-        *mine = a;
+    *mine = a;
 #else
-        CAT(vstore, VC)(a, 0, mine);
+    CAT(vstore, VC)(a, 0, mine);
 #endif
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (int i = 1; lane == 0 && i < lanes; i++) {
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (lane > 0 || ch >= g.channels)
+        return;
+    for (int i = 1; i < lanes; i++) {
 #if VC == 1
-            const FV e = mine[i * get_local_size(0)];
+        const FV e = mine[i * get_local_size(0)];
 #else
-            const FV e = CAT(vload, VC)(i * get_local_size(0), mine);
+        const FV e = CAT(vload, VC)(i * get_local_size(0), mine);
 #endif
-            a = g.op != MAX ? a + e : e <= a ? a : e;
-        }
+        a = g.op != MAX ? a + e : e <= a ? a : e;
     }
-    if (lane == 0 && ch < g.channels)
-        STV(last_of(g.op, g.p, a, g.in[2]), y + n * g.y_n + (long)ch * g.y_c);
+    STV(last_of(g.op, g.p, a, g.in[2]), y + n * g.y_n + (long)ch * g.y_c);
 }
