@@ -7,6 +7,7 @@ MBR_API_SOURCES = \
     api/models.c \
     api/onnx_values.c \
     api/operators.c \
+    api/plans.c \
     api/plugins.c \
     api/profiles.c \
     api/sessions.c \

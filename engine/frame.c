@@ -357,6 +357,11 @@ mbr_memory *mbr_frame_memory(const mbr_frame *f)
     return f->run->memory;
 }
 
+mbr_frame *mbr_frame_body(const mbr_frame *f, size_t i, size_t b)
+{
+    return f->bodies[i] && b < f->p->steps[i].n_bodies ? f->bodies[i][b] : NULL;
+}
+
 size_t mbr_step_index(const mbr_step *s)
 {
     return (size_t)(s - s->frame->steps);
@@ -712,7 +717,7 @@ mbr_device_frame *mbr_frame_device(const mbr_frame *f)
     return f->device;
 }
 
-mbr_step *mbr_frame_step(mbr_frame *f, size_t k)
+mbr_step *mbr_frame_step(const mbr_frame *f, size_t k)
 {
     return &f->steps[k];
 }

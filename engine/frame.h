@@ -54,7 +54,7 @@ mbr_status mbr_frame_bind_output(mbr_frame *f, size_t i, mbr_value *v, mbr_error
 /* Evaluates sizes and offsets for what is bound, without running: the bill. */
 mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err);
 const mbr_slab *mbr_frame_slab(const mbr_frame *f);
-mbr_step *mbr_frame_step(mbr_frame *f, size_t k);
+mbr_step *mbr_frame_step(const mbr_frame *f, size_t k);
 struct mbr_device_frame *mbr_frame_device(const mbr_frame *f); /* engine/device.h; NULL: the CPU runs all */
 size_t mbr_frame_slab_bytes(const mbr_frame *f);
 const mbr_value *mbr_frame_value(const mbr_frame *f, uint32_t v); /* of the program's value v; for tests and profiles */
@@ -67,6 +67,8 @@ int mbr_frame_workers(const mbr_frame *f);
 bool mbr_frame_wants_team(const mbr_frame *f); /* a step seen so far has work for more than one thread */
 const mbr_program *mbr_frame_program(const mbr_frame *f);
 mbr_memory *mbr_frame_memory(const mbr_frame *f);
+/* Of step i's b-th body; NULL: there is none. */
+mbr_frame *mbr_frame_body(const mbr_frame *f, size_t i, size_t b);
 size_t mbr_step_index(const mbr_step *s); /* within its program */
 
 /* Runs a node on its constant inputs and returns its outputs (n_outputs of it; NULL where not wanted), each with a

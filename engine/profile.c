@@ -7,6 +7,7 @@
 #endif
 #include "engine/profile.h"
 #include "base/checked.h"
+#include "engine/schedule/work.h"
 
 #include <string.h>
 #include <time.h>
@@ -40,6 +41,7 @@ struct mbr_profile {
     mbr_profile_cost *sums;       /* (n) for mbr_profile_origins */
     double since;                 /* when the time began that is not yet in an entry */
     size_t stack[MOST_NESTED];    /* entries of the steps that run now, outermost first */
+    double own_ns[MOST_NESTED];   /* of their present call */
     uint64_t begun[MOST_NESTED];  /* while spans are recorded */
     int depth;
     mbr_spans spans;              /* rows 0: not recording */
@@ -72,71 +74,6 @@ static void add_steps(mbr_profile *f, const mbr_program *p)
     }
 }
 
-static double elements(const mbr_value *v)
-{
-    return v && v->kind == MBR_KIND_TENSOR && v->rank >= 0 ? (double)mbr_value_count(v) : 0;
-}
-
-static double bytes_of(const mbr_value *v)
-{
-    return v && v->kind == MBR_KIND_TENSOR && v->rank >= 0 && v->dtype != MBR_DTYPE_STRING
-               ? (double)mbr_value_bytes(v) : 0;
-}
-
-static int64_t from_last(const mbr_value *v, int d)
-{
-    return v && v->rank >= d ? v->dims[v->rank - d] : 0;
-}
-
-/* Multiplications and additions of products, convolutions, attention and recurrent layers; one operation an element of
-   the output for the rest. */
-static double work_of(const mbr_step *s)
-{
-    const char *name = s->op->name;
-    const mbr_value *a = s->n_in > 0 ? s->in[0] : NULL, *out = s->n_out > 0 ? s->out[0] : NULL;
-    double n = elements(out);
-    bool quantised = strncmp(name, "QLinear", 7) == 0 || strcmp(name, "QGemm") == 0;
-    const mbr_value *b = s->n_in > (quantised ? 3u : 1u) ? s->in[quantised ? 3 : 1] : NULL;
-    const mbr_value *c = s->n_in > 2 ? s->in[2] : NULL;
-    if (!b || b->rank < 1 || !a || a->rank < 1)
-        return n;
-    if (strcmp(name, "LSTM") == 0 || strcmp(name, "GRU") == 0 || strcmp(name, "RNN") == 0)
-        return 2 * (elements(a) / (double)(from_last(a, 1) ? from_last(a, 1) : 1)) * (elements(b) + elements(c));
-    if (n == 0)
-        return n;
-    if (strstr(name, "ConvTranspose"))
-        return b->dims[0] ? 2 * elements(a) * elements(b) / (double)b->dims[0] : n;
-    if (strstr(name, "Conv"))
-        return b->dims[0] ? 2 * n * elements(b) / (double)b->dims[0] : n;
-    if (strstr(name, "MatMulNBits"))
-        return 2 * n * (double)a->dims[a->rank - 1];
-    if (strstr(name, "MatMul") || strstr(name, "Gemm")) {
-        bool trans = mbr_attr_int(s->node, "transA", 0) != 0;
-        return 2 * n * (double)from_last(a, trans && a->rank > 1 ? 2 : 1);
-    }
-    if (strstr(name, "Attention"))
-        return 4 * n * (double)from_last(b, 2);
-    return n;
-}
-
-static mbr_profile_cost cost_of(const mbr_step *s)
-{
-    mbr_profile_cost c = { .flop = work_of(s) };
-    bool picks = strncmp(s->op->name, "Gather", 6) == 0 || strcmp(s->op->name, "Slice") == 0;
-    double made = s->n_out ? bytes_of(s->out[0]) : 0;
-    for (uint32_t i = 0; i < s->n_in; i++) {
-        double bytes = bytes_of(s->in[i]);
-        if (picks && i == 0 && bytes > made) /* reads what it takes */
-            bytes = made;
-        const mbr_ir_value *v = i < s->node->n_inputs ? s->node->inputs[i] : NULL;
-        c.bytes += bytes;
-        c.weight_bytes += v && v->constant && !v->has_default ? bytes : 0;
-    }
-    for (uint32_t i = 0; i < s->n_out; i++)
-        c.bytes += bytes_of(s->out[i]);
-    return c;
-}
-
 static void add_cost(mbr_profile_cost *to, const mbr_profile_cost *c, double share)
 {
     to->ns += c->ns * share;
@@ -153,6 +90,7 @@ static void begin_step(mbr_profile *f, const mbr_step *s)
         i++;
     if (i < f->n_parts && f->depth < MOST_NESTED) {
         f->stack[f->depth] = f->parts[i].first + mbr_step_index(s);
+        f->own_ns[f->depth] = 0;
         f->spans.entry = (uint32_t)f->stack[f->depth];
         f->begun[f->depth] = f->spans.rows ? mbr_spans_now() : 0;
     }
@@ -166,7 +104,12 @@ static void end_step(mbr_profile *f, const mbr_step *s)
         return;
     mbr_profile_entry *e = &f->entries[f->stack[f->depth]];
     const mbr_value *out = s->n_out > 0 ? s->out[0] : NULL;
-    mbr_profile_cost c = cost_of(s);
+    mbr_work w;
+    mbr_work_of(s, &w);
+    mbr_profile_cost c = { .flop = w.flop, .bytes = w.bytes, .weight_bytes = w.weight_bytes };
+    double own = f->own_ns[f->depth];
+    e->cost.ns += own;
+    e->least_ns = e->calls && e->least_ns < own ? e->least_ns : own;
     e->calls++;
     e->kernel = s->kernel;
     add_cost(&e->cost, &c, 1);
@@ -184,7 +127,7 @@ static void on_step(void *user, const mbr_step *s, bool begin)
     mbr_profile *f = user;
     double t = now_ns();
     if (f->depth > 0 && f->depth <= MOST_NESTED)
-        f->entries[f->stack[f->depth - 1]].cost.ns += t - f->since;
+        f->own_ns[f->depth - 1] += t - f->since;
     if (begin)
         begin_step(f, s);
     else

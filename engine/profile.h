@@ -22,6 +22,7 @@ typedef struct mbr_profile_entry {
     const char *kernel; /* NULL: plain code */
     uint64_t calls;
     mbr_profile_cost cost; /* of all calls */
+    double least_ns;        /* of the shortest call, those of its bodies' steps left out */
     bool in_place;          /* a view: nothing runs */
     int rank;               /* of the first output in the last call; -1: no tensor */
     int64_t dims[MBR_MAX_RANK];

@@ -6,6 +6,8 @@
 #define _GNU_SOURCE 1
 #endif
 #include "engine/topology.h"
+#include "engine/schedule/machine.h"
+#include "kernels/cpu.h"
 
 #include <sched.h>
 #include <stdbool.h>
@@ -35,8 +37,8 @@ static int quota_of(double quota, double period, int cores)
     return allowed < 1 ? 1 : allowed < cores ? allowed : cores;
 }
 
-/* The quota of this process's cgroup and of all above it (version 2), or of the controller (version 1). */
-static int cgroup_cores(int cores)
+/* Of this process's cgroup and of all above it (version 2), or of the controller (version 1). */
+int mbr_topology_quota(int cores)
 {
     char own[512], path[640], text[128];
     double quota, period;
@@ -65,39 +67,122 @@ static int cgroup_cores(int cores)
     return cores;
 }
 
+#ifdef __linux__
+bool mbr_topology_allows(int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    return cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof set, &set) != 0 || CPU_ISSET(cpu, &set);
+}
+
+/* Is `cpu` in a list of the system's, "0-3,8"? */
+static bool in_list(const char *at, int cpu)
+{
+    while (*at) {
+        int from, to, used = 0;
+        if (sscanf(at, "%d-%d%n", &from, &to, &used) != 2 || !used) {
+            if (sscanf(at, "%d%n", &from, &used) != 1 || !used)
+                return false;
+            to = from;
+        }
+        if (cpu >= from && cpu <= to)
+            return true;
+        at += used + (at[used] == ',');
+    }
+    return false;
+}
+
+static int read_number(const char *format, int cpu, int otherwise)
+{
+    char path[128], text[32];
+    snprintf(path, sizeof path, format, cpu);
+    read_text(path, text, sizeof text);
+    int number;
+    return sscanf(text, "%d", &number) == 1 ? number : otherwise;
+}
+
+/* The lowest of the processors that share something with this one, itself where the system does not tell. */
+static int first_of(const char *format, int cpu)
+{
+    char path[128], text[256];
+    snprintf(path, sizeof path, format, cpu);
+    read_text(path, text, sizeof text);
+    int first = atoi(text);
+    return *text && in_list(text, cpu) ? first : cpu;
+}
+
 /*
  * Cores of the mask: of processors that share a core only the first counts, since the second one's share of the
  * arithmetic is what the first would have had. Where the system does not tell, each counts.
  */
-#ifdef __linux__
-static int mask_cores(void)
+static int mask_cores(cpu_set_t *set)
 {
-    cpu_set_t set;
     int cores = 0;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
+    CPU_ZERO(set);
+    if (sched_getaffinity(0, sizeof *set, set) != 0)
         return 0;
+    cpu_set_t mask = *set;
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         char path[96], text[256];
-        if (!CPU_ISSET(cpu, &set))
+        if (!CPU_ISSET(cpu, &mask))
             continue;
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
         read_text(path, text, sizeof text);
-        bool first = true;
-        for (const char *at = text; *at && first;) { /* "0,4" or "0-1" */
-            int from, to, used = 0;
-            if (sscanf(at, "%d-%d%n", &from, &to, &used) != 2 || !used) {
-                if (sscanf(at, "%d%n", &from, &used) != 1 || !used)
-                    break;
-                to = from;
-            }
-            for (int other = from; other <= to && other < cpu; other++)
-                first = first && (other < 0 || !CPU_ISSET(other, &set));
-            at += used + (at[used] == ',');
-        }
-        cores += first;
+        for (int other = 0; *text && other < cpu; other++)
+            if (CPU_ISSET(other, &mask) && in_list(text, other))
+                CPU_CLR(cpu, set);
+        cores += CPU_ISSET(cpu, set) != 0;
     }
     return cores;
+}
+
+mbr_status mbr_machine_from_system(mbr_memory *memory, mbr_machine *m, mbr_error *err)
+{
+    cpu_set_t set;
+    char atoms[256], list[256], path[96];
+    mbr_cpu_caches caches = mbr_cpu_caches_get();
+    snprintf(m->source, sizeof m->source, "system");
+    m->l2 = caches.l2;
+    m->l3 = caches.l3;
+    m->all_cores = mask_cores(&set);
+    read_text("/sys/devices/cpu_atom/cpus", atoms, sizeof atoms);
+    for (int cpu = 0; m->all_cores > 0 && cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &set))
+            continue;
+        mbr_core core = { .cpu = cpu, .threads = 1, .speed = 1 };
+        core.package = read_number("/sys/devices/system/cpu/cpu%d/topology/physical_package_id", cpu, 0);
+        core.package = core.package < 0 ? 0 : core.package;
+        core.group = first_of("/sys/devices/system/cpu/cpu%d/cache/index3/shared_cpu_list", cpu);
+        int capacity = read_number("/sys/devices/system/cpu/cpu%d/cpu_capacity", cpu, 0);
+        bool slow = *atoms && in_list(atoms, cpu);
+        core.kind = capacity > 0 ? 1024 - (capacity < 1024 ? capacity : 1024) : slow;
+        core.speed = capacity > 0 ? capacity / 1024.0 : slow ? MBR_SLOW_CORE : 1;
+        for (int node = 0; node < MBR_MACHINE_NODES; node++) {
+            snprintf(path, sizeof path, "/sys/devices/system/node/node%d/cpulist", node);
+            read_text(path, list, sizeof list);
+            if (*list && in_list(list, cpu))
+                core.node = node;
+        }
+        MBR_TRY(mbr_machine_add(memory, m, &core, err));
+    }
+    return MBR_OK;
+}
+#else
+bool mbr_topology_allows(int cpu)
+{
+    (void)cpu;
+    return true;
+}
+
+mbr_status mbr_machine_from_system(mbr_memory *memory, mbr_machine *m, mbr_error *err)
+{
+    mbr_cpu_caches caches = mbr_cpu_caches_get();
+    snprintf(m->source, sizeof m->source, "system");
+    m->l2 = caches.l2;
+    m->l3 = caches.l3;
+    for (int cpu = 0, n = mbr_topology_cores(); cpu < n; cpu++)
+        MBR_TRY(mbr_machine_add(memory, m, &(mbr_core){ .cpu = cpu, .threads = 1, .speed = 1 }, err));
+    return MBR_OK;
 }
 #endif
 
@@ -108,7 +193,8 @@ int mbr_topology_cores(void)
     if (cores > 0)
         return cores;
 #ifdef __linux__
-    cores = mask_cores();
+    cpu_set_t set;
+    cores = mask_cores(&set);
 #else
     cores = mbr_topology_hwloc(NULL);
 #endif
@@ -116,5 +202,5 @@ int mbr_topology_cores(void)
         long online = sysconf(_SC_NPROCESSORS_ONLN);
         cores = online < 1 ? 1 : (int)online;
     }
-    return cgroup_cores(cores);
+    return mbr_topology_quota(cores);
 }

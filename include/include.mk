@@ -14,6 +14,7 @@ mbrinclude_HEADERS = \
     include/mbr/model.h \
     include/mbr/onnx.h \
     include/mbr/pipeline.h \
+    include/mbr/plan.h \
     include/mbr/plugin.h \
     include/mbr/policy.h \
     include/mbr/post.h \

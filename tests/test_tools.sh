@@ -18,14 +18,14 @@ expect 2 "no command 'fly'|mbr --help" mbr fly
 cases=$((cases + 1)) name="mbr without arguments"
 mbr >"$work/.out" 2>"$work/.err"
 if [ $? = 2 ] && grep -q 'mbr run' "$work/.err" && [ ! -s "$work/.out" ]; then echo "ok: $name"; else bad "no help"; fi
-for command in run bench profile test info dump ops; do
+for command in run bench profile test info dump ops plan; do
     expect 0 "usage: mbr $command" mbr $command --help
 done
 expect 0 '--data DIR|--input NAME=FILE|--save DIR|--threads N|--device NAME' mbr run --help
 expect 0 '--data DIR|--seconds S|--json|--save DIR|--threads N' mbr bench --help
 
 # --- wrong usage ---
-for command in run bench profile test info dump; do
+for command in run bench profile test info dump plan; do
     expect 2 "usage: mbr $command" mbr $command
     expect 2 'no option --bogus' mbr $command --bogus 1 good/model.onnx
 done

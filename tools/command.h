@@ -33,6 +33,10 @@ typedef struct command_options {
     bool json, exact, strict, verbose, quiet, describe, steps, verify, progress, ids, pairs, decode,
         special, zero, reasons;
     const char *trace, *html, *log, *state, *label, *positive;
+    const char *topology, *devices, *placement, *rates, *dot, *svg; /* of plan */
+    int free_size;
+    size_t replicas;
+    bool brief;
     const char *report;                 /* --report [FILE]; "": standard error; NULL: none */
 } command_options;
 
@@ -42,7 +46,7 @@ enum {
     OPT_JSON = 1 << 5, OPT_PASSES = 1 << 6, OPT_STAGE = 1 << 7, OPT_FORMAT = 1 << 8, OPT_BATCH = 1 << 9,
     OPT_DESCRIBE = 1 << 10, OPT_PROFILE = 1 << 11, OPT_COMPILE = 1 << 12,
     OPT_TOKENS = 1 << 13, OPT_REASONS = 1 << 14, OPT_REPORT = 1 << 15, OPT_LOG = 1 << 16,
-    OPT_OUTPUT = 1 << 17, OPT_LABEL = 1 << 18
+    OPT_OUTPUT = 1 << 17, OPT_LABEL = 1 << 18, OPT_PLAN = 1 << 19
 };
 
 typedef struct command {
@@ -58,7 +62,7 @@ typedef struct command {
 
 extern const command command_run, command_bench, command_profile, command_test, command_info, command_dump, command_ops,
     command_audio,
-    command_compile, command_decide, command_drift, command_explain, command_image, command_tokenize,
+    command_compile, command_plan, command_decide, command_drift, command_explain, command_image, command_tokenize,
     command_policy, command_replay, command_pre, command_check;
 
 /* --- errors: one line on stderr that begins "mbr: " --- */

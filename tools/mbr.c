@@ -10,7 +10,7 @@
 
 static const command *const commands[] = {
     &command_run, &command_bench, &command_profile, &command_test, &command_info, &command_dump, &command_ops,
-    &command_compile,
+    &command_compile, &command_plan,
 #ifdef MBR_RUNTIME
     &command_audio,
     &command_decide, &command_drift, &command_explain, &command_image, &command_tokenize,
@@ -119,6 +119,16 @@ static void print_command_help(const command *c)
         puts("  --steps            a line for each step of the program instead of each node of the model\n"
              "  --trace FILE       write when which thread worked on what, for Perfetto or chrome://tracing\n"
              "  --html FILE        write a page with a roofline picture and tables");
+    if (c->accepts & OPT_PLAN)
+        puts("  --topology FILE    the machine: an XML file of hwloc's (lstopo FILE.xml), or a description such as\n"
+             "                     \"package:2 core:8 pu:2\"; default: this machine\n"
+             "  --devices FILE     devices beside the processor, as JSON\n"
+             "  --placement FILE   lines `NODE DEVICE [threads=N]` that pin nodes (names may hold * and ?)\n"
+             "  --rates FILE       rates of the cores as text; default: this machine's, measured once\n"
+             "  --size N           size of the free dimensions of inputs that no data gives; default 1\n"
+             "  --replicas BYTES   memory for copies of the weights on further NUMA nodes (suffixes k, M, G)\n"
+             "  --brief            decisions only, no figures\n"
+             "  --dot FILE, --svg FILE  write a picture");
     if (c->accepts & OPT_COMPILE)
         puts("  -o FILE            write one file (.mbrc), for --cache FILE, instead of a folder\n"
              "  --verify           look at the content of the model, whatever its date");
@@ -174,6 +184,14 @@ static bool parse_int(const char *text, int least, int most, int *v)
     return true;
 }
 
+/* Where the file that an option of `plan` names is kept; NULL: it is none of them. */
+static const char **plan_option(command_options *o, const char *name)
+{
+    return strcmp(name, "topology") == 0 ? &o->topology : strcmp(name, "devices") == 0 ? &o->devices :
+           strcmp(name, "placement") == 0 ? &o->placement : strcmp(name, "rates") == 0 ? &o->rates :
+           strcmp(name, "dot") == 0 ? &o->dot : strcmp(name, "svg") == 0 ? &o->svg : NULL;
+}
+
 static int set_option(const command *c, command_options *o, const char *name, const char *value)
 {
     if (strcmp(name, "data") == 0 && (c->accepts & OPT_DATA)) {
@@ -218,6 +236,14 @@ static int set_option(const command *c, command_options *o, const char *name, co
     } else if (strcmp(name, "batch") == 0 && (c->accepts & OPT_BATCH)) {
         if (!parse_int(value, 1, 4096, &o->batch))
             return fail_usage("--batch %s: a number from 1 to 4096 is due", value);
+    } else if (c->accepts & OPT_PLAN && strcmp(name, "size") == 0) {
+        if (!parse_int(value, 0, 1 << 24, &o->free_size))
+            return fail_usage("--size %s: a number from 0 to %d is due", value, 1 << 24);
+    } else if (c->accepts & OPT_PLAN && strcmp(name, "replicas") == 0) {
+        if (!parse_size(value, &o->replicas))
+            return fail_usage("--replicas %s: a number of bytes is due, such as 200M", value);
+    } else if (c->accepts & OPT_PLAN && plan_option(o, name)) {
+        *plan_option(o, name) = value;
     } else if (strcmp(name, "report") == 0 && (c->accepts & OPT_REPORT)) {
         o->report = value;
     } else if (strcmp(name, "label") == 0 && (c->accepts & OPT_LABEL)) {
@@ -269,6 +295,8 @@ static bool set_switch(const command *c, command_options *o, const char *name)
         o->zero = true;
     else if (strcmp(name, "special") == 0 && (c->accepts & OPT_TOKENS))
         o->special = true;
+    else if (strcmp(name, "brief") == 0 && (c->accepts & OPT_PLAN))
+        o->brief = true;
     else if (strcmp(name, "verbose") == 0)
         o->verbose = true;
     else

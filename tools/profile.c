@@ -230,7 +230,7 @@ static void print_json(const profile *p)
         print_json_string(stdout, r->node);
         printf(", \"kernel\": \"%s\", \"calls\": %.3f", r->kernel, (double)r->calls / runs);
         json_costs(p, r->op, row_cost(r));
-        printf(", \"shape\": [");
+        printf(", \"least_us\": %.4f, \"shape\": [", r->least_ns / 1e3);
         for (int d = 0; d < r->rank; d++)
             printf("%s%" PRId64, d ? ", " : "", r->dims[d]);
         printf("]}");

@@ -150,7 +150,7 @@ static mbr_status build(mbr_pack *p, mbr_tree_attrs *t, bool classifier)
     *f = (forest){ .self = m, .targets = s->targets, .features = s->features, .wide = s->f64,
                    .n_base = classifier ? t->n_base : 0,
                    .one_set = s->targets == 2 && t->used_targets == 1, .positive = !t->negative,
-                   .row_ns = 20.0 * (double)s->trees * (sometimes ? 2 : 1) };
+                   .row_ns = 4.5 * (double)s->trees * (sometimes ? 2 : 1) };
     f->trees = mbr_tree_prepare(s, &shape, work, m + at[1]);
     f->voted = NULL;
     if (sometimes && mbr_tree_measure(&voted, work, &voted_shape, &node) == MBR_TREE_OK)

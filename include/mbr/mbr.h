@@ -8,6 +8,7 @@
 #include "mbr/env.h"
 #include "mbr/model.h"
 #include "mbr/onnx.h"
+#include "mbr/plan.h"
 #include "mbr/plugin.h"
 #include "mbr/session.h"
 #include "mbr/status.h"

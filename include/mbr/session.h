@@ -108,6 +108,7 @@ typedef struct mbr_profile_row {
     int rank;             /* of the first output at the last call; -1: none */
     const int64_t *dims;
     double weight_bytes;  /* of bytes: constants of the model */
+    double least_ns;      /* of the shortest call */
 } mbr_profile_row;
 MBR_API mbr_status mbr_session_profile_start(mbr_session *session, mbr_error *err);
 MBR_API void mbr_session_profile_stop(mbr_session *session);

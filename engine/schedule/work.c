@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/schedule/work.h"
+
+#include <string.h>
+
+const char *const mbr_work_names[MBR_WORK_COUNT] = {
+#define FAMILY(id, name, unit, base, each) name,
+#include "engine/schedule/families.def"
+#undef FAMILY
+};
+
+const mbr_work_unit mbr_work_units[MBR_WORK_COUNT] = {
+#define FAMILY(id, name, unit, base, each) MBR_UNIT_##unit,
+#include "engine/schedule/families.def"
+#undef FAMILY
+};
+
+static double elements(const mbr_value *v)
+{
+    return v && v->kind == MBR_KIND_TENSOR && v->rank >= 0 ? (double)mbr_value_count(v) : 0;
+}
+
+static double bytes_of(const mbr_value *v)
+{
+    return v && v->kind == MBR_KIND_TENSOR && v->rank >= 0 && v->dtype != MBR_DTYPE_STRING
+               ? (double)mbr_value_bytes(v) : 0;
+}
+
+static int64_t from_last(const mbr_value *v, int d)
+{
+    return v && v->rank >= d ? v->dims[v->rank - d] : 0;
+}
+
+static double flop_of(const mbr_step *s)
+{
+    const char *name = s->op->name;
+    const mbr_value *a = s->n_in > 0 ? s->in[0] : NULL, *out = s->n_out > 0 ? s->out[0] : NULL;
+    double n = elements(out);
+    bool quantised = strncmp(name, "QLinear", 7) == 0 || strcmp(name, "QGemm") == 0;
+    const mbr_value *b = s->n_in > (quantised ? 3u : 1u) ? s->in[quantised ? 3 : 1] : NULL;
+    const mbr_value *c = s->n_in > 2 ? s->in[2] : NULL;
+    if (!b || b->rank < 1 || !a || a->rank < 1)
+        return n;
+    if (strcmp(name, "LSTM") == 0 || strcmp(name, "GRU") == 0 || strcmp(name, "RNN") == 0)
+        return 2 * (elements(a) / (double)(from_last(a, 1) ? from_last(a, 1) : 1)) * (elements(b) + elements(c));
+    if (n == 0)
+        return n;
+    if (strstr(name, "ConvTranspose"))
+        return b->dims[0] ? 2 * elements(a) * elements(b) / (double)b->dims[0] : n;
+    if (strstr(name, "Conv"))
+        return b->dims[0] ? 2 * n * elements(b) / (double)b->dims[0] : n;
+    if (strstr(name, "MatMulNBits"))
+        return 2 * n * (double)a->dims[a->rank - 1];
+    if (strstr(name, "MatMul") || strstr(name, "Gemm")) {
+        bool trans = mbr_attr_int(s->node, "transA", 0) != 0;
+        return 2 * n * (double)from_last(a, trans && a->rank > 1 ? 2 : 1);
+    }
+    if (strstr(name, "Attention")) {
+        size_t count = 0; /* of the fused operator, axis by axis: the last one that it sees of the keys is their number */
+        const int64_t *axes = mbr_attr_ints(s->node, "k_axes", &count);
+        bool fits = axes && count == (size_t)b->rank && axes[count - 1] >= 0 && axes[count - 1] < b->rank;
+        return 4 * n * (double)(fits ? b->dims[axes[count - 1]] : from_last(b, 2));
+    }
+    return n;
+}
+
+static bool ends(const char *kernel, const char *with)
+{
+    const char *last = kernel ? strrchr(kernel, '_') : NULL;
+    return last && strcmp(last + 1, with) == 0;
+}
+
+static mbr_work_family product_of(double rows)
+{
+    return rows >= 16 ? MBR_WORK_PRODUCT : rows >= 2 ? MBR_WORK_PRODUCT_FEW : MBR_WORK_PRODUCT_ROW;
+}
+
+static mbr_work_family conv_of(const mbr_step *s, double rows)
+{
+    static const struct {
+        const char *end;
+        mbr_work_family family;
+    } kernels[] = {
+        { "first", MBR_WORK_CONV_FIRST },       { "narrow", MBR_WORK_CONV_NARROW },
+        { "depthwise", MBR_WORK_CONV_DEPTHWISE }, { "winograd", MBR_WORK_CONV_WINOGRAD },
+        { "dot", MBR_WORK_CONV_DOT },
+    };
+    if (!s->kernel || ends(s->kernel, "ref"))
+        return MBR_WORK_PLAIN;
+    if (rows < 4)
+        return product_of(rows);
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        if (ends(s->kernel, kernels[i].end))
+            return kernels[i].family;
+    return MBR_WORK_CONV;
+}
+
+/* By the operator's family of kernels, and by its name where that says too little. */
+static mbr_work_family family_of(const mbr_step *s, double rows)
+{
+    const char *name = s->op->name;
+    switch (mbr_op_family(s->op)) {
+    case MBR_FAMILY_GEMM:
+        return s->kernel ? product_of(rows) : MBR_WORK_PLAIN;
+    case MBR_FAMILY_CONV:
+        return conv_of(s, rows);
+    case MBR_FAMILY_ATTENTION:
+        return MBR_WORK_ATTENTION;
+    case MBR_FAMILY_RNN:
+        return MBR_WORK_RECURRENT;
+    case MBR_FAMILY_QGEMM:
+        return MBR_WORK_QPRODUCT;
+    case MBR_FAMILY_QCONV:
+        return mbr_attr_int(s->node, "group", 1) > 1 ? MBR_WORK_QCONV_DEPTHWISE : MBR_WORK_QCONV;
+    case MBR_FAMILY_NBITS:
+        return MBR_WORK_NBITS;
+    case MBR_FAMILY_SOFTMAX:
+        return MBR_WORK_SOFTMAX;
+    case MBR_FAMILY_NORM:
+        return MBR_WORK_NORM;
+    case MBR_FAMILY_REDUCE:
+        return MBR_WORK_REDUCE;
+    case MBR_FAMILY_POOL:
+        return MBR_WORK_POOL;
+    case MBR_FAMILY_COPY:
+        return strcmp(name, "Transpose") == 0 ? MBR_WORK_TRANSPOSE : strncmp(name, "Gather", 6) == 0 ? MBR_WORK_PICK :
+               MBR_WORK_COPY;
+    case MBR_FAMILY_TREE:
+        return MBR_WORK_TREES;
+    case MBR_FAMILY_QUANTIZE:
+        return MBR_WORK_QUANTIZE;
+    case MBR_FAMILY_CONVERT:
+        return MBR_WORK_POINTWISE;
+    case MBR_FAMILY_CHAIN:
+        return strcmp(name, "Chain") == 0 ? MBR_WORK_CHAIN :
+               s->n_in > 1 || strcmp(name, "Relu") == 0 || strcmp(name, "Neg") == 0 || strcmp(name, "Abs") == 0
+                   ? MBR_WORK_POINTWISE : MBR_WORK_FUNCTION;
+    default:
+        if (strncmp(name, "Gather", 6) == 0)
+            return MBR_WORK_PICK;
+        if (strcmp(name, "Concat") == 0 || strcmp(name, "Split") == 0 || strcmp(name, "Slice") == 0 ||
+            strcmp(name, "Pad") == 0 || strcmp(name, "Expand") == 0)
+            return MBR_WORK_COPY;
+        return MBR_WORK_OTHER;
+    }
+}
+
+void mbr_work_of(const mbr_step *s, mbr_work *w)
+{
+    const mbr_value *out = s->n_out ? s->out[0] : NULL;
+    const char *name = s->op->name;
+    bool picks = strncmp(name, "Gather", 6) == 0 || strcmp(name, "Slice") == 0;
+    double made = bytes_of(out), rows = 0;
+    memset(w, 0, sizeof *w);
+    w->flop = flop_of(s);
+    for (uint32_t i = 0; i < s->n_in; i++) {
+        double bytes = bytes_of(s->in[i]);
+        if (picks && i == 0 && bytes > made) /* reads what it takes */
+            bytes = made;
+        const mbr_ir_value *v = i < s->node->n_inputs ? s->node->inputs[i] : NULL;
+        w->bytes += bytes;
+        w->weight_bytes += v && v->constant && !v->has_default ? bytes : 0;
+    }
+    for (uint32_t i = 0; i < s->n_out; i++)
+        w->bytes += bytes_of(s->out[i]);
+    if (out && out->kind == MBR_KIND_TENSOR && out->rank > 0 && from_last(out, 1) > 0)
+        rows = elements(out) / (double)from_last(out, 1);
+    w->rows = rows;
+    w->family = s->op->run ? family_of(s, rows) : MBR_WORK_OTHER;
+    w->units = mbr_work_units[w->family] == MBR_UNIT_FLOP ? w->flop :
+               mbr_work_units[w->family] == MBR_UNIT_BYTES ? w->bytes : s->cost_ns;
+    for (int i = 0; i < s->phases; i++)
+        w->tiles = (double)s->tiles[i] > w->tiles ? (double)s->tiles[i] : w->tiles;
+}
