@@ -110,7 +110,10 @@ tests_test_pipeline_steps_SOURCES = tests/test_pipeline_steps.c tests/pipeline_r
 MBR_PLAIN_TESTS = \
     tests/fuzz/check-fuzz-onnx \
     tests/fuzz/check-fuzz-run \
+    tests/check-opencl \
     tests/kernels/check-kernels
+tests_check_opencl_SOURCES = tests/check_opencl.c tests/opencl.def tests/random.h
+tests_check_opencl_LDADD = libmbr_all.la
 tests_kernels_check_kernels_SOURCES = tests/kernels/check_main.c $(MBR_CHECK_KERNELS)
 tests_kernels_check_kernels_LDADD = libmbr_all.la
 # They replay the seed corpus and mutations of it; with a fuzzer, link fuzz_onnx.c or fuzz_run.c alone.
