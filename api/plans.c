@@ -104,8 +104,8 @@ end:
 /* Device structs may be older than ours. */
 static mbr_status take_devices(mbr_plan *p, const mbr_plan_options *o, mbr_error *err)
 {
-    if (o->n_devices < 0 || o->n_devices > MBR_MOST_DEVICES)
-        return mbr_fail(err, MBR_ERR_ARGUMENT, "%d devices; at most %d make sense", o->n_devices, MBR_MOST_DEVICES);
+    if (o->n_devices < 0 || o->n_devices > MBR_PLACE_DEVICES)
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "%d devices; at most %d make sense", o->n_devices, MBR_PLACE_DEVICES);
     p->devices = mbr_calloc(&p->env->memory, (size_t)o->n_devices + 1, sizeof *p->devices);
     if (!p->devices)
         return mbr_no_memory(err, (size_t)o->n_devices * sizeof *p->devices);

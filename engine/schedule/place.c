@@ -43,7 +43,7 @@ static double *ready_at(const mbr_place_problem *p, const walk *w, uint32_t valu
 /* When the run ends, and with that when each step begins, what is transferred, who is busy. */
 static double walk_run(mbr_place_problem *p, const walk *w)
 {
-    double free_at[MBR_MOST_DEVICES + 1] = { 0 }, end = 0;
+    double free_at[MBR_PLACE_DEVICES + 1] = { 0 }, end = 0;
     size_t n = (size_t)p->n_values * (size_t)(p->n_devices + 1);
     for (size_t i = 0; i < n; i++)
         w->ready[i] = -1;

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MBR_MOST_DEVICES 15
+#define MBR_PLACE_DEVICES 15
 #define MBR_NO_STEP UINT32_MAX
 
 typedef struct mbr_place_value {
@@ -41,7 +41,7 @@ typedef enum mbr_place_why {
 typedef struct mbr_place_step {
     const uint32_t *in, *out; /* values */
     uint32_t n_in, n_out;
-    double ns[MBR_MOST_DEVICES + 1]; /* on each device; negative: it cannot */
+    double ns[MBR_PLACE_DEVICES + 1]; /* on each device; negative: it cannot */
     double weight_bytes;
     double bytes;           /* of what it writes */
     int pin;                /* -1: none */
@@ -66,7 +66,7 @@ typedef struct mbr_place_problem {
     double end_ns;
     double cpu_end_ns;      /* everything on the processor */
     double transfer_bytes;
-    double busy_ns[MBR_MOST_DEVICES + 1];
+    double busy_ns[MBR_PLACE_DEVICES + 1];
 } mbr_place_problem;
 
 /* Time for bytes from device `from` to device `to`; through the host's memory where both are devices. */

@@ -490,8 +490,8 @@ mbr_status mbr_schedule_new(mbr_memory *memory, const mbr_schedule_options *o, c
     memset(out, 0, sizeof *out);
     mbr_arena_init(&out->arena, memory, 64 * 1024);
     mbr_status st = MBR_OK;
-    if (o->n_devices < 0 || o->n_devices > MBR_MOST_DEVICES)
-        st = mbr_fail(err, MBR_ERR_ARGUMENT, "%d devices; at most %d make sense", o->n_devices, MBR_MOST_DEVICES);
+    if (o->n_devices < 0 || o->n_devices > MBR_PLACE_DEVICES)
+        st = mbr_fail(err, MBR_ERR_ARGUMENT, "%d devices; at most %d make sense", o->n_devices, MBR_PLACE_DEVICES);
     MBR_TRY_GOTO(st, error);
     b.devices = mbr_arena_calloc(b.arena, (size_t)o->n_devices + 1, sizeof *b.devices);
     if (!b.devices)
