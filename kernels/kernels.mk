@@ -243,7 +243,6 @@ MBR_KERNELS_AVX512 = \
     kernels/x86/gemm_avx512.c \
     kernels/x86/norm_avx512.c \
     kernels/x86/pool_avx512.c \
-    kernels/x86/qgemm_avx512.c \
     kernels/x86/quantize_avx512.c \
     kernels/x86/reduce_avx512.c \
     kernels/x86/resize_avx512.c \
