@@ -119,11 +119,40 @@ def simple_imputer(w, t, columns):
     return out + flags
 
 
+def rare(t, i):
+    """Infrequent categories of a column without the missing one, whether that is one, and whether there are any."""
+    every = getattr(t, "infrequent_categories_", None)
+    if not every or every[i] is None:
+        return [], False, False
+    return known(every[i]) + (True,)
+
+
+def grouped_one_hot(w, t, c, i):
+    """One column for all infrequent categories, behind the frequent ones and a missing one that is frequent."""
+    values, missing = known(t.categories_[i])
+    few, rare_missing, _ = rare(t, i)
+    values = [v for v in values if v not in few]
+    if t.drop_idx_ is not None and t.drop_idx_[i] is not None:
+        raise Unsupported("infrequent categories of a OneHotEncoder that drops one")
+    if not values:
+        raise Unsupported("a OneHotEncoder whose categories are all infrequent")
+    unknown = {"error": "error", "ignore": "zeros", "warn": "infrequent"}.get(t.handle_unknown, "infrequent")
+    if not missing or rare_missing:
+        return [w.add("one_hot", c, values=values, **({"infrequent": few} if few else {}), unknown=unknown,
+                      missing="infrequent" if rare_missing else "zeros" if unknown == "zeros" else unknown)]
+    if any(not isinstance(v, str) for v in values + few):
+        raise Unsupported("infrequent categories of numbers, of which a missing one is frequent")
+    table = {**{v: 0 for v in values}, **{v: 1 for v in few}}
+    return [w.add("one_hot", c, values=values, unknown="zeros", missing="zeros"), w.add("is_missing", c),
+            w.add("lookup", c, table=table, unknown={"error": "error", "zeros": 0, "infrequent": 1}[unknown], missing=0)]
+
+
 def one_hot(w, t, columns):
-    if getattr(t, "infrequent_categories_", None) and any(c is not None for c in t.infrequent_categories_):
-        raise Unsupported("infrequent categories of a OneHotEncoder")
     out = []
     for i, c in enumerate(columns):
+        if rare(t, i)[2]:
+            out += grouped_one_hot(w, t, c, i)
+            continue
         values, missing = known(t.categories_[i])
         dropped = t.drop_idx_[i] if t.drop_idx_ is not None else None
         unknown = "error" if t.handle_unknown == "error" and dropped is None else "zeros"
@@ -138,34 +167,37 @@ def one_hot(w, t, columns):
 
 
 def ordinal(w, t, c, i):
-    if getattr(t, "infrequent_categories_", None) and any(x is not None for x in t.infrequent_categories_):
-        raise Unsupported("infrequent categories of an OrdinalEncoder")
     values, missing = known(t.categories_[i])
+    few, rare_missing, _ = rare(t, i)
+    values = [v for v in values if v not in few]
+    if few and not values:
+        raise Unsupported("an OrdinalEncoder whose categories are all infrequent")
     unknown, lost = "error", "error"
     if t.handle_unknown == "use_encoded_value":
         unknown = "missing" if is_missing(t.unknown_value) else number(t.unknown_value)
         lost = unknown # to a fit that has not seen it, a missing value is just unknown
     if missing and any(v is None for v in t.categories_[i]):
         lost = len(values) # None is a category like others, the last; NaN has a code of its own
+        if few and not rare_missing:
+            raise Unsupported("infrequent categories of an OrdinalEncoder, of which None is a frequent one")
     elif missing:
         lost = "missing" if is_missing(t.encoded_missing_value) else number(t.encoded_missing_value)
-    return w.add("ordinal", c, values=values, unknown=unknown, missing=lost)
+    return w.add("ordinal", c, values=values, unknown=unknown, missing=lost, **({"infrequent": few} if few else {}))
 
 
 def target(w, t, columns):
-    if t.target_type_ == "multiclass":
-        raise Unsupported("a TargetEncoder of several classes")
-    out = []
-    for i, c in enumerate(columns):
-        table, lost = {}, number(t.target_mean_)
-        for value, code in zip(t.categories_[i], t.encodings_[i]):
+    out, classes = [], len(t.classes_) if t.target_type_ == "multiclass" else 1
+    for i, c in ((i, c) for i in range(len(columns) * classes) for c in [columns[i // classes]]):
+        mean = number(t.target_mean_[i % classes] if classes > 1 else t.target_mean_)
+        table, lost = {}, mean
+        for value, code in zip(t.categories_[i // classes], t.encodings_[i]):
             if is_missing(value):
                 lost = number(code)
             elif not isinstance(value, str):
                 raise Unsupported("a TargetEncoder of numbers; look-ups read texts")
             else:
                 table[value] = number(code)
-        out.append(w.add("lookup", c, table=table, unknown=number(t.target_mean_), missing=lost))
+        out.append(w.add("lookup", c, table=table, unknown=mean, missing=lost))
     return out
 
 

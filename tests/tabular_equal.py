@@ -171,18 +171,26 @@ def check_encoders(options, judge, rng, noise, folder):
     names = ["t%d" % i for i in range(k)]
     train = [texts(rng, noise, rows, known, missing) for _ in names]
     test = [texts(rng, noise, rows, len(CITIES), 0.1) for _ in names]
-    y = noise.random(rows) < 0.4 if rng.random() < 0.5 else noise.standard_normal(rows)
+    y = [noise.random(rows) < 0.4, noise.standard_normal(rows), noise.integers(0, 3, rows)][rng.randrange(3)]
+    few = rng.choice([{"min_frequency": rng.randint(2, 40)}, {"max_categories": rng.randint(2, 5)}])
     cases = [
         ("OneHotEncoder", preprocessing.OneHotEncoder(handle_unknown="ignore", drop=rng.choice([None, "first"])), test),
         ("OrdinalEncoder", preprocessing.OrdinalEncoder(handle_unknown="use_encoded_value",
                                                         unknown_value=rng.choice([-1, numpy.nan]),
                                                         encoded_missing_value=rng.choice([numpy.nan, -2])), test),
+        ("OneHotEncoder, infrequent",
+         preprocessing.OneHotEncoder(handle_unknown=rng.choice(["ignore", "infrequent_if_exist"]), **few), test),
+        ("OrdinalEncoder, infrequent",
+         preprocessing.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, **few), test),
         ("TargetEncoder", preprocessing.TargetEncoder(random_state=0, smooth=rng.choice(["auto", 5.0])), test),
     ]
     for what, transformer, data in cases:
         transformer.fit(as_objects(train), y)
         want = transformer.transform(as_objects(data))
-        steps, wanted = sklearn_steps.features(transformer, names)
+        try:
+            steps, wanted = sklearn_steps.features(transformer, names)
+        except sklearn_steps.Unsupported:
+            continue
         got, _ = run(options.runner, folder, steps, dict(zip(names, data)), wanted)
         judge.check(what, got, want)
     numbers = noise.integers(-3, 4, (rows, k)) / 4

@@ -22,11 +22,22 @@ typedef struct categories {
     mbr_names names;
     double *numbers; /* (count), NULL of a text column */
     size_t count;
+    size_t places;   /* values from here on share one place, the last */
 } categories;
 
 static mbr_status make_categories(const mbr_compiling *c, const mbr_node *at, const mbr_step *s,
-                                  const mbr_strings *values, categories *set)
+                                  const mbr_strings *frequent, const mbr_strings *infrequent, categories *set)
 {
+    mbr_strings all = *frequent, *values = &all;
+    if (infrequent->count) {
+        all.count = frequent->count + infrequent->count;
+        all.items = mbr_arena_calloc(c->read.arena, all.count, sizeof *all.items);
+        if (!all.items)
+            return mbr_no_memory(c->read.err, all.count * sizeof *all.items);
+        for (size_t i = 0; i < all.count; i++)
+            all.items[i] = i < frequent->count ? frequent->items[i] : infrequent->items[i - frequent->count];
+    }
+    set->places = frequent->count;
     MBR_TRY(index_values(c, at, s, values, &set->names));
     set->count = values->count;
     if (c->scope->cols[s->from[0]].type == MBR_COL_STRING)
@@ -41,8 +52,8 @@ static mbr_status make_categories(const mbr_compiling *c, const mbr_node *at, co
     return MBR_OK;
 }
 
-/* The place of a row's value in the set; SIZE_MAX: it is missing, or not known. */
-static size_t find_category(const categories *set, const mbr_step *s, const mbr_rows *rows, int row, bool *missing)
+/* The value of a row in the set; SIZE_MAX: it is missing, or not known. */
+static size_t find_value(const categories *set, const mbr_step *s, const mbr_rows *rows, int row, bool *missing)
 {
     if (!set->numbers) {
         const mbr_string *x = &rows->lanes[s->from[0]].str[row];
@@ -55,6 +66,13 @@ static size_t find_category(const categories *set, const mbr_step *s, const mbr_
         if (set->numbers[i] == x)
             return i;
     return SIZE_MAX;
+}
+
+/* Its place. */
+static size_t find_category(const categories *set, const mbr_step *s, const mbr_rows *rows, int row, bool *missing)
+{
+    size_t at = find_value(set, s, rows, row, missing);
+    return at == SIZE_MAX || at < set->places ? at : set->places;
 }
 
 static void fail_category(mbr_rows *rows, int row, const mbr_step *s, bool missing)
@@ -75,18 +93,19 @@ static void fail_category(mbr_rows *rows, int row, const mbr_step *s, bool missi
 /* ---- one_hot ---- */
 
 typedef struct one_hot {
-    mbr_strings values;
+    mbr_strings values, infrequent;
     int unknown, missing;
     categories set;
 } one_hot;
 
-enum { ONE_HOT_ZEROS, ONE_HOT_ERROR };
+enum { ONE_HOT_ZEROS, ONE_HOT_ERROR, ONE_HOT_INFREQUENT };
 
 const mbr_param mbr_params_one_hot[] = {
     { .name = "values", .type = MBR_PARAM_STRINGS, .required = true, .offset = offsetof(one_hot, values) },
-    { .name = "unknown", .type = MBR_PARAM_CHOICE, .words = "zeros|error", .offset = offsetof(one_hot, unknown),
+    { .name = "infrequent", .type = MBR_PARAM_STRINGS, .offset = offsetof(one_hot, infrequent) },
+    { .name = "unknown", .type = MBR_PARAM_CHOICE, .words = "zeros|error|infrequent", .offset = offsetof(one_hot, unknown),
       .preset = ONE_HOT_ERROR },
-    { .name = "missing", .type = MBR_PARAM_CHOICE, .words = "zeros|error", .offset = offsetof(one_hot, missing),
+    { .name = "missing", .type = MBR_PARAM_CHOICE, .words = "zeros|error|infrequent", .offset = offsetof(one_hot, missing),
       .preset = ONE_HOT_ZEROS },
     { .name = NULL }
 };
@@ -94,10 +113,11 @@ const mbr_param mbr_params_one_hot[] = {
 mbr_status mbr_compile_one_hot(const mbr_compiling *c, const mbr_node *at, mbr_step *s, mbr_col *out)
 {
     one_hot *p = s->params;
-    if (p->values.count > MBR_MAX_WIDTH)
-        return mbr_node_fail(&c->read, at, "step '%s': more than %d values", s->name, MBR_MAX_WIDTH);
-    out->width = (int)p->values.count;
-    return make_categories(c, at, s, &p->values, &p->set);
+    if (p->values.count >= MBR_MAX_WIDTH)
+        return mbr_node_fail(&c->read, at, "step '%s': more than %d values", s->name, MBR_MAX_WIDTH - 1);
+    bool asked = p->infrequent.count || p->unknown == ONE_HOT_INFREQUENT || p->missing == ONE_HOT_INFREQUENT;
+    out->width = (int)p->values.count + asked;
+    return make_categories(c, at, s, &p->values, &p->infrequent, &p->set);
 }
 
 void mbr_run_one_hot(const mbr_step *s, mbr_rows *rows)
@@ -108,9 +128,12 @@ void mbr_run_one_hot(const mbr_step *s, mbr_rows *rows)
     for (int i = 0; i < rows->count; i++) {
         bool missing;
         size_t at = find_category(&p->set, s, rows, i, &missing);
+        int lost = missing ? p->missing : p->unknown;
+        if (at == SIZE_MAX && lost == ONE_HOT_INFREQUENT)
+            at = p->set.places;
         if (at != SIZE_MAX)
-            y[(size_t)i * p->values.count + at] = 1;
-        else if ((missing ? p->missing : p->unknown) == ONE_HOT_ERROR)
+            y[(size_t)i * (size_t)rows->cols[s->out].width + at] = 1;
+        else if (lost == ONE_HOT_ERROR)
             fail_category(rows, i, s, missing);
     }
 }
@@ -118,7 +141,7 @@ void mbr_run_one_hot(const mbr_step *s, mbr_rows *rows)
 /* ---- ordinal: the place in a list ---- */
 
 typedef struct ordinal {
-    mbr_strings values;
+    mbr_strings values, infrequent;
     mbr_policy unknown, missing;
     categories set;
 } ordinal;
@@ -127,6 +150,7 @@ enum { CATEGORY_MISSING, CATEGORY_ERROR };
 
 const mbr_param mbr_params_ordinal[] = {
     { .name = "values", .type = MBR_PARAM_STRINGS, .required = true, .offset = offsetof(ordinal, values) },
+    { .name = "infrequent", .type = MBR_PARAM_STRINGS, .offset = offsetof(ordinal, infrequent) },
     { .name = "unknown", .type = MBR_PARAM_POLICY, .words = "missing|error", .offset = offsetof(ordinal, unknown),
       .preset = CATEGORY_ERROR },
     { .name = "missing", .type = MBR_PARAM_POLICY, .words = "missing|error", .offset = offsetof(ordinal, missing),
@@ -138,7 +162,7 @@ mbr_status mbr_compile_ordinal(const mbr_compiling *c, const mbr_node *at, mbr_s
 {
     ordinal *p = s->params;
     out->type = MBR_COL_NUMBER;
-    return make_categories(c, at, s, &p->values, &p->set);
+    return make_categories(c, at, s, &p->values, &p->infrequent, &p->set);
 }
 
 /* What stands for a value that is not in the set: NaN with a word. */
