@@ -55,7 +55,13 @@ static bool spreads(mbr_chain_pattern p)
 
 static bool is_float(mbr_dtype t)
 {
-    return t == MBR_DTYPE_F32 || t == MBR_DTYPE_F64 || t == MBR_DTYPE_F16 || t == MBR_DTYPE_BF16;
+    return mbr_dtype_is_float(t);
+}
+
+/* Types of a byte that only casts know. */
+static bool is_narrow(mbr_dtype t)
+{
+    return t >= MBR_DTYPE_F8E4M3FN && t < MBR_DTYPE_COUNT && t != MBR_DTYPE_F8E8M0;
 }
 
 static bool is_signed(mbr_dtype t)
@@ -229,6 +235,8 @@ static const char *options_of(mbr_dtype t)
     switch (t) {
     case MBR_DTYPE_F64:
         return "-DC=double -DDOUBLE";
+    case MBR_DTYPE_I2:
+    case MBR_DTYPE_I4:
     case MBR_DTYPE_I8:
     case MBR_DTYPE_I16:
     case MBR_DTYPE_I32:
@@ -237,12 +245,15 @@ static const char *options_of(mbr_dtype t)
         return "-DC=long -DU=ulong -DSIGNED";
     case MBR_DTYPE_U64:
         return "-DC=ulong -DU=ulong -DUNSIGNED";
-    case MBR_DTYPE_F32:
-    case MBR_DTYPE_F16:
-    case MBR_DTYPE_BF16:
-        return NULL;
-    default:
+    case MBR_DTYPE_U4:
+    case MBR_DTYPE_U2:
+    case MBR_DTYPE_BOOL:
+    case MBR_DTYPE_U8:
+    case MBR_DTYPE_U16:
+    case MBR_DTYPE_U32:
         return "-DC=uint -DU=uint -DUNSIGNED";
+    default: /* floats */
+        return NULL;
     }
 }
 
@@ -387,7 +398,8 @@ static mbr_status lower(mbr_cl_lower *l)
     if (what < CAST && k->fn)
         return lower_chain(l, &k->chain, &k->space, k->from);
     uint32_t inputs = what == UNARY || what >= CAST ? 1 : s->n_in;
-    if (inputs > MBR_CHAIN_INPUTS || (what != WHERE && what != BIT_CAST && !mbr_cl_has_type(l->device, s->in[0]->dtype)))
+    if (inputs > MBR_CHAIN_INPUTS || (what != WHERE && what != BIT_CAST && !mbr_cl_has_type(l->device, s->in[0]->dtype) &&
+                                       (what < CAST || !is_narrow(s->in[0]->dtype))))
         return mbr_cl_decline(l, "types or operands that the device has no kernel for");
     if (what == CLIP) {
         clip_inputs(l, &f, &space);
@@ -410,12 +422,12 @@ static mbr_status lower(mbr_cl_lower *l)
         f.number = from;
         if (from == to || what == BIT_CAST)
             f.number = f.chain.input_type[0] = f.chain.output_type[0] = bits_of(to);
-        else if (!mbr_cl_has_type(l->device, to))
+        else if ((!mbr_cl_has_type(l->device, to) && !is_narrow(to)) || (from == MBR_DTYPE_F64 && is_narrow(to)))
             return mbr_cl_decline(l, "a type that the device does not have");
         if (!f.number)
             return mbr_cl_decline(l, "elements of 16 bytes");
         f.chain.output_reg[0] = 0;
-        return emit(l, &f, options_of(f.number), false);
+        return emit(l, &f, mbr_attr_int(s->node, "saturate", 1) ? options_of(f.number) : "-DSATURATE=0", false);
     }
 }
 

@@ -176,6 +176,75 @@ static C softplus(C a)
 
 #endif
 
+/*
+ * Narrow types, a byte each, for casts: base/half.c has their rules. A format: bits of the mantissa, bias, sign, largest,
+ * infinity (0: none), NaN, one zero.
+ */
+static float from_small(uint bits, int mantissa, int bias, uint sign, uint most, uint inf, uint nan, int one_zero)
+{
+    uint size = bits & (sign - 1), fraction = size & ((1u << mantissa) - 1);
+    int exponent = size >> mantissa;
+    if (one_zero && bits == nan)
+        return NAN;
+    float v = size > most ? (inf && size == inf ? INFINITY : NAN)
+                          : ldexp((float)(exponent > 0 ? fraction | 1u << mantissa : fraction),
+                                  max(exponent, 1) - bias - mantissa);
+    return bits & sign ? -v : v;
+}
+
+static uchar to_small(float x, int saturate, int mantissa, int bias, uint sign, uint most, uint inf, uint nan,
+                      int one_zero)
+{
+    uint minus = signbit(x) ? sign : 0, size = 0;
+    if (isnan(x))
+        return nan == 0 ? 8 : one_zero ? nan : nan | minus;
+    x = fabs(x);
+    if (isinf(x)) {
+        size = most + 1;
+    } else if (x != 0) {
+        int exponent = max(ilogb(x), 1 - bias);
+        size = exponent > bias + 2 ? most + 1
+                                   : ((exponent + bias - 1) << mantissa) + (int)rint(ldexp(x, mantissa - exponent));
+    }
+    if (size > most) {
+        if (!saturate && nan && !inf)
+            return one_zero ? nan : nan | minus;
+        size = saturate || nan == 0 ? most : inf;
+    }
+    return size == 0 && one_zero ? 0 : size | minus;
+}
+
+#ifndef SATURATE
+#define SATURATE 1
+#endif
+#define MEM_f8e4m3fn uchar
+#define MEM_f8e4m3fnuz uchar
+#define MEM_f8e5m2 uchar
+#define MEM_f8e5m2fnuz uchar
+#define MEM_f4e2m1 uchar
+#define MEM_i4 char
+#define MEM_u4 uchar
+#define MEM_i2 char
+#define MEM_u2 uchar
+#define LOAD_f8e4m3fn(p, i) from_small((p)[i], 3, 7, 128, 0x7e, 0, 0x7f, 0)
+#define LOAD_f8e4m3fnuz(p, i) from_small((p)[i], 3, 8, 128, 0x7f, 0, 0x80, 1)
+#define LOAD_f8e5m2(p, i) from_small((p)[i], 2, 15, 128, 0x7b, 0x7c, 0x7e, 0)
+#define LOAD_f8e5m2fnuz(p, i) from_small((p)[i], 2, 16, 128, 0x7f, 0, 0x80, 1)
+#define LOAD_f4e2m1(p, i) from_small((p)[i], 1, 1, 8, 7, 0, 0, 0)
+#define LOAD_i4 LOAD_i8
+#define LOAD_u4 LOAD_u8
+#define LOAD_i2 LOAD_i8
+#define LOAD_u2 LOAD_u8
+#define SAVE_f8e4m3fn(p, i, v) (p)[i] = to_small(v, SATURATE, 3, 7, 128, 0x7e, 0, 0x7f, 0)
+#define SAVE_f8e4m3fnuz(p, i, v) (p)[i] = to_small(v, SATURATE, 3, 8, 128, 0x7f, 0, 0x80, 1)
+#define SAVE_f8e5m2(p, i, v) (p)[i] = to_small(v, SATURATE, 2, 15, 128, 0x7b, 0x7c, 0x7e, 0)
+#define SAVE_f8e5m2fnuz(p, i, v) (p)[i] = to_small(v, SATURATE, 2, 16, 128, 0x7f, 0, 0x80, 1)
+#define SAVE_f4e2m1(p, i, v) (p)[i] = to_small(v, 1, 1, 1, 8, 7, 0, 0, 0)
+#define SAVE_i4(p, i, v) (p)[i] = (((v) & 15) ^ 8) - 8
+#define SAVE_u4(p, i, v) (p)[i] = (v) & 15
+#define SAVE_i2(p, i, v) (p)[i] = (((v) & 3) ^ 2) - 2
+#define SAVE_u2(p, i, v) (p)[i] = (v) & 3
+
 /* Float to integers as kernels/convert.h has it: what does not fit 64 bits, or 32 for narrow types, is the least. */
 #define TO_i64(a) ((a) >= -9223372036854775808.0f && (a) < 9223372036854775808.0f ? (long)(a) : LONG_MIN)
 #define TO_u64(a) ((a) >= 9223372036854775808.0f && (a) < 18446744073709551616.0f ? (ulong)(a) : (ulong)TO_i64(a))
