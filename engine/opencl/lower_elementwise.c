@@ -6,6 +6,7 @@
 #include "engine/opencl/lower_util.h"
 #include "engine/ops/op_util.h"
 #include "engine/ops/pointwise.h"
+#include "kernels/quantize.h"
 
 #include <float.h>
 #include <math.h>
@@ -16,7 +17,7 @@
 #define TEXT 12288
 #define IMMEDIATES (2 * MBR_CHAIN_CODE)
 
-enum { UNARY, BINARY, WHERE, CLIP, CAST, CAST_LIKE, BIT_CAST, CHAIN };
+enum { UNARY, BINARY, WHERE, CLIP, CAST, CAST_LIKE, BIT_CAST, CHAIN, QUANTIZE, DEQUANTIZE };
 
 typedef struct form {
     mbr_chain chain;            /* inputs, outputs with their types */
@@ -386,6 +387,46 @@ static mbr_dtype bits_of(mbr_dtype t)
     return size <= 8 ? by_size[size] : MBR_DTYPE_UNDEFINED;
 }
 
+/* QuantizeLinear and DequantizeLinear with one scale, or one for each index of an axis. */
+static mbr_status lower_quantize(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    const mbr_value *x = s->in[0], *scale = s->in[1], *y = s->out[0];
+    bool quantize = mbr_cl_param(l) == QUANTIZE, zero = mbr_step_has(s, 2);
+    bool one = scale->rank == 0 || (scale->rank == 1 && scale->dims[0] == 1);
+    size_t dims[MBR_MAX_RANK];
+    ptrdiff_t each[MBR_MAX_RANK] = { 0 };
+    const ptrdiff_t *in[3] = { NULL, each, each }, *dense = NULL;
+    mbr_chain_space space;
+    int32_t low, high;
+    int rank = mbr_op_dims(x, dims), n = zero ? 3 : 2;
+    form f = { .number = MBR_DTYPE_F32, .space = &space };
+    if (scale->dtype != MBR_DTYPE_F32 || (!one && scale->rank != 1) || mbr_attr_int(s->node, "block_size", 0) ||
+        mbr_attr_int(s->node, "precision", MBR_DTYPE_F32) > MBR_DTYPE_F32 || y->dtype == MBR_DTYPE_F8E8M0 ||
+        (quantize && y->dtype == MBR_DTYPE_F4E2M1) || x->dtype == MBR_DTYPE_F8E8M0 || x->dtype == MBR_DTYPE_F64)
+        return mbr_cl_decline(l, "scales that its kernel does not know");
+    if (!one)
+        each[mbr_op_axis(mbr_attr_int(s->node, "axis", 1), rank)] = 1;
+    f.chain.inputs = n;
+    f.chain.outputs = 1;
+    f.chain.output_reg[0] = 3;
+    f.chain.output_type[0] = y->dtype;
+    for (int i = 0; i < n; i++) {
+        f.in[i] = (uint8_t)i;
+        f.chain.input_type[i] = s->in[i]->dtype;
+    }
+    mbr_chain_space_init(&space, &f.chain, rank, dims, in, &dense);
+    if (!quantize) {
+        CODE(&f, "%s* r1;\n", zero ? "r3 = (r0 - r2) " : "r3 = r0 ");
+    } else {
+        bool whole = mbr_quantize_range(y->dtype, &low, &high);
+        CODE(&f, whole ? "r3 = rint(r0 / r1)%s;\n" : "r3 = r0 / r1%s;\n", whole && zero ? " + r2" : "");
+        if (whole) /* NaN is the lowest */
+            CODE(&f, "r3 = r3 >= %d ? fmin(r3, (float)%d) : %d;\n", (int)low, (int)high, (int)low);
+    }
+    return emit(l, &f, mbr_attr_int(s->node, "saturate", 1) ? NULL : "-DSATURATE=0", false);
+}
+
 static mbr_status lower(mbr_cl_lower *l)
 {
     const mbr_step *s = l->step;
@@ -453,6 +494,10 @@ const mbr_cl_op mbr_cl_ops_elementwise[] = {
     { "", "Cast", takes_casts, lower, CAST },
     { "", "CastLike", takes_casts, lower, CAST_LIKE },
     { "", "Clip", mbr_cl_takes_numbers, lower, CLIP },
+    { "", "DequantizeLinear", takes_casts, lower_quantize, DEQUANTIZE },
+    { "", "QuantizeLinear", takes_casts, lower_quantize, QUANTIZE },
+    { "com.microsoft", "DequantizeLinear", takes_casts, lower_quantize, DEQUANTIZE },
+    { "com.microsoft", "QuantizeLinear", takes_casts, lower_quantize, QUANTIZE },
     { "", "Where", takes_casts, lower, WHERE },
     { "mbr", "Chain", mbr_cl_takes_numbers, lower, CHAIN },
     { 0 },
