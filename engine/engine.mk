@@ -38,6 +38,7 @@ MBR_ENGINE_SMALL += engine/passes/list.h
 MBR_ENGINE_SMALL += engine/passes/pass.h
 MBR_ENGINE_SMALL += engine/passes/passes.c
 MBR_ENGINE_SMALL += engine/passes/qdq.c
+MBR_ENGINE_SMALL += engine/passes/rows.c
 MBR_ENGINE_SMALL += engine/passes/rules.c
 MBR_ENGINE_SMALL += engine/passes/rules.h
 MBR_ENGINE_SMALL += engine/passes/rules_parse.c

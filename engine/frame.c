@@ -1206,7 +1206,7 @@ static mbr_status make_links(mbr_frame *f, mbr_error *err)
 mbr_status mbr_frame_settle(mbr_frame *f, bool *settled, mbr_error *err)
 {
     const mbr_program *p = f->p;
-    *settled = laid_out(f) && !f->hook && !f->device;
+    *settled = laid_out(f) && !f->device;
     for (uint32_t k = 0; k < p->n_steps && *settled; k++)
         *settled = !p->steps[k].dynamic;
     for (size_t i = 0; i < p->graph->n_outputs && *settled; i++) {
@@ -1214,7 +1214,10 @@ mbr_status mbr_frame_settle(mbr_frame *f, bool *settled, mbr_error *err)
         *settled = v->kind == MBR_KIND_TENSOR && v->dtype != MBR_DTYPE_STRING &&
                    f->outputs[i] == &f->own_outputs[i] && p->values[p->graph->outputs[i]->id].place != MBR_PLACE_OWN;
     }
-    return *settled && !f->links ? make_links(f, err) : MBR_OK;
+    if (*settled && !f->links)
+        MBR_TRY(make_links(f, err));
+    *settled = *settled && !f->hook; /* which wants to see the steps of whole runs */
+    return MBR_OK;
 }
 
 bool mbr_frame_fits(const mbr_frame *f, size_t i, const mbr_value *v)
@@ -1239,22 +1242,33 @@ bool mbr_frame_point_output(mbr_frame *f, size_t i, void *data)
     return link->n > 0;
 }
 
+static mbr_status round_step(mbr_frame *f, mbr_step *s, mbr_error *err)
+{
+    mbr_status st = MBR_OK;
+    if (!s->op->run)
+        view_now(s);
+    else if (s->phases == 1 && s->tiles[0] == 1)
+        st = s->op->run(s, &(mbr_job){ 0, 0, 1, 0, f->run->scratch }, err);
+    else
+        st = run_phases(f, s, err);
+    return st == MBR_OK ? st : blame(s, st, err);
+}
+
 mbr_status mbr_frame_round(mbr_frame *f, mbr_error *err)
 {
-    const mbr_job job = { 0, 0, 1, 0, f->run->scratch };
-    for (uint32_t k = 0; k < f->n_round; k++) {
-        mbr_step *s = f->round[k];
-        mbr_status st = MBR_OK;
-        if (!s->op->run)
-            view_now(s);
-        else if (s->phases == 1 && s->tiles[0] == 1)
-            st = s->op->run(s, &job, err);
-        else
-            st = run_phases(f, s, err);
-        if (st != MBR_OK)
-            return blame(s, st, err);
-    }
+    for (uint32_t k = 0; k < f->n_round; k++)
+        MBR_TRY(round_step(f, f->round[k], err));
     return MBR_OK;
+}
+
+mbr_status mbr_frame_round_step(mbr_frame *f, uint32_t k, mbr_error *err)
+{
+    if (f->hook)
+        f->hook(f->hook_user, f->round[k], true);
+    mbr_status st = round_step(f, f->round[k], err);
+    if (f->hook)
+        f->hook(f->hook_user, f->round[k], false);
+    return st;
 }
 
 const mbr_value *mbr_frame_made(const mbr_frame *f, size_t i)

@@ -179,6 +179,8 @@ void mbr_frame_point_input(struct mbr_frame *f, size_t i, const void *data);
 /* False: output i has no storage of its own (an input, a constant, another output): copy mbr_frame_made's data. */
 bool mbr_frame_point_output(struct mbr_frame *f, size_t i, void *data);
 mbr_status mbr_frame_round(struct mbr_frame *f, mbr_error *err);
+/* Step k of a round alone; also where a profile looks on, and the frame is called unsettled for that. */
+mbr_status mbr_frame_round_step(struct mbr_frame *f, uint32_t k, mbr_error *err);
 /* Output i of the last round. */
 const mbr_value *mbr_frame_made(const struct mbr_frame *f, size_t i);
 

@@ -10,5 +10,6 @@ MBR_PASS(rules, "replaces what the patterns of engine/passes/rules_text.c find: 
 MBR_PASS(layout, "lets convolutions and what lies between them work with channels last")
 MBR_PASS(epilogue, "lets products and convolutions apply what follows them: bias, addition, activation")
 MBR_PASS(chain, "lets elementwise nodes of one shape run tile by tile in cache")
+MBR_PASS(rows, "carries bands of an image's rows through convolutions between which the image would leave the cache")
 MBR_PASS(batch, "carries each sample of a batch through the nodes between which the batch would leave the cache")
 MBR_PASS(clean, "removes what the fusions left behind")

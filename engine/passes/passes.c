@@ -30,7 +30,7 @@ static mbr_status unknown_pass(const char *name, size_t n, mbr_error *err)
 void mbr_passes_for_device(mbr_pass_set *set)
 {
     for (size_t i = 0; mbr_pass_table[i].name; i++)
-        if (strcmp(mbr_pass_table[i].name, "batch") == 0)
+        if (strcmp(mbr_pass_table[i].name, "batch") == 0 || strcmp(mbr_pass_table[i].name, "rows") == 0)
             set->on &= ~((uint64_t)1 << i);
 }
 
