@@ -9,6 +9,7 @@
 #define F32 1
 #define I64 7
 #define DEEP 20000
+#define PLAN_NODES 9
 
 static const int64_t d_n3[] = { -1, 3, -2 }, d_3[] = { 3, -2 }, d_2[] = { 2, -2 }, d_23[] = { 2, 3, -2 },
                      d_any2[] = { -1, -1, -2 };
@@ -459,6 +460,50 @@ static void deep_types(void)
     free(n.data);
 }
 
+/* --- for plans (tests/plans): products by one weight of 1024 x 1024, from x [rows, 1024] to y --- */
+
+typedef struct plan_node {
+    const char *name, *op, *inputs, *output;
+} plan_node;
+
+static void plan_model(const char *file, int64_t rows, const plan_node *nodes)
+{
+    static const float weight[1024 * 1024];
+    const int64_t square[] = { 1024, 1024, -2 }, wide[] = { rows, 1024, -2 };
+    wire g = { 0 };
+    add_weight(&g, "w", square, weight, sizeof weight);
+    for (; nodes->name; nodes++)
+        wire_add_node(&g, nodes->name, nodes->op, nodes->inputs, nodes->output);
+    wire_text(&g, 2, "g");
+    add_port(&g, 11, "x", F32, wide);
+    add_port(&g, 12, "y", F32, wide);
+    wire m = wire_model(8, 17, &g);
+    write_wire(file, &m);
+}
+
+static void plan_models(void)
+{
+    static const plan_node layers[] = {
+        { "first", "MatMul", "x w", "a" }, { "gate", "Relu", "a", "b" },   { "second", "MatMul", "b w", "c" },
+        { "curve", "Tanh", "c", "d" },     { "third", "MatMul", "d w", "e" }, { "shares", "Softmax", "e", "y" },
+        { NULL, NULL, NULL, NULL },
+    };
+    static const plan_node branches[] = {
+        { "left", "MatMul", "x w", "a" },   { "bend", "Tanh", "a", "b" },         { "left_end", "MatMul", "b w", "c" },
+        { "right", "MatMul", "x w2", "d" }, { "right_gate", "Softmax", "d", "e" }, { "right_end", "MatMul", "e w", "f" },
+        { "join", "Add", "c f", "y" },      { NULL, NULL, NULL, NULL },
+    };
+    plan_node two[PLAN_NODES];
+    size_t n = 0;
+    /* the right branch has a weight of its own, or the first products would be one */
+    two[n++] = (plan_node){ "turn", "Transpose", "w", "w2" };
+    for (const plan_node *b = branches; n < PLAN_NODES && (n == 1 || two[n - 1].name); b++)
+        two[n++] = *b;
+    plan_model("layers.onnx", 256, layers);
+    plan_model("row.onnx", 1, layers);
+    plan_model("branches.onnx", 256, two);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -476,5 +521,6 @@ int main(int argc, char **argv)
     external_models();
     deep_graphs();
     deep_types();
+    plan_models();
     return 0;
 }

@@ -176,6 +176,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_image_equal.sh \
     tests/test_keyed_equal.sh \
     tests/test_products.sh \
+    tests/test_plans.sh \
     tests/test_plugin.sh \
     tests/test_tabular_equal.sh \
     tests/test_post_equal.sh \
@@ -185,7 +186,7 @@ MBR_SCRIPT_TESTS = \
 check_PROGRAMS += tests/make_models
 tests_make_models_SOURCES = tests/make_models.c tests/onnx_writer.h
 tests_make_models_LDADD =
-EXTRA_DIST += tests/program.sh tests/faulty_plugin.c
+EXTRA_DIST += tests/plans tests/program.sh tests/faulty_plugin.c
 
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).

@@ -24,10 +24,11 @@ static void put_text(FILE *f, const char *text, bool xml)
     }
 }
 
-static int finish(FILE *f, const char *path, char *data, size_t size)
+/* What a memory stream holds is there when it is closed. */
+static int finish(FILE *f, const char *path, char **data, const size_t *size)
 {
-    bool fine = fclose(f) == 0 && write_file(path, data, size);
-    free(data);
+    bool fine = fclose(f) == 0 && write_file(path, *data, *size);
+    free(*data);
     return fine ? EXIT_DONE : EXIT_BAD_INPUT;
 }
 
@@ -60,7 +61,7 @@ int write_dot(const shown_plan *p, const char *path)
         }
     }
     fputs("}\n", f);
-    return finish(f, path, data, size);
+    return finish(f, path, &data, &size);
 }
 
 #define WIDTH 1100.0
@@ -117,5 +118,5 @@ int write_svg(const shown_plan *p, const char *path)
         fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" fill=\"#667085\" text-anchor=\"middle\">%.4g us</text>\n",
                 LEFT + us * scale * i / 4, y, us * i / 4);
     fputs("</svg>\n", f);
-    return finish(f, path, data, size);
+    return finish(f, path, &data, &size);
 }

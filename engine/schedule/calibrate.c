@@ -368,7 +368,7 @@ mbr_status mbr_rates_get(mbr_team *team, mbr_memory *memory, const mbr_log *log,
     if (!place)
         return MBR_OK;
     size_t n = mbr_rates_print(r, rates, sizeof rates);
-    int all = snprintf(text, sizeof text, "%s\n#%016llx \n%s", key,
+    int all = snprintf(text, sizeof text, "%s\n#%016llx\n%s", key,
                        (unsigned long long)mbr_hash_bytes(rates, n, (mbr_hash){ 0, 0 }).a, rates);
     if (all < 0 || (size_t)all >= sizeof text || !keep(path, text, (size_t)all))
         mbr_log_at(log, MBR_LOG_WARNING, "%s: measured rates could not be kept there", path);

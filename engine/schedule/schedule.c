@@ -84,18 +84,21 @@ typedef struct builder {
     bool ran;
 } builder;
 
-/* A body's steps once, with the sizes of its last run. */
+/* The bodies' steps once, with the sizes of their last run; of an If's two the longer. */
 static double body_ns(const builder *b, const mbr_frame *f, size_t step)
 {
     const mbr_program_step *ps = &mbr_frame_program(f)->steps[step];
     double ns = 0;
     for (uint32_t i = 0; i < ps->n_bodies; i++) {
         const mbr_frame *body = mbr_frame_body(f, step, i);
+        double one = 0;
         for (uint32_t k = 0; body && k < mbr_frame_program(body)->n_steps; k++) {
             mbr_work w;
             mbr_work_of(mbr_frame_step(body, k), &w);
-            ns += mbr_rates_estimate(b->o->rates, &w, b->weights) + body_ns(b, body, k);
+            one += mbr_rates_estimate(b->o->rates, &w, b->weights) + body_ns(b, body, k);
         }
+        bool either = strcmp(ps->op->name, "If") == 0;
+        ns = !either ? ns + one : one > ns ? one : ns;
     }
     return ns;
 }
@@ -149,7 +152,8 @@ static mbr_status read_steps(builder *b, mbr_error *err)
     b->teams = mbr_arena_calloc(b->arena, n, sizeof *b->teams);
     b->pin_threads = mbr_arena_calloc(b->arena, n, sizeof *b->pin_threads);
     b->problem.steps = mbr_arena_calloc(b->arena, n, sizeof *b->problem.steps);
-    if (!b->works || !b->teams || !b->pin_threads || !b->problem.steps)
+    bool *counted = mbr_arena_calloc(b->arena, (size_t)p->n_values + 1, sizeof *counted);
+    if (!counted || !b->works || !b->teams || !b->pin_threads || !b->problem.steps)
         return mbr_no_memory(err, n * sizeof *b->problem.steps);
     b->problem.n_steps = p->n_steps;
     for (uint32_t k = 0; k < p->n_steps; k++) {
@@ -162,7 +166,12 @@ static mbr_status read_steps(builder *b, mbr_error *err)
         MBR_TRY(present(b, ps->in, ps->n_in, &to->in, &to->n_in, err));
         MBR_TRY(present(b, ps->out, ps->n_out, &to->out, &to->n_out, err));
         mbr_work_of(s, w);
-        b->weights += w->weight_bytes;
+        for (uint32_t i = 0; i < to->n_in; i++) { /* each once; of tables only what is taken */
+            uint32_t v = to->in[i];
+            if (b->p->values[v].place == MBR_PLACE_CONST && !counted[v])
+                b->weights += b->problem.values[v].bytes < w->weight_bytes ? b->problem.values[v].bytes : w->weight_bytes;
+            counted[v] = true;
+        }
         if (ps->n_bodies) { /* the operator's own guess is for whoever splits its tiles */
             w->family = MBR_WORK_OTHER;
             w->units = body_ns(b, b->f, k);
