@@ -72,6 +72,8 @@ typedef struct mbr_decider_actions {
     uint64_t next;          /* number of the next decision, without a log */
     bool broken;            /* its memory is ahead of its log */
     mbr_line out;            /* records of a batch */
+    mbr_line rests;          /* what follows the numbers in each of them */
+    size_t *ends;            /* (batch) of each in rests */
     mbr_decision *made;     /* (batch) */
     double *scores;         /* (batch, score_count) */
     const char **texts;     /* (batch, text_count) */
@@ -134,8 +136,10 @@ int mbr_decider_limit(mbr_decider *d, int row, int action, mbr_cause *cause);
 /* The texts of a row that has run, before its rules. Without memory the row becomes faulty. */
 void mbr_decider_give_texts(mbr_decider *d, int row, mbr_decision *out);
 
-/* Makes one decision of a batch that has run (actions->made[row]), by its number. False: out of memory. */
-bool mbr_decider_make(mbr_decider *d, int row, uint64_t seq);
+/* Makes one decision of a batch that has run (actions->made[row]), but for its id. False: out of memory. */
+bool mbr_decider_make(mbr_decider *d, int row);
+/* Its id, which its number gives. */
+void mbr_decider_number(mbr_decider *d, int row, uint64_t seq);
 
 /* A decider that watches no drift and refuses no row for its time: what it decides is for nobody. */
 mbr_status mbr_decider_new_quiet(mbr_pipeline *p, const mbr_decider_options *o, mbr_decider **out, mbr_error *err);
@@ -143,8 +147,8 @@ mbr_status mbr_decider_new_quiet(mbr_pipeline *p, const mbr_decider_options *o, 
 /* Hashes the model's file, once: records need it. A model that can be opened and not read again has no hash. */
 void mbr_pipeline_know_model(mbr_pipeline *p);
 
-/* Adds the record of a decision to `out`. */
-void mbr_decider_write_record(mbr_decider *d, int row, const mbr_decision *made, uint64_t seq, uint64_t stream,
-                              mbr_line *out);
+/* Adds the record of a decision to `out` in two parts: what its number gives, and all that is known without. */
+void mbr_decider_write_head(const mbr_decider *d, int row, uint64_t seq, uint64_t stream, mbr_line *out);
+void mbr_decider_write_rest(const mbr_decider *d, int row, mbr_line *out);
 
 #endif

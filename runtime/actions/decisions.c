@@ -13,6 +13,8 @@
 #include <math.h>
 #include <string.h>
 
+#define MOST_HEAD 192 /* bytes of a record before its row */
+
 /* A log that deciders of one pipeline write together. */
 typedef struct mbr_shared_log {
     struct mbr_shared_log *next;
@@ -249,14 +251,15 @@ mbr_status mbr_decider_begin_actions(mbr_decider *d, const char *path, mbr_error
     if (!a)
         return mbr_no_memory(err, sizeof *a);
     d->actions = a;
-    a->out.memory = d->memory;
+    a->out.memory = a->rests.memory = d->memory;
     a->next = 1;
     a->made = mbr_arena_calloc(&d->arena, batch, sizeof *a->made);
+    a->ends = mbr_arena_calloc(&d->arena, batch, sizeof *a->ends);
     a->ids = mbr_arena_calloc(&d->arena, batch, sizeof *a->ids);
     a->scores = mbr_arena_calloc(&d->arena, batch * (size_t)p->score_count + 1, sizeof *a->scores);
     a->keeps = mbr_arena_calloc(&d->arena, (size_t)all->keeps + 1, sizeof *a->keeps);
     a->texts = mbr_arena_calloc(&d->arena, batch * (size_t)p->text_count + 1, sizeof *a->texts);
-    if (!a->made || !a->ids || !a->scores || !a->keeps || !a->texts)
+    if (!a->made || !a->ends || !a->ids || !a->scores || !a->keeps || !a->texts)
         return mbr_no_memory(err, batch * (sizeof *a->made + sizeof *a->ids));
     for (int i = 0; i < all->keeps; i++)
         MBR_TRY(mbr_keeps_init(&a->keeps[i], &d->arena, all->keep_keys[i] < 0 ? 1 : all->keys, err));
@@ -277,6 +280,7 @@ void mbr_decider_end_actions(mbr_decider *d)
     if (d->actions->shared)
         close_shared(d->pipeline, d->actions->shared);
     mbr_line_free(&d->actions->out);
+    mbr_line_free(&d->actions->rests);
 }
 
 bool mbr_pipeline_remembers(const mbr_pipeline *p)
@@ -299,13 +303,11 @@ static void make_id(const mbr_decider *d, uint64_t seq, int64_t time, const char
 }
 
 /* Reasons stand in one place for all rows: they are copied. */
-bool mbr_decider_make(mbr_decider *d, int row, uint64_t seq)
+bool mbr_decider_make(mbr_decider *d, int row)
 {
     mbr_decider_actions *a = d->actions;
     mbr_decision *made = &a->made[row];
     mbr_decider_decide(d, row, a->scores + (size_t)row * (size_t)d->pipeline->score_count, made);
-    make_id(d, seq, d->heads[row].time, made->id, a->ids[row]);
-    made->decision_id = a->ids[row];
     if (!made->reason_count)
         return true;
     size_t bytes = (size_t)made->reason_count * sizeof *made->reasons;
@@ -315,19 +317,41 @@ bool mbr_decider_make(mbr_decider *d, int row, uint64_t seq)
     return copy != NULL;
 }
 
-/* Decisions and their records; the log is the caller's meanwhile. */
-static mbr_status make_batch(mbr_decider *d, uint64_t seq, uint64_t stream, mbr_error *err)
+void mbr_decider_number(mbr_decider *d, int row, uint64_t seq)
+{
+    mbr_decision *made = &d->actions->made[row];
+    make_id(d, seq, d->heads[row].time, made->id, d->actions->ids[row]);
+    made->decision_id = d->actions->ids[row];
+}
+
+static mbr_status make_batch(mbr_decider *d, mbr_error *err)
 {
     mbr_decider_actions *a = d->actions;
-    a->out.used = 0;
-    a->out.failed = false;
     for (int i = 0; i < d->rows.count; i++)
-        if (!mbr_decider_make(d, i, seq + (uint64_t)i))
+        if (!mbr_decider_make(d, i))
             return mbr_no_memory(err, sizeof(mbr_reason));
     mbr_clock_lap(d->clock, MBR_STAGE_RULES);
+    a->rests.used = a->out.used = 0;
+    a->rests.failed = a->out.failed = false;
     for (int i = 0; a->shared && i < d->rows.count; i++) {
-        size_t begin = a->out.used;
-        mbr_decider_write_record(d, i, &a->made[i], seq + (uint64_t)i, stream, &a->out);
+        mbr_decider_write_rest(d, i, &a->rests);
+        a->ends[i] = a->rests.used;
+    }
+    /* Room for the heads, too: the log does not wait for that. */
+    if (a->shared && !a->rests.failed)
+        (void)mbr_line_room(&a->out, a->rests.used + (size_t)d->rows.count * MOST_HEAD);
+    return a->rests.failed || a->out.failed ? mbr_no_memory(err, a->rests.capacity) : MBR_OK;
+}
+
+/* The records, once their numbers are known; the log is the caller's meanwhile, and others wait for it. */
+static mbr_status number_batch(mbr_decider *d, uint64_t seq, uint64_t stream, mbr_error *err)
+{
+    mbr_decider_actions *a = d->actions;
+    for (int i = 0; i < d->rows.count; i++) {
+        size_t begin = a->out.used, from = i ? a->ends[i - 1] : 0;
+        mbr_decider_number(d, i, seq + (uint64_t)i);
+        mbr_decider_write_head(d, i, seq + (uint64_t)i, stream, &a->out);
+        mbr_line_bytes(&a->out, a->rests.text + from, a->ends[i] - from);
         if (a->out.used - begin > MBR_LOG_MOST_RECORD)
             return mbr_fail(err, MBR_ERR_LIMIT, "row %llu: its record has %zu bytes, and no log has more than %zu in one; "
                             "nothing was decided", (unsigned long long)d->heads[i].row, a->out.used - begin,
@@ -343,8 +367,10 @@ static mbr_status decide_logged(mbr_decider *d, mbr_error *err)
     if (a->broken)
         return mbr_fail(err, MBR_ERR_IO, "%s: the log could not be written earlier, and what this decider remembers is ahead "
                         "of it; release it and make a new one", a->shared->path);
+    mbr_status st = make_batch(d, err);
     uint64_t seq = mbr_log_begin(a->shared->log), stream = a->stream ? a->stream : seq;
-    mbr_status st = make_batch(d, seq, stream, err);
+    if (st == MBR_OK)
+        st = number_batch(d, seq, stream, err);
     bool whole = st == MBR_OK && count;
     mbr_status end = mbr_log_end(a->shared->log, a->out.text, whole ? a->out.used : 0, whole ? count : 0,
                                  whole ? d->heads[0].time : 0, err);
@@ -359,7 +385,9 @@ static mbr_status decide_logged(mbr_decider *d, mbr_error *err)
 
 mbr_status mbr_decider_decide_batch(mbr_decider *d, mbr_error *err)
 {
-    mbr_status st = d->actions->shared ? decide_logged(d, err) : make_batch(d, d->actions->next, 0, err);
+    mbr_status st = d->actions->shared ? decide_logged(d, err) : make_batch(d, err);
+    for (int i = 0; !d->actions->shared && i < d->rows.count; i++)
+        mbr_decider_number(d, i, d->actions->next + (uint64_t)i);
     d->actions->next += (uint64_t)d->rows.count;
     if (d->clock)
         mbr_clock_end(d->clock);

@@ -34,6 +34,14 @@ void mbr_line_free(mbr_line *o)
 
 /* ---- text ---- */
 
+/* Not 0: one of eight bytes is a control, a quote or a backslash. */
+static inline uint64_t special_bytes(uint64_t w)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    uint64_t quote = w ^ ones * '"', back = w ^ ones * '\\';
+    return (((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((back - ones) & ~back)) & tops;
+}
+
 void mbr_line_string(mbr_line *o, const char *text, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
@@ -45,6 +53,14 @@ void mbr_line_string(mbr_line *o, const char *text, size_t n)
     char *to = o->text + o->used;
     *to++ = '"';
     for (size_t i = 0; i < n; i++) {
+        for (uint64_t w; n - i >= 8; i += 8, to += 8) { /* eight that need no escape */
+            memcpy(&w, text + i, sizeof w);
+            if (special_bytes(w))
+                break;
+            memcpy(to, &w, sizeof w);
+        }
+        if (i == n)
+            break;
         unsigned char c = (unsigned char)text[i];
         if (c >= 0x20 && c != '"' && c != '\\') {
             *to++ = (char)c;
@@ -135,13 +151,15 @@ static const double exact[23] = {
 size_t mbr_format_whole(char *to, uint64_t x)
 {
     char digits[20];
-    size_t n = 0;
-    do
-        digits[n++] = (char)('0' + x % 10);
-    while (x /= 10);
-    for (size_t i = 0; i < n; i++)
-        to[i] = digits[n - 1 - i];
-    return n;
+    size_t at = sizeof digits;
+    for (; x >= 100; x /= 100)
+        two_digits(digits + (at -= 2), (int)(x % 100));
+    if (x >= 10)
+        two_digits(digits + (at -= 2), (int)x);
+    else
+        digits[--at] = (char)('0' + x);
+    memcpy(to, digits + at, sizeof digits - at);
+    return sizeof digits - at;
 }
 
 /* x / 10^places, without zeros at the end. */

@@ -279,6 +279,18 @@ static mbr_status take_up(mbr_log *log, uint64_t size, char *buffer, mbr_error *
     return look_back(log, buffer, err);
 }
 
+/* Held for one write: who waits looks again a few times before it sleeps, where the system knows that. */
+static void init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t how;
+    pthread_mutexattr_init(&how);
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+    pthread_mutexattr_settype(&how, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    pthread_mutex_init(lock, &how);
+    pthread_mutexattr_destroy(&how);
+}
+
 mbr_status mbr_log_open(mbr_memory *memory, const mbr_log_config *config, mbr_log **out, mbr_error *err)
 {
     struct stat s;
@@ -291,7 +303,7 @@ mbr_status mbr_log_open(mbr_memory *memory, const mbr_log_config *config, mbr_lo
         log->memory = memory;
         log->config = *config;
         log->fd = -1;
-        pthread_mutex_init(&log->lock, NULL);
+        init_lock(&log->lock);
     }
     if (st == MBR_OK)
         st = open_locked(config->path, &log->fd, &s, err);

@@ -84,18 +84,22 @@ static inline void add_text_or_null(mbr_line *out, const char *key, const char *
     mbr_line_bytes(out, "null", 4);
 }
 
-void mbr_decider_write_record(mbr_decider *d, int row, const mbr_decision *made, uint64_t seq, uint64_t stream,
-                              mbr_line *out)
+void mbr_decider_write_head(const mbr_decider *d, int row, uint64_t seq, uint64_t stream, mbr_line *out)
 {
-    const mbr_pipeline *p = d->pipeline;
     char time[MBR_TIME_TEXT];
     mbr_format_time(time, d->heads[row].time);
     add_key(out, "{\"seq\":");
     mbr_line_whole(out, seq);
     add_text(out, ",\"time\":", time);
-    add_text(out, ",\"decision\":", made->decision_id);
+    add_text(out, ",\"decision\":", d->actions->made[row].decision_id);
     add_key(out, ",\"stream\":");
     mbr_line_whole(out, stream);
+}
+
+void mbr_decider_write_rest(const mbr_decider *d, int row, mbr_line *out)
+{
+    const mbr_pipeline *p = d->pipeline;
+    const mbr_decision *made = &d->actions->made[row];
     add_key(out, ",\"row\":");
     mbr_line_whole(out, made->row);
     if (made->line) {

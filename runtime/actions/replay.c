@@ -156,12 +156,13 @@ static mbr_status decide_waiting(replay *r, mbr_error *err)
     MBR_TRY(mbr_decider_run_batch(d, err));
     for (int i = 0; i < r->wait_count; i++) {
         const waiting *w = &r->waits[i];
-        const mbr_decision *made = &d->actions->made[i];
         d->actions->next = w->seq; /* its number gives its id */
         r->made.used = 0;
-        if (!mbr_decider_make(d, i, w->seq))
+        if (!mbr_decider_make(d, i))
             return mbr_no_memory(err, sizeof(mbr_reason));
-        mbr_decider_write_record(d, i, made, w->seq, r->now->id, &r->made);
+        mbr_decider_number(d, i, w->seq);
+        mbr_decider_write_head(d, i, w->seq, r->now->id, &r->made);
+        mbr_decider_write_rest(d, i, &r->made);
         if (r->made.failed)
             return mbr_no_memory(err, r->made.capacity);
         const char *log = r->texts.text + w->at;
