@@ -269,7 +269,6 @@ mbr_status mbr_rates_measure(mbr_team *team, mbr_memory *memory, mbr_rates *r, m
 {
     uint64_t begin = mbr_spans_now();
     mbr_rates_default(r);
-    MBR_TRY(measure_team(team, memory, r, err));
     timed times[MBR_COUNT_OF(samples)] = { 0 };
     for (size_t i = 0; i < 2 * MBR_COUNT_OF(samples) && (double)(mbr_spans_now() - begin) < ALL_NS; i++) {
         size_t k = i % MBR_COUNT_OF(samples); /* twice, with time between: whatever else runs comes and goes */
@@ -280,6 +279,7 @@ mbr_status mbr_rates_measure(mbr_team *team, mbr_memory *memory, mbr_rates *r, m
         if (st == MBR_OK)
             fit(&samples[k], &times[k], r);
     }
+    MBR_TRY(measure_team(team, memory, r, err));
     r->source = "measured";
     return MBR_OK;
 }
