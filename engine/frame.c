@@ -1416,6 +1416,24 @@ mbr_frame *mbr_step_subframe(mbr_step *s, const char *attr)
 
 /* --- folding --- */
 
+#define GIVE_AWAY_BYTES ((size_t)1 << 12)
+
+/* A weight in another layout need not be copied once more: a tensor in memory of its own hands it over. */
+static bool give_away(mbr_value *to, mbr_value *from)
+{
+    size_t bytes = from->kind == MBR_KIND_TENSOR && from->dtype != MBR_DTYPE_STRING ? mbr_value_bytes(from) : 0;
+    if (bytes < GIVE_AWAY_BYTES || !from->own || from->data != from->own || from->memory != to->memory ||
+        from->capacity / 2 > bytes)
+        return false;
+    to->rank = from->rank;
+    memcpy(to->dims, from->dims, (size_t)from->rank * sizeof *from->dims);
+    to->own = to->data = from->own;
+    to->capacity = from->capacity;
+    from->own = from->data = NULL;
+    from->capacity = 0;
+    return true;
+}
+
 mbr_status mbr_eval_node(mbr_ir_node *n, mbr_value **outputs, mbr_error *err)
 {
     mbr_program *p = NULL;
@@ -1432,7 +1450,8 @@ mbr_status mbr_eval_node(mbr_ir_node *n, mbr_value **outputs, mbr_error *err)
             continue;
         mbr_value *from = f->steps[0].out[i];
         MBR_TRY_GOTO(mbr_value_create(run.memory, from->kind, from->dtype, &outputs[i], err), error);
-        MBR_TRY_GOTO(mbr_value_assign(outputs[i], from, err), error);
+        if (!give_away(outputs[i], from))
+            MBR_TRY_GOTO(mbr_value_assign(outputs[i], from, err), error);
     }
     mbr_frame_free(f);
     mbr_program_free(p);
