@@ -6,12 +6,16 @@
  */
 #include "base/checked.h"
 #include "base/half.h"
+#include "engine/coded.h"
 #include "engine/ops/ml.h"
 #include "engine/ops/tree_source.h"
 
 #include <string.h>
 
 enum { CLASSIFIER, REGRESSOR, ENSEMBLE };
+
+/* Arrays of the file from this size on give their pages back once they are read. */
+#define GIVE_BACK_BYTES ((size_t)1 << 16)
 
 /* Rows of a tile at least, where there are as many: a tree is fetched once for all of them. */
 #define LEAST_ROWS 64
@@ -165,6 +169,15 @@ static mbr_status build(mbr_pack *p, mbr_tree_attrs *t, bool classifier)
     return mbr_ml_post_transform(n, &f->post, p->err);
 }
 
+/* The pages of the file that large arrays are in: what the layout is made of has been read. */
+static void give_back(const mbr_ir_node *n)
+{
+    const mbr_ir_module *m = n->graph->module;
+    for (uint32_t i = 0; m->give_back && i < n->n_attrs; i++)
+        if (n->attrs[i].kind == MBR_ATTR_CODED && n->attrs[i].coded->bytes >= GIVE_BACK_BYTES)
+            m->give_back(m->source, n->attrs[i].coded->data, n->attrs[i].coded->bytes);
+}
+
 static mbr_status pack(mbr_pack *p)
 {
     const mbr_ir_node *n = p->node;
@@ -179,8 +192,10 @@ static mbr_status pack(mbr_pack *p)
     } else {
         st = mbr_tree_attrs_read_5(n, p->memory, &t, p->err);
     }
-    if (st == MBR_OK)
+    if (st == MBR_OK) {
+        give_back(n);
         st = build(p, &t, n->op->param == CLASSIFIER);
+    }
     mbr_tree_attrs_free(&t);
     return st;
 }
