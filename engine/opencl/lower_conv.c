@@ -298,8 +298,8 @@ static bool by_winograd(const lowering *c)
     for (int i = 0; i < 3; i++)
         three = three && a->stride[i] == 1 && a->dilation[i] == 1;
     return three && a->in[0] == 1 && a->pad[0] == 0 && a->out[0] == 1 && !a->x_planes && c->last && !c->half &&
-           a->channels >= 64 && a->filters >= 64 && a->channels % 4 == 0 && a->filters % 4 == 0 && a->out[1] >= 4 && a->out[2] >= 4 && constant_weights(n) &&
-           !mbr_attr_int(n, "exact", 0);
+           a->channels >= 64 && a->filters >= 64 && a->channels % 4 == 0 && a->filters % 4 == 0 && a->out[1] >= 4 &&
+           a->out[2] >= 4 && constant_weights(n) && !mbr_attr_int(n, "exact", 0);
 }
 
 /* G w G^T of every filter and channel: (16, channels, filters), or 16 times panels. */

@@ -207,7 +207,8 @@ typedef struct {
     int heads, rows, cols, pad;
 } copy;
 
-/* Rows of keys or values, from row `at` on: those of the past, and new ones behind them. Work-items: (column, row, batch and head). */
+/* Rows of keys or values, from row `at` on: those of the past, and new ones behind them. Work-items: (column, row,
+   batch and head). */
 __kernel void attention_join(TENSOR(const T, x), TENSOR(T, to), const long at, const copy g)
 {
     const int c = get_global_id(0), r = get_global_id(1), b = get_global_id(2) / g.heads, h = get_global_id(2) % g.heads;
