@@ -353,6 +353,23 @@ START_TEST(refuses_what_is_no_tree)
 }
 END_TEST
 
+/* Targets that no leaf names take memory, too: there are not any number of them. */
+START_TEST(refuses_too_many_targets)
+{
+    static const int64_t counts[] = { 0, -1, (1 << 20) + 1, INT64_C(1) << 31, INT64_MAX };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        forest f = stump("BRANCH_LEQ", 1, false, false);
+        mbr_model *model = NULL;
+        wire n = forest_node(&f, false);
+        attr_int(&n, "n_targets", counts[i]);
+        wire m = model_of(&n, 1, 1, 1, false);
+        ck_assert_int_eq(open_model(&m, &model), MBR_ERR_MODEL);
+        ck_assert_msg(strstr(err.text, "n_targets"), "%s", err.text);
+        wire_free(&m);
+    }
+}
+END_TEST
+
 /* Fewer columns than the trees ask for: found when the run's shapes are known. */
 START_TEST(refuses_narrow_rows)
 {
@@ -390,6 +407,7 @@ int main(void)
     tcase_add_loop_test(c, aggregates, 0, 4);
     tcase_add_loop_test(c, classifies_two, 0, 3);
     tcase_add_test(c, refuses_what_is_no_tree);
+    tcase_add_test(c, refuses_too_many_targets);
     tcase_add_test(c, refuses_narrow_rows);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);
