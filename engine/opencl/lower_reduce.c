@@ -176,6 +176,8 @@ static mbr_status lower_softmax(mbr_cl_lower *l)
     char options[80];
     if (n == 0 || a->axis == 0)
         return l->status;
+    if (what == SOFT && (t == MBR_DTYPE_F16 || t == MBR_DTYPE_BF16) && a->axis <= MBR_SOFTMAX_STEPWISE)
+        return mbr_cl_decline(l, "short lines of halves, rounded at each step");
     size_t group = a->inner == 1 || n < 1024 ? mbr_cl_lines(l, a->axis, number_size(t)) : 1;
     bool vector = group == 1 && a->inner == 1 && t == MBR_DTYPE_F32;
     snprintf(options, sizeof options, "-DT=%s -DC=%s%s%s%s", mbr_cl_name(t), number(t), group == 1 ? " -DALONE" : "",
