@@ -8,4 +8,4 @@ docs/operators.md: mbr$(EXEEXT) scripts/list-operators
 CLEANFILES += docs/operators.md
 endif
 EXTRA_DIST += docs/adding.md docs/architecture.md docs/audio.md docs/conformance.md docs/drift.md docs/images.md \
-    docs/performance.md docs/pipeline.md docs/placement.md docs/tokenizer.md
+    docs/opencl.md docs/performance.md docs/pipeline.md docs/placement.md docs/tokenizer.md

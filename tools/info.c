@@ -65,7 +65,70 @@ static void json_op(void *user, const char *domain, const char *name, int since,
     *first = false;
 }
 
-static void print_text(const mbr_model *m, const mbr_model_facts *f)
+/* --- where steps run --- */
+
+static void json_step(void *user, const mbr_placed_step *s)
+{
+    bool *first = user;
+    if (s->on_device)
+        return;
+    printf("%s{\"op\": \"%s\", \"node\": ", *first ? "" : ", ", s->op);
+    print_json_string(stdout, s->node);
+    printf(", \"flop\": %.0f, \"why\": ", s->flop);
+    print_json_string(stdout, s->why);
+    printf("}");
+    *first = false;
+}
+
+static void text_step(void *user, const mbr_placed_step *s)
+{
+    (void)user;
+    if (!s->on_device)
+        printf("  %s '%s'%s%s\n", s->op, s->node, *s->why ? ": " : "", s->why);
+}
+
+/* With free dimensions at 1, or at the first size that the model can have. */
+static bool get_placement(const mbr_model *m, mbr_placement *p, mbr_placed_step_fn fn, void *user)
+{
+    static const int64_t sizes[] = { 1, 2, 16, 64, 224 };
+    mbr_error err;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (mbr_model_get_placement(m, sizes[i], p, fn, user, &err) == MBR_OK)
+            return true;
+    return false;
+}
+
+static double share(double part, double whole)
+{
+    return whole > 0 ? part / whole : 0;
+}
+
+static void text_placement(const command_options *o, const mbr_model *m)
+{
+    mbr_placement p = { .size = sizeof p };
+    if (!o->device || strcmp(o->device, "cpu") == 0 || !get_placement(m, &p, NULL, NULL))
+        return;
+    printf("%s: %zu of %zu steps, %.2f %% of the arithmetic%s\n", p.device, p.device_steps, p.steps,
+           100 * share(p.device_flop, p.flop), p.device_steps < p.steps ? "; on the CPU:" : "");
+    get_placement(m, &p, text_step, NULL);
+}
+
+static void json_placement(const command_options *o, const mbr_model *m)
+{
+    mbr_placement p = { .size = sizeof p };
+    bool first = true;
+    if (!o->device || strcmp(o->device, "cpu") == 0 || !get_placement(m, &p, NULL, NULL)) {
+        printf("\"device\": \"cpu\", ");
+        return;
+    }
+    printf("\"device\": \"%s\", \"placement\": {\"steps\": %zu, \"steps_on_device\": %zu, \"flop\": %.0f, "
+           "\"flop_on_device\": %.0f, \"share\": %.6f, \"off_device\": [", p.device, p.steps, p.device_steps, p.flop,
+           p.device_flop, share(p.device_flop, p.flop));
+    get_placement(m, &p, json_step, &first);
+    printf("]}, ");
+}
+
+static void print_text(const command_options *o, const mbr_model *m, const mbr_model_facts *f)
 {
     mbr_error err;
     printf("producer %s, IR version %d, opset %d\n", *f->producer ? f->producer : "?", f->ir_version, f->opset);
@@ -79,13 +142,14 @@ static void print_text(const mbr_model *m, const mbr_model_facts *f)
         if (mbr_model_output(m, i, &p, &err) == MBR_OK)
             print_port("output", &p);
     }
-    printf("%zu nodes in the file, %zu steps on cpu:\n", f->nodes, f->steps);
+    printf("%zu nodes in the file, %zu steps:\n", f->nodes, f->steps);
     mbr_model_each_op(m, text_op, NULL);
     printf("memory: weights in the file %.2f MB, packed %.2f MB, activations %.2f MB with free dimensions at 1\n",
            (double)f->weight_bytes / 1e6, (double)f->packed_bytes / 1e6, (double)f->activation_bytes / 1e6);
+    text_placement(o, m);
 }
 
-static void print_json(const mbr_model *m, const mbr_model_facts *f)
+static void print_json(const command_options *o, const mbr_model *m, const mbr_model_facts *f)
 {
     mbr_error err;
     bool first = true;
@@ -107,7 +171,9 @@ static void print_json(const mbr_model *m, const mbr_model_facts *f)
         printf("%s", i ? ", " : "");
         json_port(&p);
     }
-    printf("], \"nodes\": %zu, \"steps\": %zu, \"device\": \"cpu\", \"operators\": [", f->nodes, f->steps);
+    printf("], \"nodes\": %zu, \"steps\": %zu, ", f->nodes, f->steps);
+    json_placement(o, m);
+    printf("\"operators\": [");
     mbr_model_each_op(m, json_op, &first);
     printf("], \"memory\": {\"weights\": %zu, \"packed\": %zu, \"activations\": %zu}}\n", f->weight_bytes,
            f->packed_bytes, f->activation_bytes);
@@ -125,7 +191,7 @@ static int run(const command_options *o)
     if (st == EXIT_DONE && mbr_model_get_facts(model, &facts, &err) != MBR_OK)
         st = fail_with(&err);
     if (st == EXIT_DONE)
-        o->json ? print_json(model, &facts) : print_text(model, &facts);
+        o->json ? print_json(o, model, &facts) : print_text(o, model, &facts);
     mbr_model_release(&model);
     mbr_env_release(&env);
     return st;

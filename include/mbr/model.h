@@ -91,6 +91,31 @@ typedef struct mbr_model_facts {
 
 MBR_API mbr_status mbr_model_get_facts(const mbr_model *model, mbr_model_facts *facts, mbr_error *err);
 
+/* A step of the program, and where it would run. Texts are valid during the call. */
+typedef struct mbr_placed_step {
+    size_t size;            /* sizeof(mbr_placed_step) of the library */
+    const char *op, *node;  /* type, and name of the node */
+    int on_device;          /* not 0: the device runs it */
+    double flop;
+    const char *why;        /* what keeps it from the device; "" where it is on it, or the device has no kernel for it */
+} mbr_placed_step;
+
+typedef void (*mbr_placed_step_fn)(void *user, const mbr_placed_step *step);
+
+typedef struct mbr_placement {
+    size_t size;            /* set by the caller to sizeof(mbr_placement) */
+    const char *device;     /* "cpu", "opencl:0"; lives as long as the model */
+    size_t steps, device_steps; /* that compute or copy; views are not counted, bodies count as the step that has them */
+    double flop, device_flop;
+} mbr_placement;
+
+/*
+ * Where the steps of a model would run with its free dimensions at `free_size`, and how much arithmetic that is. fn, which
+ * may be NULL, is called for each step. Programs of the device are built for it, as for a first run.
+ */
+MBR_API mbr_status mbr_model_get_placement(const mbr_model *model, int64_t free_size, mbr_placement *placement,
+                                           mbr_placed_step_fn fn, void *user, mbr_error *err);
+
 /*
  * Prints the program's IR as text (`mbr dump`), calling write piece by piece. stage is a pass name ("import" for what
  * the importer made; NULL for the final graph): the model is lowered again up to and including that pass.
