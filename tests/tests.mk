@@ -70,6 +70,11 @@ tests_test_ops_bad_SOURCES = tests/test_ops_bad.c tests/ir_text.h tests/random.h
 tests_test_dynamic_SOURCES = tests/test_dynamic.c tests/ir_text.h tests/random.h
 tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 
+if HAVE_OPENCL
+MBR_UNIT_TESTS += tests/test_opencl_device
+endif
+tests_test_opencl_device_SOURCES = tests/test_opencl_device.c tests/ir_text.h tests/random.h
+
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
     tests/test_audio \
@@ -177,6 +182,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_keyed_equal.sh \
     tests/test_products.sh \
     tests/test_plans.sh \
+    tests/test_opencl_drivers.sh \
     tests/test_plugin.sh \
     tests/test_tabular_equal.sh \
     tests/test_post_equal.sh \
@@ -186,7 +192,7 @@ MBR_SCRIPT_TESTS = \
 check_PROGRAMS += tests/make_models
 tests_make_models_SOURCES = tests/make_models.c tests/onnx_writer.h
 tests_make_models_LDADD =
-EXTRA_DIST += tests/plans tests/program.sh tests/faulty_plugin.c
+EXTRA_DIST += tests/plans tests/program.sh tests/faulty_plugin.c tests/fake_icd.c
 
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).

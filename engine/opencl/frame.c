@@ -303,8 +303,9 @@ static mbr_status to_device(mbr_cl_frame *cf, uint32_t v, mbr_error *err)
         return MBR_OK;
     if (is_shared(cf, v))
         return map_around(cf, v, CL_MAP_WRITE, err);
-    /* blocking: a later step of the CPU may put other bytes where these are */
-    cl_bool block = cf->p->values[root_of(cf->p, v)].place == MBR_PLACE_SLAB ? CL_TRUE : CL_FALSE;
+    /* blocking, but for what stays as it is until the end: a later step of the CPU may put other bytes there */
+    mbr_place of_root = cf->p->values[root_of(cf->p, v)].place;
+    cl_bool block = of_root == MBR_PLACE_BOUND || of_root == MBR_PLACE_CONTENT ? CL_FALSE : CL_TRUE;
     cl_int code = cf->d->cl->clEnqueueWriteBuffer(cf->queue, cf->places[v].mem, block, cf->places[v].at, bytes,
                                                   value->data, 0, NULL, NULL);
     cf->busy = true;

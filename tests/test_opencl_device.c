@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The OpenCL device below its kernels, with the driver's functions wrapped: what is created is released, failures at any
+ * call leave the same answer, poor devices do what they can, the store of programs is used and never trusted.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "engine/device.h"
+#include "engine/opencl/device.h"
+#include "engine/opencl/frame.h"
+#include "engine/opencl/selftest.h"
+#include "tests/ir_text.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static mbr_memory memory;
+static mbr_cl *table, plain; /* the functions in use; as the driver has them */
+static mbr_cl_device *device;
+static char folder[] = "opencl-store-XXXXXX";
+static mbr_error err;
+
+static const char *const graph = "module \"m\" ir 8 opset ai.onnx 17\n"
+                                 "graph main(%a: f32[n, 8], %b: f32[n, 8]) -> (%y) {\n"
+                                 "  %s: f32[n, 8] = ai.onnx.Add@14(%a, %b)\n"
+                                 "  %t: f32[n, 8] = ai.onnx.Erf@13(%s)\n"
+                                 "  %y: f32[n, 8] = ai.onnx.Add@14(%t, %a)\n"
+                                 "}\n";
+
+/* --- wrapped functions --- */
+
+static int alive, from_source, fail_at[4];
+enum { FAIL_ENQUEUE, FAIL_ALLOC, FAIL_BUILD, FAIL_READ };
+
+/* Counts down; true when it is this one's turn. */
+static bool fails(int what)
+{
+    return fail_at[what] > 0 && --fail_at[what] == 0;
+}
+
+static cl_context CL_API_CALL create_context(const cl_context_properties *p, cl_uint n, const cl_device_id *ids,
+                                             void(CL_CALLBACK *notify)(const char *, const void *, size_t, void *),
+                                             void *user, cl_int *code)
+{
+    cl_context c = plain.clCreateContext(p, n, ids, notify, user, code);
+    alive += c != NULL;
+    return c;
+}
+
+static cl_command_queue CL_API_CALL create_queue(cl_context c, cl_device_id id, cl_command_queue_properties p, cl_int *code)
+{
+    cl_command_queue q = plain.clCreateCommandQueue(c, id, p, code);
+    alive += q != NULL;
+    return q;
+}
+
+static cl_mem CL_API_CALL create_buffer(cl_context c, cl_mem_flags flags, size_t n, void *host, cl_int *code)
+{
+    if (fails(FAIL_ALLOC)) {
+        *code = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+        return NULL;
+    }
+    cl_mem m = plain.clCreateBuffer(c, flags, n, host, code);
+    alive += m != NULL;
+    return m;
+}
+
+static cl_program CL_API_CALL create_program(cl_context c, cl_uint n, const char **texts, const size_t *sizes, cl_int *code)
+{
+    cl_program p = plain.clCreateProgramWithSource(c, n, texts, sizes, code);
+    alive += p != NULL;
+    from_source++;
+    return p;
+}
+
+static cl_program CL_API_CALL create_binary(cl_context c, cl_uint n, const cl_device_id *ids, const size_t *sizes,
+                                            const unsigned char **data, cl_int *status, cl_int *code)
+{
+    cl_program p = plain.clCreateProgramWithBinary(c, n, ids, sizes, data, status, code);
+    alive += p != NULL;
+    return p;
+}
+
+static cl_kernel CL_API_CALL create_kernel(cl_program p, const char *name, cl_int *code)
+{
+    cl_kernel k = plain.clCreateKernel(p, name, code);
+    alive += k != NULL;
+    return k;
+}
+
+#define RELEASE(function, type, plain_function)                                                                        \
+    static cl_int CL_API_CALL function(type x)                                                                         \
+    {                                                                                                                  \
+        alive--;                                                                                                       \
+        return plain.plain_function(x);                                                                                \
+    }
+RELEASE(release_context, cl_context, clReleaseContext)
+RELEASE(release_queue, cl_command_queue, clReleaseCommandQueue)
+RELEASE(release_buffer, cl_mem, clReleaseMemObject)
+RELEASE(release_program, cl_program, clReleaseProgram)
+RELEASE(release_kernel, cl_kernel, clReleaseKernel)
+
+static cl_int CL_API_CALL build(cl_program p, cl_uint n, const cl_device_id *ids, const char *options,
+                                void(CL_CALLBACK *notify)(cl_program, void *), void *user)
+{
+    return fails(FAIL_BUILD) ? CL_BUILD_PROGRAM_FAILURE : plain.clBuildProgram(p, n, ids, options, notify, user);
+}
+
+static cl_int CL_API_CALL launch(cl_command_queue q, cl_kernel k, cl_uint dims, const size_t *at, const size_t *global,
+                                 const size_t *local, cl_uint n, const cl_event *wait, cl_event *event)
+{
+    return fails(FAIL_ENQUEUE) ? CL_OUT_OF_RESOURCES :
+                                 plain.clEnqueueNDRangeKernel(q, k, dims, at, global, local, n, wait, event);
+}
+
+static cl_int CL_API_CALL finish(cl_command_queue q)
+{
+    return fails(FAIL_READ) ? CL_DEVICE_NOT_AVAILABLE : plain.clFinish(q);
+}
+
+static bool poor;
+
+static cl_int CL_API_CALL device_info(cl_device_id id, cl_device_info what, size_t room, void *to, size_t *n)
+{
+    cl_int code = plain.clGetDeviceInfo(id, what, room, to, n);
+    if (!poor || code != CL_SUCCESS || !to)
+        return code;
+    if (what == CL_DEVICE_MAX_WORK_GROUP_SIZE)
+        *(size_t *)to = 1;
+    if (what == CL_DEVICE_LOCAL_MEM_SIZE)
+        *(cl_ulong *)to = 16;
+    if (what == CL_DEVICE_MAX_MEM_ALLOC_SIZE)
+        *(cl_ulong *)to = 512;
+    if (what == CL_DEVICE_EXTENSIONS)
+        *(char *)to = '\0';
+    return code;
+}
+
+static void wrap(void)
+{
+    plain = *table;
+    table->clCreateContext = create_context;
+    table->clCreateCommandQueue = create_queue;
+    table->clCreateBuffer = create_buffer;
+    table->clCreateProgramWithSource = create_program;
+    table->clCreateProgramWithBinary = create_binary;
+    table->clCreateKernel = create_kernel;
+    table->clReleaseContext = release_context;
+    table->clReleaseCommandQueue = release_queue;
+    table->clReleaseMemObject = release_buffer;
+    table->clReleaseProgram = release_program;
+    table->clReleaseKernel = release_kernel;
+    table->clBuildProgram = build;
+    table->clEnqueueNDRangeKernel = launch;
+    table->clFinish = finish;
+    table->clGetDeviceInfo = device_info;
+}
+
+/* --- the same on both sides --- */
+
+static void open_it(void)
+{
+    ck_assert_msg(mbr_cl_device_open(&memory, NULL, 0, folder, &device, &err) == MBR_OK, "%s", err.text);
+}
+
+static void setup(void)
+{
+    mbr_memory_init(&memory);
+    wrap();
+    alive = from_source = 0;
+    memset(fail_at, 0, sizeof fail_at);
+    poor = false;
+    open_it();
+}
+
+static void teardown(void)
+{
+    mbr_cl_device_close(device);
+    *table = plain;
+    ck_assert_int_eq(alive, 0);
+    ck_assert_uint_eq(memory.in_use, 0);
+}
+
+static void open_session(ir_session *s, mbr_device *on)
+{
+    s->m = ir_parse(&memory, graph);
+    ir_passes(s->m, "none");
+    s->m->device = on;
+    ck_assert_msg(mbr_program_new(s->m->main, &s->p, &err) == MBR_OK, "%s", err.text);
+    ck_assert_int_eq(mbr_run_init(&s->run, &memory, NULL, 1, s->m, &err), MBR_OK);
+    ck_assert_msg(mbr_frame_new(s->p, &s->run, &s->f, &err) == MBR_OK, "%s", err.text);
+}
+
+static void close_session(ir_session *s)
+{
+    mbr_frame_free(s->f);
+    mbr_run_destroy(&s->run);
+    mbr_program_free(s->p);
+    if (s->m->device)
+        s->m->device->fn->forget(s->m->device, s->m);
+    mbr_ir_module_free(s->m);
+}
+
+/* Two runs with n rows each give what the CPU gives; how many steps the device has in the end. */
+static int runs_are_right(ir_session *s, ir_session *cpu, int64_t n)
+{
+    const ir_size sizes[] = { { "n", n }, { NULL, 0 } };
+    mbr_value *in[2];
+    int on = 0;
+    for (size_t i = 0; i < 2; i++)
+        in[i] = ir_input(&memory, cpu, i, sizes, 1);
+    for (int round = 0; round < 2; round++) {
+        ir_run(cpu, in);
+        ir_run(s, in);
+        ck_assert(ir_close_enough(mbr_frame_output(s->f, 0), mbr_frame_output(cpu->f, 0)));
+    }
+    for (size_t i = 0; i < 2; i++)
+        mbr_value_drop(in[i]);
+    for (uint32_t k = 0; mbr_frame_device(s->f) && k < s->p->n_steps; k++)
+        on += device->base.fn->has(mbr_frame_device(s->f), k);
+    return on;
+}
+
+START_TEST(what_is_created_is_released)
+{
+    ir_session cpu, s;
+    open_session(&cpu, NULL);
+    int before = 0;
+    for (int round = 0; round < 100; round++) {
+        open_session(&s, &device->base);
+        ck_assert_int_gt(runs_are_right(&s, &cpu, 5 + round % 3), 0);
+        close_session(&s);
+        if (round == 0)
+            before = alive;
+        ck_assert_int_eq(alive, before); /* context, upload queue, programs */
+    }
+    close_session(&cpu);
+}
+END_TEST
+
+START_TEST(sizes_come_and_go)
+{
+    static const int64_t sizes[] = { 3, 3, 4000, 7, 0, 1, 4000, 9000, 2 };
+    ir_session cpu, s;
+    open_session(&cpu, NULL);
+    open_session(&s, &device->base);
+    for (size_t i = 0; i < MBR_COUNT_OF(sizes); i++)
+        ck_assert_int_gt(runs_are_right(&s, &cpu, sizes[i]), 0);
+    close_session(&s);
+    close_session(&cpu);
+}
+END_TEST
+
+/* The n-th launch, allocation or build fails, or waiting for the device. */
+START_TEST(failures_leave_the_answer)
+{
+    ir_session cpu, s;
+    open_session(&cpu, NULL);
+    for (int what = 0; what < 4; what++)
+        for (int n = 1; n <= 6; n++) {
+            if (what == FAIL_BUILD) { /* programs stay built: a device of its own, from its sources */
+                mbr_cl_device_close(device);
+                ck_assert_int_eq(mbr_cl_device_open(&memory, NULL, 0, "off", &device, &err), MBR_OK);
+            }
+            fail_at[what] = n;
+            open_session(&s, &device->base);
+            runs_are_right(&s, &cpu, 6);
+            runs_are_right(&s, &cpu, 600);
+            close_session(&s);
+            fail_at[what] = 0;
+        }
+    close_session(&cpu);
+}
+END_TEST
+
+START_TEST(a_poor_device_does_what_it_can)
+{
+    ir_session cpu, s;
+    mbr_cl_device_close(device);
+    poor = true;
+    open_it();
+    open_session(&cpu, NULL);
+    open_session(&s, &device->base);
+    runs_are_right(&s, &cpu, 3);
+    ck_assert_int_eq(runs_are_right(&s, &cpu, 100), 0); /* 3,200 bytes in one piece */
+    runs_are_right(&s, &cpu, 3);
+    close_session(&s);
+    close_session(&cpu);
+}
+END_TEST
+
+#if defined(__SANITIZE_ADDRESS__)
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libpocl\nleak:libOpenCL\nleak:libLLVM\nleak:libclang\n"; /* the drivers' own */
+}
+#endif
+
+static int each_file(void (*what)(const char *))
+{
+    char path[512];
+    int n = 0;
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        what(path);
+        n++;
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
+static void turn_a_bit(const char *path)
+{
+    FILE *f = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(f);
+    fseek(f, -1, SEEK_END);
+    int c = fgetc(f);
+    fseek(f, -1, SEEK_END);
+    fputc(c ^ 1, f);
+    fclose(f);
+}
+
+static void cut(const char *path)
+{
+    ck_assert_int_eq(truncate(path, 20), 0);
+}
+
+static void empty(const char *path)
+{
+    ck_assert_int_eq(truncate(path, 0), 0);
+}
+
+static void drop(const char *path)
+{
+    (void)unlink(path);
+}
+
+static int built_for_a_run(void)
+{
+    ir_session cpu, s;
+    mbr_cl_device_close(device);
+    open_it();
+    from_source = 0;
+    open_session(&cpu, NULL);
+    open_session(&s, &device->base);
+    ck_assert_int_gt(runs_are_right(&s, &cpu, 5), 0);
+    close_session(&s);
+    close_session(&cpu);
+    return from_source;
+}
+
+START_TEST(the_store_is_used_and_not_trusted)
+{
+    static void (*const damage[])(const char *) = { turn_a_bit, cut, empty };
+    built_for_a_run();
+    ck_assert_int_eq(built_for_a_run(), 0);
+    for (size_t i = 0; i < MBR_COUNT_OF(damage); i++) {
+        ck_assert_int_gt(each_file(damage[i]), 1);
+        ck_assert_int_gt(built_for_a_run(), 0);
+        ck_assert_int_eq(built_for_a_run(), 0);
+    }
+}
+END_TEST
+
+/* Every row of the table passes here, and is asked of the device. */
+START_TEST(the_tests_of_families_pass)
+{
+    for (const mbr_cl_selftest *t = mbr_cl_selftests; t->family; t++) {
+        mbr_ir_module *m = ir_parse(&memory, t->graph);
+        mbr_ir_module_free(m);
+        ck_assert_msg(mbr_cl_family_works(device, t->family), "%s", t->family);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const mbr_cl *cl = mbr_cl_load(&err);
+    mbr_memory_init(&memory);
+    if (!cl || mbr_cl_device_open(&memory, NULL, 0, "off", &device, &err) != MBR_OK) {
+        printf("SKIP: %s\n", err.text);
+        return 77;
+    }
+    mbr_cl_device_close(device);
+    table = (mbr_cl *)(uintptr_t)cl; /* the loader's own variable: not const */
+    if (!mkdtemp(folder))
+        return 99;
+    TCase *t = tcase_create("device");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 600);
+    tcase_add_test(t, what_is_created_is_released);
+    tcase_add_test(t, sizes_come_and_go);
+    tcase_add_test(t, failures_leave_the_answer);
+    tcase_add_test(t, a_poor_device_does_what_it_can);
+    tcase_add_test(t, the_store_is_used_and_not_trusted);
+    tcase_add_test(t, the_tests_of_families_pass);
+    Suite *suite = suite_create("opencl_device");
+    suite_add_tcase(suite, t);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK); /* drivers have threads */
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    each_file(drop);
+    rmdir(folder);
+    return failed != 0;
+}
