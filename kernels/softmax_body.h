@@ -10,21 +10,23 @@
 
 #include <math.h>
 
-/* One row of n dense elements, more than one vector and at most two: they overlap. */
+/* softmax_row for more than one vector and at most two, where its branches would cost more than its sums. */
 MBR_INLINE void softmax_two(const float *in, float *out, size_t n)
 {
-    const size_t twice = 2 * MBR_VL - n; /* lanes of the second that are also in the first */
-    vf e[2] = {vf_load(in), vf_load(in + n - MBR_VL)};
-    const vf max = vf_set1(vf_hmax(vf_max(e[0], e[1])));
+    const size_t left = n - MBR_VL;
+    const vm there = vm_first_n(left);
+    vf e[2] = {vf_load(in), vf_select(there, vf_load_n(in + MBR_VL, left), vf_set1(-INFINITY))};
+    const vf max = vf_set1(vf_hmax(vf_max(e[1], e[0])));
     e[0] = vf_sub(e[0], max);
     e[1] = vf_sub(e[1], max);
     vf_exp_many(e, 2);
-    const vf scale = vf_set1(1.0f / vf_sum(vf_add(e[0], vf_select(vm_first_n(twice), vf_zero(), e[1]))));
+    const vf scale = vf_set1(1.0f / vf_sum(vf_add(e[0], vf_select(there, e[1], vf_zero()))));
     vf_store(out, vf_mul(e[0], scale));
-    vf_store(out + n - MBR_VL, vf_mul(e[1], scale));
+    vf_store_n(out + MBR_VL, vf_mul(e[1], scale), left);
 }
 
-/* One row of n dense elements. */
+/* One row of n dense elements. Which of them are added to which does not depend on n: what a mask adds behind a row
+   changes no bit of its sum. */
 static void softmax_row(const float *in, float *out, size_t n, bool log_of)
 {
     size_t whole = n / MBR_VL * MBR_VL, left = n - whole;
@@ -53,8 +55,11 @@ static void softmax_row(const float *in, float *out, size_t n, bool log_of)
     }
     for (; i < n; i += MBR_VL) {
         size_t part = n - i < MBR_VL ? n - i : MBR_VL;
-        vf e = vf_exp(vf_sub(vf_load_n(in + i, part), max));
-        s0 = vf_add(s0, vf_select(vm_first_n(part), e, vf_zero()));
+        vf e = vf_exp(vf_sub(vf_load_n(in + i, part), max)), more = vf_select(vm_first_n(part), e, vf_zero());
+        if (i / MBR_VL % 2)
+            s1 = vf_add(s1, more);
+        else
+            s0 = vf_add(s0, more);
         if (!log_of)
             vf_store_n(out + i, e, part);
     }

@@ -468,7 +468,7 @@ START_TEST(pipelines_that_are_refused)
         { SMALL_HEAD "inputs:\n  a b: {type: number}\n" SMALL_TENSORS SMALL_OUTPUTS SMALL_RULES, MBR_ERR_FORMAT,
           "small.yaml:5: an input's name 'a b' must be" },
         { SMALL_HEAD "inputs:\n  a: {type: float}\n" SMALL_TENSORS SMALL_OUTPUTS SMALL_RULES, MBR_ERR_FORMAT,
-          "must be one of number|bool|time|string, not 'float'" },
+          "must be one of number|bool|time|string|array, not 'float'" },
         { SMALL_HEAD "inputs:\n  a: {type: number, default: 1, missing: keep}\n" SMALL_TENSORS SMALL_OUTPUTS
           SMALL_RULES, MBR_ERR_FORMAT, "contradict each other" },
         { SMALL_HEAD "inputs:\n  a: {type: number, optional: true}\n" SMALL_TENSORS SMALL_OUTPUTS SMALL_RULES,

@@ -226,7 +226,7 @@ START_TEST(mistakes_name_line_and_fix)
         { "name: a\nkind: one_hot\nfrom: city\nvalues: [a, b, a]", "the value 'a' is listed twice" },
         { "name: a\nkind: one_hot\nfrom: x\nvalues: [a]", "the value 'a' is no number" },
         { "name: a\nkind: one_hot\nfrom: city\nvalues: [a]\nunknown: maybe",
-          "must be one of zeros|error, not 'maybe'" },
+          "must be one of zeros|error|infrequent, not 'maybe'" },
         { "name: a\nkind: ordinal\nfrom: city\nvalues: [a]\nunknown: maybe", "a number or one of missing|error" },
         { "name: a\nkind: lookup\nfrom: city\ntable: {a: b}", "must be a number, not 'b'" },
         { "name: a\nkind: lookup\nfrom: city\ntable: [a]", "must be a table" },
