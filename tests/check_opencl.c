@@ -9,6 +9,7 @@
 #include "engine/frame.h"
 #include "engine/passes/pass.h"
 #include "engine/text.h"
+#include "tests/opencl_leaks.h"
 #include "tests/random.h"
 
 #include <string.h>

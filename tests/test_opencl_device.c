@@ -14,6 +14,7 @@
 #include "engine/opencl/frame.h"
 #include "engine/opencl/selftest.h"
 #include "tests/ir_text.h"
+#include "tests/opencl_leaks.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -294,14 +295,6 @@ START_TEST(a_poor_device_does_what_it_can)
     close_session(&cpu);
 }
 END_TEST
-
-#if defined(__SANITIZE_ADDRESS__)
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libpocl\nleak:libOpenCL\nleak:libLLVM\nleak:libclang\n"; /* the drivers' own */
-}
-#endif
 
 static int each_file(void (*what)(const char *))
 {

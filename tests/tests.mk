@@ -73,7 +73,7 @@ tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 if HAVE_OPENCL
 MBR_UNIT_TESTS += tests/test_opencl_device
 endif
-tests_test_opencl_device_SOURCES = tests/test_opencl_device.c tests/ir_text.h tests/random.h
+tests_test_opencl_device_SOURCES = tests/test_opencl_device.c tests/ir_text.h tests/opencl_leaks.h tests/random.h
 
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
@@ -117,7 +117,7 @@ MBR_PLAIN_TESTS = \
     tests/fuzz/check-fuzz-run \
     tests/check-opencl \
     tests/kernels/check-kernels
-tests_check_opencl_SOURCES = tests/check_opencl.c tests/opencl.def tests/random.h
+tests_check_opencl_SOURCES = tests/check_opencl.c tests/opencl.def tests/opencl_leaks.h tests/random.h
 tests_check_opencl_LDADD = libmbr_all.la
 tests_kernels_check_kernels_SOURCES = tests/kernels/check_main.c $(MBR_CHECK_KERNELS)
 tests_kernels_check_kernels_LDADD = libmbr_all.la
