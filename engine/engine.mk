@@ -3,6 +3,7 @@ include $(top_srcdir)/engine/ops/ops.mk
 MBR_ENGINE_SOURCES = engine/cache_file.c
 MBR_ENGINE_SOURCES += engine/cache_file.h
 MBR_ENGINE_SOURCES += engine/coded.h
+MBR_ENGINE_SOURCES += engine/device.h
 MBR_ENGINE_SOURCES += engine/dim.c
 MBR_ENGINE_SOURCES += engine/dim.h
 MBR_ENGINE_SOURCES += engine/frame.c

@@ -134,7 +134,7 @@ static void begin(void)
     mbr_decider_options o = { .size = sizeof o, .batch = 2, .log_path = "" };
     mbr_env *env;
     mbr_pipeline *p;
-    mbr_decider *d;
+    mbr_decider *d = NULL;
     mbr_error err;
     must(mbr_env_new(&eo, &env, &err) == MBR_OK);
     mbr_status st = open_pipeline(env, pipeline, sizeof pipeline - 1, &p, &err);
