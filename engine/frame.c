@@ -114,20 +114,13 @@ static mbr_status need_scratch(mbr_run *run, size_t each, mbr_error *err)
 
 /* --- life --- */
 
-static uint32_t root_of(const mbr_program *p, uint32_t v)
-{
-    while (p->values[v].place == MBR_PLACE_ALIAS)
-        v = p->values[v].root;
-    return v;
-}
-
 static void note_relinked(mbr_frame *f)
 {
     const mbr_program *p = f->p;
     for (uint32_t v = 0; v < p->n_values; v++) {
         if (p->values[v].place != MBR_PLACE_ALIAS || !p->values[v].planned)
             continue;
-        uint32_t r = root_of(p, v);
+        uint32_t r = mbr_program_root(p, v);
         if (p->values[r].place == MBR_PLACE_BOUND || p->values[r].place == MBR_PLACE_OUTPUT)
             f->relinked[f->n_relinked++] = v;
     }
@@ -161,7 +154,7 @@ static void note_follows(mbr_frame *f)
     }
     for (uint32_t v = 0; v < p->n_values; v++)
         if (p->values[v].place == MBR_PLACE_ALIAS && p->values[v].planned) {
-            uint32_t r = root_of(p, v);
+            uint32_t r = mbr_program_root(p, v);
             f->views[2 * f->n_views] = v;
             f->views[2 * f->n_views++ + 1] = r;
             f->follows[v] |= f->follows[r];
@@ -683,7 +676,7 @@ static mbr_status lay_out(mbr_frame *f, mbr_error *err)
         if (!(f->step_follows[k] & moved))
             continue;
         const mbr_program_step *ps = &p->steps[k];
-        bool nothing = ps->in_place && p->values[root_of(p, ps->in[0])].place == MBR_PLACE_NONE;
+        bool nothing = ps->in_place && p->values[mbr_program_root(p, ps->in[0])].place == MBR_PLACE_NONE;
         if (!ps->dynamic && !nothing)
             MBR_TRY(prepare_step(f, &f->steps[k], err));
         for (uint32_t b = 0; b < ps->n_bodies; b++)
@@ -966,7 +959,7 @@ static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
 {
     const mbr_program *p = f->p;
     for (size_t i = 0; i < p->graph->n_outputs; i++) {
-        uint32_t v = p->graph->outputs[i]->id, r = root_of(p, v);
+        uint32_t v = p->graph->outputs[i]->id, r = mbr_program_root(p, v);
         if (p->values[r].place != MBR_PLACE_OUTPUT || p->values[r].output != i)
             continue;
         const mbr_value *shape = &f->values[v];
@@ -987,7 +980,7 @@ static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
         f->values[r].capacity = out->capacity;
     }
     for (uint32_t i = 0; i < f->n_relinked; i++) {
-        uint32_t v = f->relinked[i], r = root_of(p, v);
+        uint32_t v = f->relinked[i], r = mbr_program_root(p, v);
         f->values[v].data = f->values[r].data;
         f->values[v].capacity = f->values[r].capacity;
     }
@@ -998,7 +991,7 @@ static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
 static bool in_storage(const mbr_frame *f, size_t i)
 {
     const mbr_program *p = f->p;
-    uint32_t r = root_of(p, p->graph->outputs[i]->id);
+    uint32_t r = mbr_program_root(p, p->graph->outputs[i]->id);
     return p->values[r].place == MBR_PLACE_OUTPUT && p->values[r].output == i;
 }
 
@@ -1175,7 +1168,7 @@ static mbr_status link_values(mbr_frame *f, uint32_t root, frame_link *link, mbr
         return mbr_no_memory(err, sizeof *link->values);
     link->values[link->n++] = &f->values[root];
     for (uint32_t k = 0; k < f->n_relinked; k++) {
-        if (root_of(p, f->relinked[k]) == root)
+        if (mbr_program_root(p, f->relinked[k]) == root)
             link->values[link->n++] = &f->values[f->relinked[k]];
     }
     return MBR_OK;
@@ -1193,7 +1186,7 @@ static mbr_status make_links(mbr_frame *f, mbr_error *err)
         MBR_TRY(link_values(f, g->inputs[i]->id, &links[i], err));
     for (size_t i = 0; i < g->n_outputs; i++) {
         if (in_storage(f, i))
-            MBR_TRY(link_values(f, root_of(p, g->outputs[i]->id), &links[g->n_inputs + i], err));
+            MBR_TRY(link_values(f, mbr_program_root(p, g->outputs[i]->id), &links[g->n_inputs + i], err));
     }
     f->n_round = 0;
     for (uint32_t k = 0; k < p->n_steps; k++)

@@ -316,13 +316,6 @@ static mbr_place first_place(const planner *pl, const mbr_ir_value *v)
     return MBR_PLACE_OWN; /* the step that makes it may improve on this */
 }
 
-static uint32_t root_of(const mbr_program *p, uint32_t v)
-{
-    while (p->values[v].place == MBR_PLACE_ALIAS)
-        v = p->values[v].root;
-    return v;
-}
-
 static bool same_dims(const mbr_ir_value *a, const mbr_ir_value *b)
 {
     return a->type.rank == b->type.rank && mbr_dtype_size(a->type.dtype) == mbr_dtype_size(b->type.dtype) &&
@@ -338,7 +331,7 @@ static void find_lives(planner *pl)
         const mbr_program_step *s = &p->steps[k];
         for (uint32_t i = 0; i < s->n_out; i++)
             if (s->out[i] != MBR_NO_VALUE) {
-                uint32_t r = root_of(p, s->out[i]);
+                uint32_t r = mbr_program_root(p, s->out[i]);
                 if (r == s->out[i])
                     pl->first[r] = k;
                 if (pl->last[r] < k)
@@ -346,13 +339,13 @@ static void find_lives(planner *pl)
             }
         for (uint32_t i = 0; i < s->n_in; i++)
             if (s->in[i] != MBR_NO_VALUE) {
-                uint32_t r = root_of(p, s->in[i]);
+                uint32_t r = mbr_program_root(p, s->in[i]);
                 if (pl->last[r] < k)
                     pl->last[r] = k;
             }
     }
     for (size_t i = 0; i < pl->g->n_outputs; i++)
-        pl->last[root_of(p, pl->g->outputs[i]->id)] = p->n_steps;
+        pl->last[mbr_program_root(p, pl->g->outputs[i]->id)] = p->n_steps;
 }
 
 static void place_step(planner *pl, mbr_program_step *s)
@@ -367,7 +360,7 @@ static void place_step(planner *pl, mbr_program_step *s)
         if (i == 0 && view && !s->dynamic) {
             v->place = MBR_PLACE_ALIAS;
             v->root = s->in[0];
-            s->in_place = p->values[root_of(p, s->in[0])].place != MBR_PLACE_OWN;
+            s->in_place = p->values[mbr_program_root(p, s->in[0])].place != MBR_PLACE_OWN;
         } else if (!s->dynamic && v->planned && v->ir->type.dtype != MBR_DTYPE_STRING) {
             v->place = MBR_PLACE_SLAB;
         }
@@ -386,10 +379,10 @@ static void share_in_place(planner *pl)
         for (uint32_t i = 0; i < 2 && i < s->n_in && out->place == MBR_PLACE_SLAB; i++) {
             if (!(s->op->flags & (i ? MBR_OP_INPLACE1 : MBR_OP_INPLACE0)) || s->in[i] == MBR_NO_VALUE)
                 continue;
-            uint32_t r = root_of(p, s->in[i]);
+            uint32_t r = mbr_program_root(p, s->in[i]);
             bool twice = false; /* another input with the same bytes would be overwritten while it is read */
             for (uint32_t j = 0; j < s->n_in; j++)
-                twice |= j != i && s->in[j] != MBR_NO_VALUE && root_of(p, s->in[j]) == r;
+                twice |= j != i && s->in[j] != MBR_NO_VALUE && mbr_program_root(p, s->in[j]) == r;
             if (twice || p->values[r].place != MBR_PLACE_SLAB || pl->last[r] != k ||
                 !same_dims(p->values[s->in[i]].ir, out->ir))
                 continue;
@@ -405,7 +398,7 @@ static void place_outputs(planner *pl)
 {
     mbr_program *p = pl->p;
     for (size_t i = 0; i < pl->g->n_outputs; i++) {
-        mbr_program_value *r = &p->values[root_of(p, pl->g->outputs[i]->id)];
+        mbr_program_value *r = &p->values[mbr_program_root(p, pl->g->outputs[i]->id)];
         if (r->place == MBR_PLACE_SLAB) {
             r->place = MBR_PLACE_OUTPUT;
             r->output = (uint32_t)i;

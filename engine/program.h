@@ -74,6 +74,14 @@ struct mbr_program {
     size_t n_pointers;         /* of all steps: inputs and outputs */
 };
 
+/* The value whose bytes v has: itself, where it is no alias. */
+static inline uint32_t mbr_program_root(const mbr_program *p, uint32_t v)
+{
+    while (p->values[v].place == MBR_PLACE_ALIAS)
+        v = p->values[v].root;
+    return v;
+}
+
 /*
  * Plans a graph whose inference is done, and packs its weights. On success *out is the caller's; it refers to the
  * graph, which must stay.

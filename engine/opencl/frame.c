@@ -158,13 +158,6 @@ mbr_status mbr_cl_constant(mbr_cl_frame *cf, uint32_t v, mbr_cl_place *place, mb
                        (void *)(uintptr_t)data, &place->mem, err);
 }
 
-static uint32_t root_of(const mbr_program *p, uint32_t v)
-{
-    while (p->values[v].place == MBR_PLACE_ALIAS)
-        v = p->values[v].root;
-    return v;
-}
-
 static mbr_status place_values(mbr_cl_frame *cf, mbr_error *err)
 {
     const mbr_program *p = cf->p;
@@ -195,14 +188,14 @@ static mbr_status place_values(mbr_cl_frame *cf, mbr_error *err)
     }
     for (uint32_t v = 0; v < p->n_values; v++)
         if (p->values[v].place == MBR_PLACE_ALIAS)
-            cf->places[v] = cf->places[root_of(p, v)];
+            cf->places[v] = cf->places[mbr_program_root(p, v)];
     return MBR_OK;
 }
 
 /* A view of a constant, or the constant itself. */
 const mbr_ir_value *mbr_cl_constant_of(const mbr_cl_frame *cf, uint32_t v)
 {
-    uint32_t r = root_of(cf->p, v);
+    uint32_t r = mbr_program_root(cf->p, v);
     return cf->p->values[r].place == MBR_PLACE_CONST ? cf->p->values[r].ir : NULL;
 }
 
@@ -304,7 +297,7 @@ static mbr_status to_device(mbr_cl_frame *cf, uint32_t v, mbr_error *err)
     if (is_shared(cf, v))
         return map_around(cf, v, CL_MAP_WRITE, err);
     /* blocking, but for what stays as it is until the end: a later step of the CPU may put other bytes there */
-    mbr_place of_root = cf->p->values[root_of(cf->p, v)].place;
+    mbr_place of_root = cf->p->values[mbr_program_root(cf->p, v)].place;
     cl_bool block = of_root == MBR_PLACE_BOUND || of_root == MBR_PLACE_CONTENT ? CL_FALSE : CL_TRUE;
     cl_int code = cf->d->cl->clEnqueueWriteBuffer(cf->queue, cf->places[v].mem, block, cf->places[v].at, bytes,
                                                   value->data, 0, NULL, NULL);
