@@ -97,7 +97,7 @@ def main():
     parser.add_argument("--mbr", default=os.environ.get("MBR", "./mbr"))
     parser.add_argument("--cases", type=int, default=60)
     parser.add_argument("--side", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("MBR_SEED") or random.randrange(1 << 30)))
     parser.add_argument("--all", action="store_true", help="every filter at each size instead of one of each library")
     parser.add_argument("--filter", help="only this one, such as opencv-area")
     options = parser.parse_args()

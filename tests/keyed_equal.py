@@ -145,7 +145,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mbr", default=os.environ.get("MBR", "./mbr"))
     parser.add_argument("--rows", type=int, default=1500)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("MBR_SEED") or random.randrange(1 << 30)))
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     print("seed %d, pandas %s" % (options.seed, pd.__version__))

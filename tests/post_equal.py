@@ -295,7 +295,7 @@ def reasons(mbr, folder, rng):
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--mbr", default="./mbr")
-    a.add_argument("--seed", type=int, default=random.randrange(10**6))
+    a.add_argument("--seed", type=int, default=int(os.environ.get("MBR_SEED") or random.randrange(10**6)))
     a = a.parse_args()
     print("seed", a.seed)
     rng = np.random.default_rng(a.seed)

@@ -277,7 +277,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runner", default="tests/run_steps")
     parser.add_argument("--cases", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("MBR_SEED") or random.randrange(1 << 30)))
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
