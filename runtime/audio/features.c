@@ -236,8 +236,8 @@ mbr_status mbr_features_fill(const mbr_features *f, const float *samples, size_t
 {
     size_t frames = mbr_features_frames(f, count), one = f->bins * f->parts, total;
     if (frames == 0)
-        return mbr_fail(err, MBR_ERR_INPUT, "a sound of %zu samples gives no frame of %zu; pad it with silence", count,
-                        f->n);
+        return mbr_fail(err, MBR_ERR_INPUT, "a sound of %zu samples gives no frame of %zu%s; pad it with silence", count,
+                        f->n, f->o.log == MBR_FEATURES_LOG_WHISPER ? " but the last, which Whisper leaves out" : "");
     if (!mbr_mul_size(frames, one, &total) || room < total)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "room for %zu values; %zu frames of %zu are due", room, frames, one);
     mbr_features_scratch s;
