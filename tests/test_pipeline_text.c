@@ -407,6 +407,8 @@ START_TEST(json_lines)
     ck_assert_str_eq(out, "1:[a=1i][b='x'][c]\n3:[a=2.5][b=1]\n");
     read_json("{\"a\": [1], \"b\": {}}\n[1]\n{\"a\"\n{\"a\": 1, \"a\": 2}\n{\"z\": 0}\n", out, sizeof out);
     ck_assert_str_eq(out, "1:[a+][b+]\n2:!\n3:!\n4:!\n5:[z=0i]\n");
+    read_json("\n\n{\"a\": 1}\n", out, sizeof out);
+    ck_assert_str_eq(out, "3:[a=1i]\n");
 }
 END_TEST
 

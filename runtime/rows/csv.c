@@ -88,7 +88,8 @@ static mbr_status add_text(mbr_csv *c, const char *s, size_t n, mbr_error *err)
         c->text = text;
         c->capacity = capacity;
     }
-    memcpy(c->text + c->used, s, n);
+    if (n > 0)
+        memcpy(c->text + c->used, s, n);
     c->used += n;
     return MBR_OK;
 }

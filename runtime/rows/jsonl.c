@@ -54,7 +54,8 @@ static mbr_status add_text(mbr_jsonl *j, const char *s, size_t n, mbr_error *err
         j->text = text;
         j->capacity = capacity;
     }
-    memcpy(j->text + j->used, s, n);
+    if (n > 0) /* an empty first line has no room yet */
+        memcpy(j->text + j->used, s, n);
     j->used += n;
     return MBR_OK;
 }
