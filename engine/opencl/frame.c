@@ -284,42 +284,33 @@ static mbr_status map_around(mbr_cl_frame *cf, uint32_t v, cl_map_flags flags, m
     return code == CL_SUCCESS ? MBR_OK : device_fail(cf, "mapping", code, err);
 }
 
-static mbr_status to_device(mbr_cl_frame *cf, uint32_t v, mbr_error *err)
+/* Brings a value to the device or to the host, where it is not there yet. */
+static mbr_status bring(mbr_cl_frame *cf, uint32_t v, uint8_t to, mbr_error *err)
 {
     uint32_t c = cf->canon[v];
     const mbr_value *value = mbr_frame_value(cf->f, v);
     size_t bytes = mbr_value_bytes(value);
-    if ((cf->where[c] & MBR_CL_ON_DEVICE) || mbr_cl_constant_of(cf, v))
+    bool up = to == MBR_CL_ON_DEVICE;
+    cl_int code;
+    if ((cf->where[c] & to) || (up && mbr_cl_constant_of(cf, v)))
         return MBR_OK;
-    cf->where[c] |= MBR_CL_ON_DEVICE;
+    cf->where[c] |= to;
     if (bytes == 0)
         return MBR_OK;
     if (is_shared(cf, v))
-        return map_around(cf, v, CL_MAP_WRITE, err);
+        return map_around(cf, v, up ? CL_MAP_WRITE : CL_MAP_READ, err);
     /* blocking, but for what stays as it is until the end: a later step of the CPU may put other bytes there */
     mbr_place of_root = cf->p->values[mbr_program_root(cf->p, v)].place;
     cl_bool block = of_root == MBR_PLACE_BOUND || of_root == MBR_PLACE_CONTENT ? CL_FALSE : CL_TRUE;
-    cl_int code = cf->d->cl->clEnqueueWriteBuffer(cf->queue, cf->places[v].mem, block, cf->places[v].at, bytes,
-                                                  value->data, 0, NULL, NULL);
     cf->busy = true;
-    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, "a transfer to the device", code, err);
-}
-
-static mbr_status to_host(mbr_cl_frame *cf, uint32_t v, mbr_error *err)
-{
-    uint32_t c = cf->canon[v];
-    const mbr_value *value = mbr_frame_value(cf->f, v);
-    size_t bytes = mbr_value_bytes(value);
-    if (cf->where[c] & MBR_CL_ON_HOST)
-        return MBR_OK;
-    cf->where[c] |= MBR_CL_ON_HOST;
-    if (bytes == 0)
-        return MBR_OK;
-    if (is_shared(cf, v))
-        return map_around(cf, v, CL_MAP_READ, err);
-    cl_int code = cf->d->cl->clEnqueueReadBuffer(cf->queue, cf->places[v].mem, CL_TRUE, cf->places[v].at, bytes,
-                                                 value->data, 0, NULL, NULL);
-    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, "a transfer from the device", code, err);
+    if (up)
+        code = cf->d->cl->clEnqueueWriteBuffer(cf->queue, cf->places[v].mem, block, cf->places[v].at, bytes, value->data,
+                                               0, NULL, NULL);
+    else
+        code = cf->d->cl->clEnqueueReadBuffer(cf->queue, cf->places[v].mem, CL_TRUE, cf->places[v].at, bytes, value->data,
+                                              0, NULL, NULL);
+    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, up ? "a transfer to the device" : "a transfer from the device",
+                                                     code, err);
 }
 
 static mbr_status run_step(mbr_device_frame *df, size_t k, mbr_error *err)
@@ -329,7 +320,7 @@ static mbr_status run_step(mbr_device_frame *df, size_t k, mbr_error *err)
     const mbr_cl_step *cs = &cf->steps[k];
     for (uint32_t i = 0; i < ps->n_in; i++)
         if (ps->in[i] != MBR_NO_VALUE && cf->places[ps->in[i]].mem)
-            MBR_TRY(to_device(cf, ps->in[i], err));
+            MBR_TRY(bring(cf, ps->in[i], MBR_CL_ON_DEVICE, err));
     cf->busy = true;
     if (cs->flags && !cf->flagged) {
         static const cl_int none = 0;
@@ -366,7 +357,7 @@ static mbr_status fetch(mbr_device_frame *df, const mbr_step *s, bool all, mbr_e
         return MBR_OK;
     for (uint32_t i = 0; i < ps->n_in; i++)
         if (ps->in[i] != MBR_NO_VALUE && (all || tells_sizes(s, i)))
-            MBR_TRY(to_host(cf, ps->in[i], err));
+            MBR_TRY(bring(cf, ps->in[i], MBR_CL_ON_HOST, err));
     /* in shared memory the step may write where launches in flight still read */
     return cf->slab.host && all ? wait_all(df, err) : MBR_OK;
 }
@@ -447,7 +438,7 @@ static mbr_status finish(mbr_device_frame *df, mbr_error *err)
     const mbr_ir_graph *g = cf->p->graph;
     MBR_TRY(read_flag(cf, err));
     for (size_t i = 0; i < g->n_outputs && !cf->lost; i++)
-        MBR_TRY(to_host(cf, g->outputs[i]->id, err));
+        MBR_TRY(bring(cf, g->outputs[i]->id, MBR_CL_ON_HOST, err));
     return wait_all(df, err);
 }
 
