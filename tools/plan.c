@@ -200,6 +200,7 @@ static int run(const command_options *o)
     free(p.rows);
     mbr_plan_release(&plan);
     unload_all(&l);
+    drop_devices(kept);
     free(pins);
     free(rates);
     return st;

@@ -71,6 +71,11 @@ int read_devices(const char *path, mbr_plan_device *devices, int *n, void **text
     *n = (int)json_array_size(list);
     return EXIT_DONE;
 }
+
+void drop_devices(void *text)
+{
+    json_decref(text);
+}
 #else
 int read_devices(const char *path, mbr_plan_device *devices, int *n, void **text)
 {
@@ -78,5 +83,10 @@ int read_devices(const char *path, mbr_plan_device *devices, int *n, void **text
     (void)n;
     (void)text;
     return fail_usage("--devices %s: this build reads no JSON; configure it with jansson", path);
+}
+
+void drop_devices(void *text)
+{
+    (void)text;
 }
 #endif
