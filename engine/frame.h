@@ -57,6 +57,8 @@ const mbr_slab *mbr_frame_slab(const mbr_frame *f);
 mbr_step *mbr_frame_step(const mbr_frame *f, size_t k);
 struct mbr_device_frame *mbr_frame_device(const mbr_frame *f); /* engine/device.h; NULL: the CPU runs all */
 size_t mbr_frame_slab_bytes(const mbr_frame *f);
+/* While a device lays out: sizes or numbers that the step follows from are others than before. */
+bool mbr_frame_step_moved(const mbr_frame *f, size_t k);
 const mbr_value *mbr_frame_value(const mbr_frame *f, uint32_t v); /* of the program's value v; for tests and profiles */
 
 /* For profiles: called around each step when set, those of bodies too; the end comes also when the step failed. */

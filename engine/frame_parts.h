@@ -42,6 +42,7 @@ struct mbr_frame {
     bool wants_team;        /* some step is worth it */
     bool ready;             /* sizes and offsets hold for what is bound */
     bool prepared;          /* all steps are, for the sizes that were seen */
+    uint64_t moved;         /* what the last layout found to have other sizes than the one before */
     int64_t *seen;          /* (expressions) the sizes that all was laid out and prepared for */
     uint64_t *follows;      /* (values) what their sizes and content follow from */
     uint64_t *step_follows; /* (steps) the same of all that a step reads and writes */

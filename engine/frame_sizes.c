@@ -243,7 +243,7 @@ static mbr_status lay_out(mbr_frame *f, mbr_error *err)
 {
     const mbr_program *p = f->p;
     MBR_TRY(eval_symbols(f, err));
-    uint64_t moved = moved_since(f);
+    uint64_t moved = f->moved = moved_since(f);
     bool shift = !f->prepared;
     f->prepared = false; /* until all of it is */
     MBR_TRY(size_values(f, moved, &shift, err));
@@ -303,6 +303,11 @@ mbr_device_frame *mbr_frame_device(const mbr_frame *f)
 mbr_step *mbr_frame_step(const mbr_frame *f, size_t k)
 {
     return &f->steps[k];
+}
+
+bool mbr_frame_step_moved(const mbr_frame *f, size_t k)
+{
+    return f->step_follows[k] & f->moved;
 }
 
 size_t mbr_frame_slab_bytes(const mbr_frame *f)

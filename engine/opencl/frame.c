@@ -26,7 +26,7 @@ static void drop_buffer(mbr_cl_device *d, mbr_cl_buffer *b)
 {
     if (b->mem)
         d->cl->clReleaseMemObject(b->mem);
-    *b = (mbr_cl_buffer){ 0 };
+    *b = (mbr_cl_buffer){ .made = b->made + 1 };
 }
 
 mbr_status mbr_cl_buffer_need(mbr_cl_device *d, mbr_cl_buffer *b, size_t bytes, mbr_error *err)
@@ -118,8 +118,11 @@ static mbr_status open_frame(mbr_device *device, mbr_frame *f, mbr_device_frame 
     cf->own = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->own);
     cf->canon = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->canon);
     cf->where = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->where);
+    cf->rooms = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->rooms);
+    cf->moved = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->moved);
     cf->steps = mbr_arena_calloc(&cf->arena, p->n_steps + 1, sizeof *cf->steps);
-    mbr_status st = cf->places && cf->own && cf->canon && cf->where && cf->steps ? MBR_OK : mbr_no_memory(err, p->n_values);
+    mbr_status st = cf->places && cf->own && cf->canon && cf->where && cf->rooms && cf->moved && cf->steps
+                        ? MBR_OK : mbr_no_memory(err, p->n_values);
     if (st == MBR_OK) {
         cf->queue = d->cl->clCreateCommandQueue(d->context, d->id, 0, &code);
         if (!cf->queue)
@@ -158,33 +161,49 @@ mbr_status mbr_cl_constant(mbr_cl_frame *cf, uint32_t v, mbr_cl_place *place, mb
                        (void *)(uintptr_t)data, &place->mem, err);
 }
 
+static bool is_io(const mbr_program_value *v)
+{
+    return v->place == MBR_PLACE_BOUND || v->place == MBR_PLACE_OUTPUT || v->place == MBR_PLACE_CONTENT;
+}
+
+/* Places in the buffer of inputs and outputs. */
+static mbr_status lay_out_io(mbr_cl_frame *cf, size_t *total, mbr_error *err)
+{
+    for (uint32_t v = 0; v < cf->p->n_values; v++) {
+        const mbr_value *value = mbr_frame_value(cf->f, v);
+        if (!is_io(&cf->p->values[v]) || value->kind != MBR_KIND_TENSOR || value->dtype == MBR_DTYPE_STRING)
+            continue;
+        size_t bytes = mbr_value_bytes(value), *room = &cf->rooms[v];
+        if (bytes > *room || *room == 0) {
+            bool grows = *room > 0;
+            if (!mbr_add_size(bytes, grows ? bytes / 4 : bytes ? 0 : 1, room) || !mbr_round_up(*room, IO_ALIGN, room))
+                return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: sizes overflow", cf->d->label);
+        }
+        cf->places[v].at = *total;
+        if (!mbr_add_size(*total, *room, total))
+            return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: sizes overflow", cf->d->label);
+    }
+    return MBR_OK;
+}
+
 static mbr_status place_values(mbr_cl_frame *cf, mbr_error *err)
 {
     const mbr_program *p = cf->p;
     const mbr_slab *slab = mbr_frame_slab(cf->f);
     size_t io = 0;
     MBR_TRY(need_slab(cf, err));
-    for (uint32_t v = 0; v < p->n_values; v++) {
-        const mbr_value *value = mbr_frame_value(cf->f, v);
-        mbr_cl_place *place = &cf->places[v];
-        *place = (mbr_cl_place){ 0 };
-        if (value->kind != MBR_KIND_TENSOR || value->dtype == MBR_DTYPE_STRING)
-            continue;
-        if (p->values[v].place == MBR_PLACE_SLAB) {
-            *place = (mbr_cl_place){ cf->slab.mem, (size_t)((const char *)value->data - slab->data) };
-        } else if (p->values[v].place == MBR_PLACE_BOUND || p->values[v].place == MBR_PLACE_OUTPUT ||
-                   p->values[v].place == MBR_PLACE_CONTENT) {
-            place->at = io;
-            size_t bytes = mbr_value_bytes(value);
-            if (!mbr_add_size(io, bytes ? bytes : 1, &io) || !mbr_round_up(io, IO_ALIGN, &io))
-                return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: sizes overflow", cf->d->label);
-        }
-    }
+    MBR_TRY(lay_out_io(cf, &io, err));
     MBR_TRY(mbr_cl_buffer_need(cf->d, &cf->io, io, err));
     for (uint32_t v = 0; v < p->n_values; v++) {
-        mbr_place place = p->values[v].place;
-        if (place == MBR_PLACE_BOUND || place == MBR_PLACE_OUTPUT || place == MBR_PLACE_CONTENT)
+        const mbr_value *value = mbr_frame_value(cf->f, v);
+        if (value->kind != MBR_KIND_TENSOR || value->dtype == MBR_DTYPE_STRING)
+            cf->places[v] = (mbr_cl_place){ 0 };
+        else if (p->values[v].place == MBR_PLACE_SLAB)
+            cf->places[v] = (mbr_cl_place){ cf->slab.mem, (size_t)((const char *)value->data - slab->data) };
+        else if (is_io(&p->values[v]))
             cf->places[v].mem = cf->io.mem;
+        else
+            cf->places[v] = (mbr_cl_place){ 0 };
     }
     for (uint32_t v = 0; v < p->n_values; v++)
         if (p->values[v].place == MBR_PLACE_ALIAS)
@@ -199,20 +218,40 @@ const mbr_ir_value *mbr_cl_constant_of(const mbr_cl_frame *cf, uint32_t v)
     return cf->p->values[r].place == MBR_PLACE_CONST ? cf->p->values[r].ir : NULL;
 }
 
-static mbr_status lower_all(mbr_cl_frame *cf, mbr_error *err)
+static bool touches_moved(const mbr_cl_frame *cf, const mbr_program_step *ps)
+{
+    for (uint32_t i = 0; i < ps->n_in; i++)
+        if (ps->in[i] != MBR_NO_VALUE && cf->moved[ps->in[i]])
+            return true;
+    for (uint32_t i = 0; i < ps->n_out; i++)
+        if (ps->out[i] != MBR_NO_VALUE && cf->moved[ps->out[i]])
+            return true;
+    return false;
+}
+
+/* Lowers what the new sizes and places touch; afterwards, where scratch has grown into a new buffer, what uses it. */
+static mbr_status lower_steps(mbr_cl_frame *cf, mbr_error *err)
 {
     const mbr_program *p = cf->p;
-    cf->scratch_needed = 0;
+    mbr_error why;
     for (uint32_t k = 0; k < p->n_steps; k++)
-        if (step_on_device(&p->steps[k]))
+        if (step_on_device(&p->steps[k]) &&
+            (!cf->lowered || mbr_frame_step_moved(cf->f, k) || touches_moved(cf, &p->steps[k])))
+            MBR_TRY(mbr_cl_lower_step(cf, k, mbr_frame_step(cf->f, k), err));
+    if (cf->scratch_needed <= cf->scratch.bytes)
+        return MBR_OK;
+    if (mbr_cl_buffer_need(cf->d, &cf->scratch, cf->scratch_needed, &why) != MBR_OK)
+        return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s", why.text);
+    for (uint32_t k = 0; k < p->n_steps; k++)
+        if (step_on_device(&p->steps[k]) && cf->steps[k].scratch)
             MBR_TRY(mbr_cl_lower_step(cf, k, mbr_frame_step(cf->f, k), err));
     return MBR_OK;
 }
 
-/* Scratch that has grown is a new buffer: what was lowered before knows the old one. */
 static mbr_status lay_out(mbr_device_frame *df, mbr_error *err)
 {
     mbr_cl_frame *cf = of(df);
+    const mbr_program *p = cf->p;
     mbr_error why;
     if (cf->lost)
         return MBR_OK;
@@ -220,19 +259,23 @@ static mbr_status lay_out(mbr_device_frame *df, mbr_error *err)
         cf->d->cl->clFinish(cf->queue);
         cf->busy = false;
     }
-    for (uint32_t k = 0; k < cf->p->n_steps; k++)
-        cf->steps[k].on = false;
+    mbr_cl_place *before = mbr_alloc(cf->d->memory, (p->n_values + 1) * sizeof *before);
+    if (!before)
+        return mbr_no_memory(err, p->n_values * sizeof *before);
+    memcpy(before, cf->places, p->n_values * sizeof *before);
+    unsigned made = cf->slab.made + cf->io.made;
     mbr_status st = place_values(cf, &why);
-    if (st == MBR_OK) {
-        MBR_TRY(lower_all(cf, err));
-        if (cf->scratch_needed > cf->scratch.bytes) {
-            st = mbr_cl_buffer_need(cf->d, &cf->scratch, cf->scratch_needed, &why);
-            if (st == MBR_OK)
-                MBR_TRY(lower_all(cf, err));
-        }
-    }
+    for (uint32_t v = 0; v < p->n_values; v++)
+        cf->moved[v] = before[v].mem != cf->places[v].mem || before[v].at != cf->places[v].at;
+    mbr_free(cf->d->memory, before);
+    cf->lowered = cf->lowered && made == cf->slab.made + cf->io.made;
+    if (st == MBR_OK)
+        st = lower_steps(cf, &why);
+    cf->lowered = st == MBR_OK;
+    if (st == MBR_ERR_NO_MEMORY)
+        return mbr_fail(err, st, "%s", why.text);
     if (st != MBR_OK) {
-        for (uint32_t k = 0; k < cf->p->n_steps; k++)
+        for (uint32_t k = 0; k < p->n_steps; k++)
             cf->steps[k].on = false;
         mbr_log_at(cf->d->log, MBR_LOG_WARNING, "%s; the CPU runs these sizes", why.text);
     }

@@ -26,6 +26,7 @@ typedef struct mbr_cl_step {
     unsigned n, capacity;
     bool on;                 /* at the present sizes */
     bool flags;              /* a launch may write the frame's flag */
+    bool scratch;            /* a launch uses the scratch buffer */
     char why[96];            /* not */
 } mbr_cl_step;
 
@@ -40,6 +41,7 @@ typedef struct mbr_cl_buffer {
     cl_mem mem;
     size_t bytes;
     const void *host; /* the memory that it is made of, or NULL */
+    unsigned made;    /* how often: kernels know buffers by handles that a driver may give again */
 } mbr_cl_buffer;
 
 typedef struct mbr_cl_frame {
@@ -53,10 +55,13 @@ typedef struct mbr_cl_frame {
     bool flagged;          /* in this run a step might have */
     mbr_cl_place *places;  /* (n_values) */
     mbr_cl_buffer *own;    /* (n_values) of values that only the run sizes */
+    size_t *rooms;         /* (n_values) bytes of a value in `io`: they grow with some to spare, so that few move */
+    bool *moved;           /* (n_values) it is elsewhere than when steps were lowered last */
     uint32_t *canon;       /* (n_values) the value whose bytes and content a view shows */
     uint8_t *where;        /* (n_values) of canonical values: ON_HOST, ON_DEVICE */
     mbr_cl_step *steps;    /* (n_steps) */
     size_t scratch_needed; /* by the steps lowered so far */
+    bool lowered;          /* the steps are, for the places and sizes that they had then */
     bool busy;             /* something may be in flight */
     bool lost;             /* the device failed: the CPU does everything */
     mbr_arena arena;

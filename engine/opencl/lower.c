@@ -206,6 +206,7 @@ void mbr_cl_scratch(mbr_cl_lower *l, size_t at, size_t bytes)
         mbr_cl_decline(l, "scratch memory overflows");
         return;
     }
+    l->to->scratch = true;
     l->frame->scratch_needed = mbr_max_size(l->frame->scratch_needed, end);
     if (!l->frame->scratch.mem && mbr_cl_buffer_need(l->frame->d, &l->frame->scratch, end, &why) != MBR_OK)
         mbr_cl_decline(l, why.text);
@@ -318,7 +319,7 @@ mbr_status mbr_cl_lower_step(mbr_cl_frame *cf, size_t k, mbr_step *s, mbr_error 
                        .late = cf->p->steps[k].late };
     cs->on = false;
     cs->n = 0;
-    cs->flags = false;
+    cs->flags = cs->scratch = false;
     cs->why[0] = '\0';
     if (!op)
         return MBR_OK;
