@@ -75,6 +75,7 @@ struct mbr_session {
     int *state_outputs;  /* (n_inputs) output that feeds it, -1: none */
     const mbr_value **bound; /* (n_inputs) */
     mbr_carried *carried; /* (n_inputs) */
+    bool *appends;       /* (n_inputs) what feeds it may leave room for more (mbr_frame_lend) */
     bool ran;
 };
 

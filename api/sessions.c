@@ -31,7 +31,8 @@ mbr_status mbr_session_new(mbr_model *model, const mbr_session_options *options,
     s->state_outputs = mbr_calloc(memory, n, sizeof *s->state_outputs);
     s->bound = mbr_calloc(memory, n, sizeof *s->bound);
     s->carried = mbr_calloc(memory, n, sizeof *s->carried);
-    if (!s->states || !s->state_outputs || !s->bound || !s->carried) {
+    s->appends = mbr_calloc(memory, n, sizeof *s->appends);
+    if (!s->states || !s->state_outputs || !s->bound || !s->carried || !s->appends) {
         st = mbr_no_memory(err, n * sizeof *s->states);
         goto error;
     }
@@ -62,6 +63,7 @@ void mbr_session_release(mbr_session **session)
     mbr_free(memory, s->state_outputs);
     mbr_free(memory, s->bound);
     mbr_free(memory, s->carried);
+    mbr_free(memory, s->appends);
     mbr_free(memory, s);
     mbr_model_release(&model);
 }
@@ -158,8 +160,11 @@ mbr_status mbr_session_bind_state(mbr_session *s, int output, int input, mbr_err
         if (!s->states[input])
             MBR_TRY(mbr_value_create(&s->model->env->memory, to->type.kind, to->type.dtype, &s->states[input], err));
     }
+    if (s->state_outputs[input] >= 0)
+        mbr_frame_lend(s->frame, (size_t)s->state_outputs[input], NULL);
     s->state_outputs[input] = output < 0 ? -1 : output;
     s->carried[input] = MBR_CARRIED_NOT;
+    s->appends[input] = output >= 0 && mbr_frame_appends(s->frame, (size_t)output, s->model->inputs[input]);
     return MBR_OK;
 }
 
@@ -168,6 +173,8 @@ mbr_status mbr_session_save_state(const mbr_session *s, int input, mbr_value **o
     *out = NULL;
     MBR_TRY(check_index(s, input, err));
     const mbr_value *now = s->carried[input] ? s->states[input] : s->bound[input];
+    if (s->carried[input])
+        mbr_value_close_up(s->states[input]);
     if (!now)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "%s: input '%s' has no state yet", s->model->module->file,
                         input_of(s, input)->name);
@@ -198,6 +205,9 @@ static mbr_status bind_all(mbr_session *s, mbr_error *err)
                             s->model->module->file, ir->name);
         }
         MBR_TRY(mbr_frame_bind(s->frame, s->model->inputs[i], v, err));
+        if (s->appends[i]) /* a state that stays longer than one run is worth it */
+            mbr_frame_lend(s->frame, (size_t)s->state_outputs[i],
+                           s->carried[i] == MBR_CARRIED_MOVED ? s->states[i] : NULL);
     }
     return MBR_OK;
 }
@@ -209,6 +219,7 @@ static mbr_status carry(mbr_session *s, int input, mbr_error *err)
     mbr_value *to = s->states[input];
     for (int i = 0; i < input; i++)
         if (s->state_outputs[i] == output) { /* it went there */
+            mbr_value_close_up(s->states[i]);
             MBR_TRY(mbr_value_assign(to, s->states[i], err));
             s->carried[input] = MBR_CARRIED_COPY;
             return MBR_OK;
@@ -246,8 +257,14 @@ const mbr_value *mbr_session_output(const mbr_session *s, int index)
     if (!s->ran || index < 0 || index >= mbr_model_output_count(s->model))
         return NULL;
     for (int i = 0; i < s->model->n_inputs; i++)
-        if (s->state_outputs[i] == index && s->carried[i] == MBR_CARRIED_MOVED)
+        if (s->state_outputs[i] == index && s->carried[i] == MBR_CARRIED_MOVED) {
+            if (s->states[i]->room) { /* who looks at it will look again: from now on it stays dense */
+                mbr_value_close_up(s->states[i]);
+                s->appends[i] = false;
+                mbr_frame_lend(s->frame, (size_t)index, NULL);
+            }
             return s->states[i];
+        }
     return mbr_frame_output(s->frame, (size_t)index);
 }
 

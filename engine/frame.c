@@ -135,6 +135,7 @@ static mbr_status alloc_arrays(mbr_frame *f, mbr_error *err)
     f->rooms = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->rooms);
     f->relinked = mbr_arena_calloc(a, p->n_values + 1, sizeof *f->relinked);
     f->outputs = mbr_arena_calloc(a, g->n_outputs + 1, sizeof *f->outputs);
+    f->lent = mbr_arena_calloc(a, g->n_outputs + 1, sizeof *f->lent);
     f->bound = mbr_arena_calloc(a, g->n_inputs + g->n_captures + 1, sizeof *f->bound);
     size_t most = 1;
     for (uint32_t k = 0; k < p->n_steps; k++)
@@ -143,7 +144,7 @@ static mbr_status alloc_arrays(mbr_frame *f, mbr_error *err)
     f->args = mbr_arena_alloc(a, most * sizeof *f->args);
     if (!f->values || !f->own_outputs || !f->steps || !f->bodies || !f->started || !f->states || !f->ends ||
         !f->rooms || !f->seen || !f->follows || !f->step_follows || !f->views ||
-        !f->relinked || !f->outputs || !f->bound || !f->args)
+        !f->relinked || !f->outputs || !f->lent || !f->bound || !f->args)
         return mbr_no_memory(err, p->n_values * sizeof *f->values);
     memset(f->states, 0, p->state_bytes + 1);
     for (size_t i = 0; i < g->n_outputs; i++)
@@ -345,6 +346,38 @@ mbr_status mbr_frame_bind_output(mbr_frame *f, size_t i, mbr_value *v, mbr_error
                         ir->name, mbr_dtype_name(ir->type.dtype), mbr_dtype_name(v->dtype));
     f->outputs[i] = v ? v : &f->own_outputs[i];
     return MBR_OK;
+}
+
+bool mbr_frame_appends(const mbr_frame *f, size_t output, size_t input)
+{
+    const mbr_program *p = f->p;
+    const mbr_ir_graph *g = p->graph;
+    uint32_t in = g->inputs[input]->id, out = g->outputs[output]->id;
+    bool makes = false;
+    if (f->device || p->values[out].place != MBR_PLACE_OUTPUT)
+        return false;
+    for (uint32_t v = 0; v < p->n_values; v++)
+        if (p->values[v].place == MBR_PLACE_ALIAS && (mbr_program_root(p, v) == in || mbr_program_root(p, v) == out))
+            return false;
+    for (size_t i = 0; i < g->n_outputs; i++)
+        if (g->outputs[i]->id == in || (i != output && g->outputs[i]->id == out))
+            return false;
+    for (uint32_t k = 0; k < p->n_steps; k++) {
+        const mbr_program_step *s = &p->steps[k];
+        bool maker = s->n_out == 1 && s->out[0] == out && (s->op->flags & MBR_OP_APPENDS) && !s->dynamic;
+        makes = makes || (maker && s->in[0] == in);
+        for (uint32_t i = 0; i < s->n_in; i++) {
+            bool can = i < 32 && (s->op->roomy_inputs >> i & 1) && !s->dynamic;
+            if ((s->in[i] == in && !(maker && i == 0)) || (s->in[i] == out && !can))
+                return false;
+        }
+    }
+    return makes;
+}
+
+void mbr_frame_lend(mbr_frame *f, size_t output, const mbr_value *state)
+{
+    f->lent[output] = f->outputs[output] == &f->own_outputs[output] ? state : NULL;
 }
 
 /* --- running a step --- */
@@ -568,6 +601,25 @@ mbr_status mbr_frame_run_dynamic(mbr_frame *f, const mbr_program_step *ps, mbr_s
 
 /* --- the run --- */
 
+/* An output that is appended to: behind what is there already, else with room for the next ones. */
+static mbr_status open_roomy(mbr_value *out, const mbr_value *shape, const mbr_value *state, int axis, mbr_error *err)
+{
+    int64_t dims[MBR_MAX_RANK], n = shape->dims[axis];
+    if (state->room >= n && state->room_axis == axis) {
+        mbr_value_alias(out, state);
+        out->dims[axis] = n;
+        return MBR_OK;
+    }
+    memcpy(dims, shape->dims, sizeof dims);
+    dims[axis] = n + n / 2 + 16;
+    if (n > INT32_MAX || mbr_value_resize(out, shape->dtype, shape->rank, dims, NULL) != MBR_OK)
+        return mbr_value_resize(out, shape->dtype, shape->rank, shape->dims, err);
+    out->room_axis = axis;
+    out->room = dims[axis];
+    out->dims[axis] = n;
+    return MBR_OK;
+}
+
 static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
 {
     const mbr_program *p = f->p;
@@ -577,7 +629,10 @@ static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
             continue;
         const mbr_value *shape = &f->values[v];
         mbr_value *out = f->outputs[i];
-        if (out->own || out == &f->own_outputs[i]) {
+        if (f->lent[i]) {
+            int64_t axis = mbr_attr_int(p->values[v].ir->producer, "axis", 0);
+            MBR_TRY(open_roomy(out, shape, f->lent[i], (int)(axis < 0 ? axis + shape->rank : axis), err));
+        } else if (out->own || out == &f->own_outputs[i]) {
             MBR_TRY(mbr_value_resize(out, shape->dtype, shape->rank, shape->dims, err));
         } else { /* the caller's memory */
             size_t bytes = mbr_value_bytes(shape);
@@ -591,6 +646,8 @@ static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
         }
         f->values[r].data = out->data;
         f->values[r].capacity = out->capacity;
+        f->values[r].room = out->room;
+        f->values[r].room_axis = out->room_axis;
     }
     for (uint32_t i = 0; i < f->n_relinked; i++) {
         uint32_t v = f->relinked[i], r = mbr_program_root(p, v);
@@ -686,6 +743,13 @@ const mbr_value *mbr_frame_output(const mbr_frame *f, size_t i)
 mbr_status mbr_frame_swap_output(mbr_frame *f, size_t i, mbr_value *into, mbr_error *err)
 {
     mbr_value *from = (mbr_value *)mbr_frame_output(f, i);
+    if (f->lent[i] == into && from->data == into->data) { /* appended in place */
+        memcpy(into->dims, from->dims, sizeof into->dims);
+        from->data = from->own;
+        from->capacity = mbr_block_bytes(from->own);
+        from->room = 0;
+        return MBR_OK;
+    }
     bool again = false; /* the same value comes out a second time: leave it there */
     for (size_t j = 0; j < f->p->graph->n_outputs; j++)
         again |= j != i && f->p->graph->outputs[j] == f->p->graph->outputs[i];
@@ -699,6 +763,9 @@ mbr_status mbr_frame_swap_output(mbr_frame *f, size_t i, mbr_value *into, mbr_er
     into->dtype = from->dtype;
     into->rank = from->rank;
     memcpy(into->dims, from->dims, (size_t)from->rank * sizeof *from->dims);
+    into->room_axis = from->room_axis;
+    into->room = from->room;
+    from->room = 0;
     into->own = into->data = from->own;
     into->capacity = from->capacity;
     from->own = from->data = own;

@@ -51,6 +51,15 @@ void mbr_frame_free(mbr_frame *f); /* NULL is fine */
 /* Output i is written into v (NULL: into the frame's own storage). Borrowed. */
 mbr_status mbr_frame_bind_output(mbr_frame *f, size_t i, mbr_value *v, mbr_error *err);
 
+/*
+ * Output `output` is input `input` with more behind it along an axis, and every reader of either can do with room
+ * (engine/value.h). Then mbr_frame_lend, before each run: the output may have room; where `state`, which the input is
+ * bound to, has enough of it, the output goes there, and mbr_frame_swap_output into `state` then only notes its new
+ * size. NULL: no more.
+ */
+bool mbr_frame_appends(const mbr_frame *f, size_t output, size_t input);
+void mbr_frame_lend(mbr_frame *f, size_t output, const mbr_value *state);
+
 /* Evaluates sizes and offsets for what is bound, without running: the bill. */
 mbr_status mbr_frame_prepare(mbr_frame *f, mbr_error *err);
 const mbr_slab *mbr_frame_slab(const mbr_frame *f);

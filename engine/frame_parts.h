@@ -38,6 +38,7 @@ struct mbr_frame {
     size_t *ends, *rooms;   /* (p->n_values) of slab values: where they end, and bytes they take */
     mbr_value **outputs;    /* (n_outputs) where output i is written: own_outputs[i] or the caller's */
     mbr_value *own_outputs; /* (n_outputs) */
+    const mbr_value **lent; /* (n_outputs) mbr_frame_lend */
     bool *bound;            /* (n_inputs + n_captures) */
     bool wants_team;        /* some step is worth it */
     bool ready;             /* sizes and offsets hold for what is bound */

@@ -115,6 +115,7 @@ mbr_status mbr_value_resize(mbr_value *v, mbr_dtype dtype, int rank, const int64
     }
     v->dtype = dtype;
     v->rank = rank;
+    v->room = 0;
     if (rank)
         memcpy(v->dims, dims, (size_t)rank * sizeof *dims);
     if (dtype == MBR_DTYPE_STRING && bytes) {
@@ -130,8 +131,25 @@ void mbr_value_alias(mbr_value *v, const mbr_value *of)
     v->dtype = of->dtype;
     v->rank = of->rank;
     memcpy(v->dims, of->dims, (size_t)of->rank * sizeof *of->dims);
+    v->room_axis = of->room_axis;
+    v->room = of->room;
     v->data = of->data;
     v->capacity = of->capacity;
+}
+
+void mbr_value_close_up(mbr_value *v)
+{
+    size_t blocks = 1, bytes = mbr_dtype_size(v->dtype);
+    if (v->room == 0)
+        return;
+    for (int d = 0; d < v->rank; d++) {
+        blocks *= d < v->room_axis ? (size_t)v->dims[d] : 1;
+        bytes *= d > v->room_axis ? (size_t)v->dims[d] : 1;
+    }
+    size_t dense = bytes * (size_t)v->dims[v->room_axis], apart = bytes * (size_t)v->room;
+    for (size_t i = 1; i < blocks; i++)
+        memmove((char *)v->data + i * dense, (char *)v->data + i * apart, dense);
+    v->room = 0;
 }
 
 static mbr_status assign_tensor(mbr_value *to, const mbr_value *from, mbr_error *err)

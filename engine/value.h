@@ -6,6 +6,8 @@
  * own); where own is NULL, data lies in a slab, a mapped file or memory of the caller.
  * Text of strings: elements point to it; `text` (an arena) holds what the value itself owns. Within a run, elements
  * point into the run's arena, to constants or to the caller's values.
+ * Room: a decoder's past has some behind each head, so that the next token's goes there. Only inputs of operators that
+ * say so (mbr_op.roomy_inputs), what they append to, and states between runs have it; everything else is dense.
  * Containers hold references to items; an item in a container is never changed.
  */
 #ifndef MBR_ENGINE_VALUE_H
@@ -24,6 +26,8 @@ struct mbr_value {
     int rank;         /* tensor */
     int64_t dims[MBR_MAX_RANK];
     void *data;       /* (dims), row-major, never NULL for a tensor with elements */
+    int room_axis;    /* where room is set: */
+    int64_t room;     /* the elements lie as if that axis had this many entries, which there is room for; 0: dense */
     size_t capacity;  /* bytes at data */
     void *own;
     mbr_arena text;
@@ -70,6 +74,9 @@ mbr_status mbr_value_resize(mbr_value *v, mbr_dtype dtype, int rank, const int64
 
 /* Makes v show the data of another tensor (no storage of its own is used; own is kept for later). */
 void mbr_value_alias(mbr_value *v, const mbr_value *of);
+
+/* Takes the room out: what v owns becomes dense, in place. */
+void mbr_value_close_up(mbr_value *v);
 
 /* Deep copies: from's content into to (which keeps its storage where it suffices). Text is copied into to->text. */
 mbr_status mbr_value_assign(mbr_value *to, const mbr_value *from, mbr_error *err);

@@ -439,6 +439,117 @@ START_TEST(state)
 }
 END_TEST
 
+/* p [2, 3, P, 4] and n, q [2, 3, N, 4] -> c: n behind p; y: softmax(q c^T) c */
+static wire make_decoder(void)
+{
+    static const int64_t past[] = { 2, 3, -3, 4, -2 }, fresh[] = { 2, 3, -1, 4, -2 }, both[] = { 2, 3, -4, 4, -2 };
+    wire g = { 0 }, concat = wire_node("", "", "Concat", "p n", "c"), swap = wire_node("", "", "Transpose", "c", "t");
+    wire soft = wire_node("", "", "Softmax", "s", "w"), perm = { 0 };
+    for (int i = 0; i < 2; i++) {
+        wire axis = { 0 };
+        wire_text(&axis, 1, "axis");
+        wire_int(&axis, 3, i ? -1 : -2);
+        wire_int(&axis, 20, 2);
+        wire_message(i ? &soft : &concat, 5, &axis);
+    }
+    wire_text(&perm, 1, "perm");
+    for (int i = 0; i < 4; i++)
+        wire_int(&perm, 8, (const int64_t[]){ 0, 1, 3, 2 }[i]);
+    wire_int(&perm, 20, 7);
+    wire_message(&swap, 5, &perm);
+    wire_message(&g, 1, &concat);
+    wire_message(&g, 1, &swap);
+    wire_add_node(&g, "", "MatMul", "q t", "s");
+    wire_message(&g, 1, &soft);
+    wire_add_node(&g, "", "MatMul", "w c", "y");
+    wire_text(&g, 2, "g");
+    for (int i = 0; i < 5; i++) {
+        wire info = wire_value_info((const char *[]){ "p", "n", "q", "c", "y" }[i], 1,
+                                    i == 0 ? past : i == 3 ? both : fresh);
+        wire_message(&g, i < 3 ? 11 : 12, &info);
+    }
+    return wire_model(8, 17, &g);
+}
+
+static mbr_value *heads(int64_t rows, unsigned seed)
+{
+    mbr_value *v;
+    OK(mbr_tensor_new(env, MBR_DTYPE_F32, 4, (int64_t[]){ 2, 3, rows, 4 }, &v, &err));
+    for (int64_t i = 0; i < rows * 24; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        ((float *)mbr_tensor_data(v))[i] = (float)(seed >> 8) / (float)(1 << 23) - 1;
+    }
+    return v;
+}
+
+static void same_tensors(const mbr_value *a, const mbr_value *b)
+{
+    ck_assert_int_eq(mbr_tensor_dims(a)[2], mbr_tensor_dims(b)[2]);
+    ck_assert_mem_eq(mbr_tensor_const_data(a), mbr_tensor_const_data(b), mbr_tensor_count(a) * sizeof(float));
+}
+
+/* A past that grows in place is the past that is handed over whole, whoever looks at it and whenever. */
+START_TEST(appended)
+{
+    wire w = make_decoder();
+    mbr_model *m;
+    mbr_session *grows, *plain, *fork;
+    mbr_value *past = heads(2, 1), *v[2], *saved;
+    mbr_memory_use use;
+    int allocated = 0;
+    OK(mbr_model_open_memory(env, w.data, w.size, NULL, &m, &err));
+    OK(mbr_session_new(m, NULL, &grows, &err));
+    OK(mbr_session_new(m, NULL, &plain, &err));
+    OK(mbr_session_new(m, NULL, &fork, &err));
+    OK(mbr_session_bind_state(grows, 0, 0, &err));
+    OK(mbr_session_bind_state(fork, 0, 0, &err));
+    OK(mbr_session_bind_input(grows, 0, past, &err));
+    for (int step = 0; step < 90; step++) {
+        for (int i = 0; i < 2; i++) {
+            v[i] = heads(step % 20 == 7 ? 7 : 1, (unsigned)(2 * step + i + 5));
+            OK(mbr_session_bind_input(grows, 1 + i, v[i], &err));
+            OK(mbr_session_bind_input(plain, 1 + i, v[i], &err));
+        }
+        mbr_env_memory(env, &use);
+        size_t before = use.allocations;
+        OK(mbr_session_run(grows, &err));
+        mbr_env_memory(env, &use);
+        allocated += use.allocations != before;
+        if (step == 30) { /* fails for its shape and changes nothing */
+            mbr_value *wrong = heads(3, 1);
+            OK(mbr_session_bind_input(grows, 2, wrong, &err));
+            ck_assert_int_ne(mbr_session_run(grows, &err), MBR_OK);
+            mbr_value_release(&wrong);
+        }
+        OK(mbr_session_bind_input(plain, 0, past, &err));
+        OK(mbr_session_run(plain, &err));
+        if (step != 30)
+            same_tensors(mbr_session_output(grows, 1), mbr_session_output(plain, 1));
+        mbr_value_release(&past);
+        OK(mbr_value_copy(env, mbr_session_output(plain, 0), &past, &err));
+        if (step == 40 || step == 41) {
+            OK(mbr_session_save_state(grows, 0, &saved, &err));
+            same_tensors(saved, past);
+            OK(mbr_session_restore_state(step == 40 ? fork : grows, 0, saved, &err));
+            mbr_value_release(&saved);
+        }
+        if (step == 60) {
+            ck_assert_msg(allocated < 20, "%d of 60 runs took memory", allocated);
+            same_tensors(mbr_session_output(grows, 0), past);
+        }
+        for (int i = 0; i < 2; i++)
+            mbr_value_release(&v[i]);
+    }
+    same_tensors(mbr_session_output(grows, 0), past);
+    mbr_session_release(&grows);
+    mbr_session_release(&plain);
+    mbr_session_release(&fork);
+    mbr_model_release(&m);
+    mbr_value_release(&past);
+    wire_free(&w);
+}
+END_TEST
+
 START_TEST(limits)
 {
     wire w;
@@ -472,6 +583,7 @@ int main(void)
     tcase_add_test(tc, models);
     tcase_add_test(tc, runs);
     tcase_add_test(tc, state);
+    tcase_add_test(tc, appended);
     tcase_add_test(tc, limits);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -77,6 +77,8 @@ void mbr_attend_run(const mbr_attend *a, const mbr_attention_any_args *now, cons
         size_t b = first / a->tiles_of_one, begin = first % a->tiles_of_one, end = begin + (last - first);
         end = end < a->tiles_of_one ? end : a->tiles_of_one;
         mbr_attention_args f = a->one;
+        memcpy(f.k_stride, now->k_stride, sizeof f.k_stride);
+        memcpy(f.v_stride, now->v_stride, sizeof f.v_stride);
         ptrdiff_t at = (ptrdiff_t)b;
         f.q = (const float *)now->q + at * f.q_stride[0];
         f.k = (const float *)now->k + at * f.k_stride[0];

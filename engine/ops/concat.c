@@ -87,8 +87,35 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
                              (long long)out->dims[axis]);
     mbr_op_around(out, axis, &st->outer, &middle, &inner);
     st->row = middle * inner * mbr_dtype_size(out->dtype);
-    st->each = mbr_op_split_bytes(s, st->outer * st->row, 64);
+    if (s->in[0]->room) /* little to do */
+        st->each = st->outer * st->row;
+    else
+        st->each = mbr_op_split_bytes(s, st->outer * st->row, 64);
     return MBR_OK;
+}
+
+/* Entries of the axis that there is memory for. */
+static size_t entries(const mbr_value *v, int axis)
+{
+    return (size_t)(v->room ? v->room : v->dims[axis]);
+}
+
+/* With room behind the past: only what is new, where the past is there already. */
+static void append(const mbr_step *s)
+{
+    const mbr_value *out = s->out[0];
+    int axis = mbr_op_axis(axis_of(s->node), out->rank);
+    size_t outer, middle, inner, at = 0;
+    mbr_op_around(out, axis, &outer, &middle, &inner);
+    inner *= mbr_dtype_size(out->dtype);
+    for (uint32_t i = 0; i < s->n_in; i++) {
+        const mbr_value *in = s->in[i];
+        size_t bytes = (size_t)in->dims[axis] * inner;
+        for (size_t o = 0; o < outer && bytes && in->data != out->data; o++)
+            memcpy((char *)out->data + o * entries(out, axis) * inner + at,
+                   (const char *)in->data + o * entries(in, axis) * inner, bytes);
+        at += bytes;
+    }
 }
 
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
@@ -97,6 +124,11 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     void *pieces[MBR_OP_MANY];
     size_t bytes[MBR_OP_MANY], first, last;
     (void)err;
+    if (s->out[0]->room || s->in[0]->room) {
+        if (job->first == 0)
+            append(s);
+        return MBR_OK;
+    }
     mbr_op_items(job, st->each, st->outer * st->row, &first, &last);
     if (first == last)
         return MBR_OK;
@@ -110,7 +142,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 
 #define ROW(version)                                                                                                   \
     { .domain = "", .name = "Concat", .since = version, .min_in = 1, .max_in = MBR_OP_MANY, .min_out = 1,              \
-      .max_out = 1, .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(concat_state) }
+      .max_out = 1, .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(concat_state),               \
+      .flags = MBR_OP_APPENDS, .roomy_inputs = 1 }
 
 const mbr_op mbr_ops_concat[] = {
     ROW(1),

@@ -104,12 +104,23 @@ static void view(const mbr_step *s, const mbr_value *v, size_t list, size_t *dim
     int axes[4];
     axes_of(s->node, list, v->rank, axes);
     for (int i = 0; i < v->rank; i++)
-        all[i] = (size_t)v->dims[i];
+        all[i] = (size_t)(v->room && i == v->room_axis ? v->room : v->dims[i]);
     mbr_dense_strides(v->rank, all, dense);
     for (int k = 0; k < 4; k++) {
-        dims[k] = axes[k] < 0 ? 1 : all[axes[k]];
+        dims[k] = axes[k] < 0 ? 1 : (size_t)v->dims[axes[k]];
         stride[k] = axes[k] < 0 ? 0 : dense[axes[k]];
     }
+}
+
+static void set_key_strides(const mbr_step *s, mbr_attention_any_args *a)
+{
+    ptrdiff_t k[4], v[4];
+    size_t dims[4];
+    view(s, s->in[IN_K], 1, dims, k);
+    view(s, s->in[IN_V], 2, dims, v);
+    memcpy(a->k_stride, k, sizeof a->k_stride);
+    a->k_stride[2] = k[COLS];
+    memcpy(a->v_stride, v, sizeof a->v_stride);
 }
 
 static mbr_status plan_mask(mbr_step *s, mbr_attention_any_args *a, int rank, mbr_error *err)
@@ -151,14 +162,16 @@ static mbr_status plan_panels(mbr_step *s, fused_state *st, mbr_error *err)
 }
 
 /* Packs blocks of keys and values, counted over all samples. */
-static void pack_blocks(const fused_state *st, const float *k, const float *v, size_t first, size_t last)
+static void pack_blocks(const fused_state *st, const mbr_attention_any_args *now, size_t first, size_t last)
 {
     mbr_attention_args f = st->attend.one;
     f.pack = true;
+    memcpy(f.k_stride, now->k_stride, sizeof f.k_stride);
+    memcpy(f.v_stride, now->v_stride, sizeof f.v_stride);
     for (; first < last; first++) {
         size_t b = first / st->blocks, i = first % st->blocks;
-        f.k = k + (ptrdiff_t)b * f.k_stride[0];
-        f.v = v + (ptrdiff_t)b * f.v_stride[0];
+        f.k = (const float *)now->k + (ptrdiff_t)b * f.k_stride[0];
+        f.v = (const float *)now->v + (ptrdiff_t)b * f.v_stride[0];
         f.panels = st->attend.one.panels + b * (mbr_attention_panels(&f) / sizeof(float));
         mbr_attention_select(mbr_cpu_tiers())(&f, NULL, i, i + 1);
     }
@@ -184,9 +197,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
                                    .d = q[COLS], .dv = v[COLS], .left = -1, .right = -1, .mask_cols = k[COLS],
                                    .scale = (double)mbr_attr_float(s->node, "scale", 1.0f) };
     memcpy(a->q_stride, stride[0], sizeof a->q_stride);
-    memcpy(a->k_stride, stride[1], sizeof a->k_stride);
-    a->k_stride[2] = stride[1][COLS];
-    memcpy(a->v_stride, stride[2], sizeof a->v_stride);
+    set_key_strides(s, a);
     memcpy(a->out_stride, stride[3], sizeof a->out_stride);
     if (mbr_step_has(s, IN_MASK))
         MBR_TRY(plan_mask(s, a, s->in[IN_Q]->rank, err));
@@ -201,14 +212,15 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     const fused_state *st = s->state;
     mbr_attention_any_args a = st->attend.any;
     (void)err;
+    a.k = s->in[IN_K]->data;
+    a.v = s->in[IN_V]->data;
+    set_key_strides(s, &a); /* room comes and goes with no shape changed */
     if (s->phases == 2 && job->phase == 0) {
         size_t all = st->blocks * a.batch, last = job->last * st->per_tile;
-        pack_blocks(st, s->in[IN_K]->data, s->in[IN_V]->data, job->first * st->per_tile, last < all ? last : all);
+        pack_blocks(st, &a, job->first * st->per_tile, last < all ? last : all);
         return MBR_OK;
     }
     a.q = s->in[IN_Q]->data;
-    a.k = s->in[IN_K]->data;
-    a.v = s->in[IN_V]->data;
     a.mask = mbr_step_has(s, IN_MASK) ? s->in[IN_MASK]->data : NULL;
     a.out = s->out[0]->data;
     mbr_attend_run(&st->attend, &a, job);
@@ -223,6 +235,7 @@ static void fini(mbr_step *s)
 
 const mbr_op mbr_ops_fused_attention[] = {
     { .domain = "mbr", .name = "Attention", .since = 1, .min_in = 3, .max_in = 4, .min_out = 1, .max_out = 1,
-      .infer = infer, .prepare = prepare, .run = run, .fini = fini, .state_size = sizeof(fused_state) },
+      .infer = infer, .prepare = prepare, .run = run, .fini = fini, .state_size = sizeof(fused_state),
+      .roomy_inputs = 1u << IN_K | 1u << IN_V },
     { 0 },
 };

@@ -35,8 +35,10 @@ enum {
     MBR_OP_CONTROL = 1u << 6,   /* holds subgraphs */
     MBR_OP_CHAIN = 1u << 7,     /* f32 elementwise: the chain pass may take it */
     MBR_OP_ANY_KIND = 1u << 8,  /* takes or gives values that are no tensors */
-    MBR_OP_BODY_FORGETS = 1u << 9 /* nothing of its body's values is read after the step, and the body holds no other:
+    MBR_OP_BODY_FORGETS = 1u << 9, /* nothing of its body's values is read after the step, and the body holds no other:
                                      such bodies share their memory */
+    MBR_OP_APPENDS = 1u << 10   /* output 0 is input 0 with more behind it along the attribute `axis`; its run sees to
+                                   room (engine/value.h), and to both being the same memory then */
 };
 
 #define MBR_OP_MANY 255 /* max_in, max_out: any number */
@@ -86,6 +88,7 @@ struct mbr_op {
     /* What pack made lies in memory that is never written, perhaps of another process and elsewhere: puts a copy of what
        has to differ into p->packed. NULL: it is used as it lies. */
     mbr_status (*thaw)(mbr_pack *p);
+    uint32_t roomy_inputs;   /* bit i: input i may have room (engine/value.h) */
     int until;               /* last version with this meaning where the operator was then removed; 0: none */
 };
 
