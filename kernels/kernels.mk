@@ -59,6 +59,7 @@ MBR_KERNELS_BASE = \
     kernels/histogram_body.h \
     kernels/image.h \
     kernels/index.h \
+    kernels/integers.h \
     kernels/linear_any.h \
     kernels/loss.h \
     kernels/nbits.c \
@@ -128,6 +129,7 @@ MBR_KERNELS_BASE = \
     kernels/ref/image_png.c \
     kernels/ref/image_tiff.c \
     kernels/ref/index_ref.c \
+    kernels/ref/integers.c \
     kernels/ref/linear_any.c \
     kernels/ref/loss_ref.c \
     kernels/ref/nbits_ref.c \

@@ -2,9 +2,11 @@
 #include "base/half.h"
 #include "kernels/convert.h"
 #include "kernels/elementwise.h"
+#include "tests/random.h"
 
 #include <check.h>
 #include <math.h>
+#include <string.h>
 
 #define ONE ((const ptrdiff_t[]){1})
 
@@ -104,6 +106,41 @@ START_TEST(views_broadcast)
 }
 END_TEST
 
+/* Dense rows have loops of their own; numbers that lie apart do not. */
+START_TEST(dense_rows_equal_scattered_ones)
+{
+    enum { N = 1100 };
+    static const mbr_dtype types[] = {MBR_DTYPE_I32, MBR_DTYPE_I64, MBR_DTYPE_BOOL};
+    random_seed("dense rows");
+    for (size_t t = 0; t < 3; t++)
+        for (int op = 0; op < MBR_BINARY_COUNT; op++)
+            for (int form = 0; form < 3; form++) {
+                size_t size = mbr_dtype_size(types[t]), n = N;
+                size_t out_size = mbr_binary_gives_bool((mbr_binary_op)op) ? 1 : size;
+                ptrdiff_t sa = form != 1, sb = form != 2, a3 = 3 * sa, b3 = 3 * sb, three = 3;
+                uint64_t a[N], b[N], far_a[3 * N] = {0}, far_b[3 * N] = {0}, got[N], want[3 * N];
+                if (!mbr_elementwise_binary_has((mbr_binary_op)op, types[t]))
+                    continue;
+                for (size_t i = 0; i < n; i++) {
+                    int64_t x = (int64_t)(random_bits() >> (i % 3 ? 62 : 0));
+                    int64_t y = (int64_t)(random_bits() >> 62);
+                    char *to[2] = {(char *)a + i * size, (char *)b + i * size};
+                    memcpy(to[0], &x, size);
+                    memcpy(to[1], &y, size);
+                    memcpy((char *)far_a + 3 * i * size, to[0], size);
+                    memcpy((char *)far_b + 3 * i * size, to[1], size);
+                }
+                mbr_binary_op what = (mbr_binary_op)op;
+                unsigned flags = mbr_elementwise_binary_ref(what, types[t], 1, &n, a, &sa, b, &sb, got, ONE);
+                unsigned due = mbr_elementwise_binary_ref(what, types[t], 1, &n, far_a, &a3, far_b, &b3, want, &three);
+                ck_assert_uint_eq(flags, due);
+                for (size_t i = 0; i < n; i++)
+                    ck_assert_msg(memcmp((char *)got + i * out_size, (char *)want + 3 * i * out_size, out_size) == 0,
+                                  "op %d of %s, form %d, element %zu", op, mbr_dtype_name(types[t]), form, i);
+            }
+}
+END_TEST
+
 START_TEST(casts_to_integers)
 {
     static const struct {
@@ -144,6 +181,7 @@ int main(void)
     tcase_add_test(c, a_zero_divisor_is_told);
     tcase_add_test(c, nan_wins_and_compares_false);
     tcase_add_test(c, views_broadcast);
+    tcase_add_test(c, dense_rows_equal_scattered_ones);
     tcase_add_test(c, casts_to_integers);
     tcase_add_test(c, casts_from_integers_round_once);
     suite_add_tcase(s, c);

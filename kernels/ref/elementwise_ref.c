@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernels/elementwise.h"
+#include "kernels/integers.h"
 
 #include "kernels/ref/element.h"
 #include "kernels/ref/scalar.h"
@@ -380,7 +381,11 @@ unsigned mbr_elementwise_binary_ref(mbr_binary_op op, mbr_dtype dtype, int rank,
     size_t size = mbr_dtype_size(dtype), out_size = mbr_dtype_size(out_type);
     int bits = (int)size * 8;
     walk_init(&w, rank, dims, 3, (const ptrdiff_t *const[]){a_strides, b_strides, out_strides});
-    for (size_t r = 0; r < w.rows; r++, walk_next(&w))
+    for (size_t r = 0; r < w.rows; r++, walk_next(&w)) {
+        if (w.step[2] == 1 &&
+            mbr_integers_binary(op, dtype, w.inner, at(a, w.offset[0], size), w.step[0], at(b, w.offset[1], size),
+                                w.step[1], (char *)out + w.offset[2] * (ptrdiff_t)out_size))
+            continue;
         for (size_t c = 0; c < w.inner; c += MBR_ELEMENT_BLOCK) {
             size_t n = w.inner - c < MBR_ELEMENT_BLOCK ? w.inner - c : MBR_ELEMENT_BLOCK;
             mbr_element_load(dtype, at(a, w.offset[0] + (ptrdiff_t)c * w.step[0], size), w.step[0], n, &x);
@@ -394,6 +399,7 @@ unsigned mbr_elementwise_binary_ref(mbr_binary_op op, mbr_dtype dtype, int rank,
             void *dst = (char *)out + (w.offset[2] + (ptrdiff_t)c * w.step[2]) * (ptrdiff_t)out_size;
             mbr_element_store(out_type, dst, w.step[2], n, &x);
         }
+    }
     return flags;
 }
 
