@@ -5,8 +5,10 @@
  *
  *     s = scale * q k^T [softcap: cap * tanh(s / cap)] + mask;  out = softmax(s) v
  *
- * for each batch and head. The result depends on the shapes of one head only, not on batch, tiles or threads. A row
- * whose scores are all -inf gives `empty` instead of 0 / 0; one with a NaN among its weights NaN, or 0 where `clean`.
+ * for each batch and head. A key whose mask is -inf, or below -1e38 where the row has another one, may not be looked
+ * at, so that what it holds is not seen. The result depends on what belongs to one batch entry only, not on batch, tiles
+ * or threads. A row whose scores are all -inf gives `empty` instead of 0 / 0; one with a NaN among its weights NaN, or 0
+ * where `clean`.
  */
 #ifndef MBR_KERNELS_ATTENTION_H
 #define MBR_KERNELS_ATTENTION_H

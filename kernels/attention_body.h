@@ -8,6 +8,7 @@
  * exponentials and sum, and sums += p v by the same micro-kernel.
  */
 #include "kernels/attention_layout.h"
+#include "base/checked.h"
 #include "kernels/simd/math.h"
 #include "kernels/simd/square.h"
 
@@ -27,6 +28,7 @@ typedef struct attention_work {
     float *scores; /* (ATTENTION_GROUP, ATTENTION_KEYS) */
     float *values; /* (rows, dv rounded up) */
     float *max, *sum, *again; /* (rows), (rows), (ATTENTION_GROUP) */
+    float *hides; /* (rows) a mask up to this one excludes a key */
     size_t values_stride;
 } attention_work;
 
@@ -236,10 +238,60 @@ static void attention_soften(const mbr_attention_args *a, const attention_tile *
     }
 }
 
-/* One group of rows meets one block of keys. */
-static void attention_group(const mbr_attention_args *a, const attention_tile *t, const attention_work *w, size_t first,
-                            size_t rows, size_t from, size_t n)
+/*
+ * -inf excludes a key, and so does the lowest number that many exporters write, where the row has another key: the
+ * difference of the two is so large that the weight is zero.
+ */
+static float attention_hiding(const mbr_attention_args *a, const attention_tile *t, size_t r)
 {
+    const float *mask = t->mask + (ptrdiff_t)r * a->mask_stride[2];
+    for (size_t j = 0; j < attention_keys_of_row(a, t, r); j++)
+        if (mask[j] > -1e37f)
+            return -1e38f;
+    return -INFINITY;
+}
+
+/*
+ * Keys *begin .. *end - 1 of the block are all that some of the rows sees; none: both are 0. A weight of zero changes
+ * neither sums nor values, and begin is a multiple of AT_STEP, so that every sum is taken in the same order.
+ */
+static void attention_reach(const mbr_attention_args *a, const attention_tile *t, const float *hides, size_t first,
+                            size_t rows, size_t from, size_t n, size_t *begin, size_t *end)
+{
+    size_t low = n, high = 0;
+    for (size_t r = first + rows; r-- > first && (low || high < n);) { /* later rows may see more */
+        size_t seen = attention_keys_of_row(a, t, r), at = 0;
+        seen = seen > from ? mbr_min_size(seen - from, n) : 0;
+        if (t->mask && a->mask_stride[3] == 1) {
+            const float *mask = t->mask + (ptrdiff_t)r * a->mask_stride[2] + (ptrdiff_t)from;
+            while (seen > high && mask[seen - 1] <= hides[r])
+                seen--;
+            while (at < mbr_min_size(low, seen) && mask[at] <= hides[r])
+                at++;
+        }
+        if (seen > at) {
+            high = mbr_max_size(high, seen);
+            low = mbr_min_size(low, at);
+        }
+    }
+    *end = high;
+    *begin = high ? low / AT_STEP * AT_STEP : 0;
+}
+
+/* One group of rows meets the keys of a block that it sees. */
+static void attention_group(const mbr_attention_args *a, const attention_tile *t, const attention_work *whole,
+                            size_t first, size_t rows, size_t from, size_t n)
+{
+    size_t begin, end;
+    attention_work part = *whole;
+    const attention_work *w = &part;
+    attention_reach(a, t, whole->hides, first, rows, from, n, &begin, &end);
+    if (end == 0)
+        return;
+    part.keys += begin * a->d;
+    part.panels += begin * AT_COLS;
+    from += begin;
+    n = end - begin;
     const float *q = t->q + (ptrdiff_t)first * a->q_stride[2], *v = t->v + (ptrdiff_t)from * a->v_stride[2];
     float *values = w->values + first * w->values_stride;
     if (a->lq <= ATTENTION_FEW) {
@@ -293,7 +345,8 @@ void MBR_ATTENTION_NAME(const mbr_attention_args *args, void *scratch, size_t fi
     w.values = w.scores + ATTENTION_GROUP * ATTENTION_KEYS;
     w.max = w.values + ATTENTION_ROWS * w.values_stride;
     w.sum = w.max + ATTENTION_ROWS;
-    w.again = w.sum + ATTENTION_ROWS;
+    w.hides = w.sum + ATTENTION_ROWS;
+    w.again = w.hides + ATTENTION_ROWS;
     memset(w.again, 0, 2 * ATTENTION_GROUP * sizeof *w.again);
     for (size_t index = first; index < last; index++) {
         attention_tile t = attention_tile_at(args, index);
@@ -301,13 +354,19 @@ void MBR_ATTENTION_NAME(const mbr_attention_args *args, void *scratch, size_t fi
         for (size_t r = 0; r < t.rows; r++) {
             w.max[r] = -INFINITY;
             w.sum[r] = 0.0f;
+            if (t.mask && args->mask_stride[3] == 1)
+                w.hides[r] = attention_hiding(args, &t, r);
         }
         for (size_t from = 0; from < t.keys; from += ATTENTION_KEYS) {
             size_t n = t.keys - from < ATTENTION_KEYS ? t.keys - from : ATTENTION_KEYS;
             w.keys = t.panels ? t.panels + from / ATTENTION_KEYS * attention_block_floats(args) : own;
             w.panels = w.keys + attention_padded(args->d) * ATTENTION_KEYS;
+            size_t begin, end;
+            attention_reach(args, &t, w.hides, 0, t.rows, from, n, &begin, &end);
+            if (end == 0)
+                continue;
             if (!t.panels && args->lq > ATTENTION_FEW)
-                attention_pack_block(args, t.k, t.v, from, n, own);
+                attention_pack_block(args, t.k, t.v, from, end, own);
             for (size_t r = 0; r < t.rows; r += ATTENTION_GROUP)
                 attention_group(args, &t, &w, r, t.rows - r < ATTENTION_GROUP ? t.rows - r : ATTENTION_GROUP, from, n);
         }

@@ -24,7 +24,7 @@ size_t mbr_attention_scratch(const mbr_attention_args *args)
     /* the vector kernels: packed keys and values, scores, running sums, maximum and sum of each row, factors */
     size_t panels = attention_block_floats(args);
     size_t scores = ATTENTION_GROUP * ATTENTION_KEYS, values = ATTENTION_ROWS * attention_padded(args->dv);
-    size_t fast = (panels + scores + values + 2 * ATTENTION_ROWS + 2 * ATTENTION_GROUP) * sizeof(float);
+    size_t fast = (panels + scores + values + 3 * ATTENTION_ROWS + 2 * ATTENTION_GROUP) * sizeof(float);
     size_t plain = args->lk * sizeof(double); /* the reference: one row of scores */
     size_t bytes = fast > plain ? fast : plain;
     return (bytes + 63) / 64 * 64;

@@ -2,6 +2,7 @@
 #include "kernels/attention.h"
 #include "tests/kernels/check.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -56,14 +57,18 @@ static void one_case(mbr_attention_fn *run)
         a.mask_stride[1] = per_head ? (ptrdiff_t)(a.lk * a.lq) : 0;
         size_t n = a.heads * a.lq * a.lk;
         float *mask = check_alloc_f32_filled(n, CHECK_UNIFORM);
-        for (size_t i = 0; i < n; i++)
-            if (check_rand_one_in(3))
-                mask[i] = -INFINITY;
+        size_t kind = check_rand_range(0, 2), width = check_rand_range(1, a.lk);
+        float low = check_rand_one_in(2) ? -INFINITY : -FLT_MAX;
+        for (size_t i = 0; i < n; i++) { /* here and there; what is to come; that, and what is long past */
+            size_t row = i / a.lk % a.lq, key = i % a.lk;
+            if (kind ? key > row || (kind == 2 && key + width <= row) : check_rand_one_in(3))
+                mask[i] = low;
+        }
         a.mask = mask;
     }
     int64_t valid[2] = {(int64_t)check_rand_range(0, a.lk), (int64_t)check_rand_range(0, a.lk)};
     a.lk_of_batch = check_rand_one_in(4) ? valid : NULL;
-    if (check_rand_one_in(8))
+    if (check_rand_one_in(8) && !masked)
         q[0] = NAN;
     size_t n = lay_out(a.out_stride, a.batch, a.heads, a.lq, a.dv, inside);
     float *want = check_alloc_f32(n), *got = check_alloc_f32(n);
