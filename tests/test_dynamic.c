@@ -8,6 +8,7 @@
 #endif
 #include "tests/ir_text.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define RUNS 10000
@@ -143,6 +144,47 @@ START_TEST(slice_at_run)
 }
 END_TEST
 
+static const char images[] =
+    "module \"m\" ir 8 opset ai.onnx 17\n"
+    "graph g (%x: f32[1, 16, h, w]) -> (%y, %z) {\n"
+    "const %from = f32[] {0.0}\nconst %to = f32[] {2304.0}\nconst %by = f32[] {1.0}\n"
+    "const %shape = i64[4] {16, 16, 3, 3}\n"
+    "%n = ai.onnx.Range@11(%from, %to, %by)\n%s = ai.onnx.Sin@7(%n)\n"
+    "%k = ai.onnx.Reshape@14(%s, %shape)\n"
+    "%y = ai.onnx.Conv@11(%x, %k) {pads = [1, 1, 1, 1]}\n"
+    "%z = ai.onnx.Conv@11(%x, %k) {pads = [1, 1, 1, 1], exact = 1}\n}\n";
+
+/* Which kernel is best follows from the size of the image: weights are packed for it when it comes, once for each. */
+START_TEST(kernels_by_size)
+{
+    static const int64_t sizes[][2] = { { 1, 1 }, { 40, 40 }, { 2, 3 }, { 40, 41 }, { 1, 1 }, { 5, 90 }, { 40, 40 } };
+    ir_session s;
+    bool coarser = false;
+    size_t most = 0;
+    ir_open(&s, &memory, NULL, images, "all");
+    for (int run = 0; run < 3 * (int)(sizeof sizes / sizeof *sizes); run++) {
+        const int64_t *size = sizes[run % (int)(sizeof sizes / sizeof *sizes)];
+        mbr_value *in = filled(MBR_DTYPE_F32, 4, (int64_t[]){ 1, 16, size[0], size[1] }, false);
+        ir_run(&s, &in);
+        const mbr_value *y = mbr_frame_output(s.f, 0), *z = mbr_frame_output(s.f, 1);
+        const float *got = y->data, *due = z->data;
+        ck_assert(y->dims[2] == size[0] && y->dims[3] == size[1]);
+        for (size_t i = 0; i < mbr_value_count(y); i++) {
+            ck_assert_msg(fabsf(got[i] - due[i]) <= 1.3e-3f, "%lld x %lld: %g for %g at %zu", (long long)size[0],
+                          (long long)size[1], (double)got[i], (double)due[i], i);
+            coarser = coarser || got[i] != due[i];
+        }
+        mbr_value_drop(in);
+        mbr_arena_reset(&s.run.arena);
+        size_t now = atomic_load(&memory.in_use);
+        most = run < (int)(sizeof sizes / sizeof *sizes) ? now : most;
+        ck_assert_msg(now <= most, "run %d: %zu bytes, %zu after each size", run, now, most);
+    }
+    ck_assert_msg(coarser, "the size of an image never asked for Winograd");
+    ir_close(&s);
+}
+END_TEST
+
 static void setup(void)
 {
     mbr_memory_init(&memory);
@@ -162,6 +204,7 @@ int main(void)
     tcase_add_test(c, sizes_by_symbol);
     tcase_add_test(c, sizes_by_data);
     tcase_add_test(c, slice_at_run);
+    tcase_add_test(c, kernels_by_size);
     suite_add_tcase(suite, c);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

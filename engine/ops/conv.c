@@ -32,9 +32,20 @@ typedef struct buffer {
     size_t bytes;
 } buffer;
 
+/* Constant weights in the form of one kernel. */
+typedef struct conv_form {
+    const mbr_conv_f32_kernel *kernel; /* NULL: empty */
+    size_t bytes; /* as its pack_size says: tells forms of one kernel apart */
+    buffer weights;
+} conv_form;
+
+enum { FORMS = 3 };
+
 typedef struct conv_state {
     bool fast;
     const mbr_conv_f32_kernel *kernel;
+    const float *w;          /* packed; NULL: nothing to multiply with */
+    conv_form forms[FORMS];  /* where the sizes decide on the kernel, and come only now */
     mbr_conv_args conv;
     mbr_conv_any_args any;
     phase_kind kinds[MBR_MAX_PHASES];
@@ -229,6 +240,29 @@ static mbr_status reserve(mbr_step *s, buffer *b, size_t count, mbr_error *err)
     return MBR_OK;
 }
 
+static const mbr_value *constant_weight(const mbr_ir_node *n)
+{
+    return n->inputs[1] && !n->inputs[1]->is_input ? n->inputs[1]->constant : NULL;
+}
+
+/* Constant weights that were not packed with the model: once for each kernel that some size asks for. */
+static mbr_status take_form(mbr_step *s, conv_state *st, mbr_error *err)
+{
+    size_t bytes = st->kernel->pack_size(&st->conv);
+    conv_form *f = st->forms, *last = st->forms + FORMS - 1;
+    while (f < last && f->kernel && (f->kernel != st->kernel || f->bytes != bytes))
+        f++;
+    if (f->kernel != st->kernel || f->bytes != bytes) {
+        f->kernel = NULL;
+        MBR_TRY(reserve(s, &f->weights, bytes / sizeof(float) + 1, err));
+        st->kernel->pack(&st->conv, s->in[1]->data, f->weights.data, 0, st->kernel->pack_units(&st->conv));
+        f->kernel = st->kernel;
+        f->bytes = bytes;
+    }
+    st->w = f->weights.data;
+    return MBR_OK;
+}
+
 /* (n, c, points) to (n, points, c), or back. */
 static void plan_transpose(mbr_copy_plan *p, size_t n, size_t rows, size_t cols)
 {
@@ -274,8 +308,13 @@ static mbr_status prepare_fast(mbr_step *s, conv_state *st, const conv_shape *c,
     a->x_planes = !last_in(n) && reads_planes(n, c);
     st->kernel = packed ? mbr_packed_kernel(packed->kernel) :
                           mbr_conv_f32_select(mbr_cpu_tiers(), a, mbr_attr_int(n, "exact", 0) != 0);
-    if (!packed) {
+    if (packed) {
+        st->w = (const float *)(const void *)((const char *)s->packed + MBR_ALIGN);
+    } else if (constant_weight(n)) {
+        MBR_TRY(take_form(s, st, err));
+    } else {
         MBR_TRY(reserve(s, &st->weights, st->kernel->pack_size(a) / sizeof(float) + 1, err));
+        st->w = st->weights.data;
         add_phase(s, st, &phases, tiles, &cost, PHASE_PACK, st->kernel->pack_units(a),
                   (double)mbr_value_count(s->in[1]));
     }
@@ -406,7 +445,7 @@ static void run_conv(mbr_step *s, const conv_state *st, void *scratch, size_t fi
     }
     mbr_conv_args a = st->conv;
     a.x = st->in.tiles ? st->x.data : s->in[0]->data;
-    a.w = s->packed ? (const float *)(const void *)((const char *)s->packed + MBR_ALIGN) : st->weights.data;
+    a.w = st->w;
     a.y = st->out.tiles ? st->y.data : s->out[0]->data;
     a.epilogue.bias = input(s, 2);
     a.epilogue.other = st->other.tiles ? st->z.data : input(s, 3);
@@ -441,7 +480,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 static mbr_status pack(mbr_pack *p)
 {
     const mbr_ir_node *n = p->node;
-    const mbr_value *w = n->inputs[1] && !n->inputs[1]->is_input ? n->inputs[1]->constant : NULL;
+    const mbr_value *w = constant_weight(n);
     if (!w || w->dtype != MBR_DTYPE_F32 || w->rank < 3 || w->rank > 5 || mbr_value_count(w) == 0)
         return MBR_OK;
     conv_shape c;
@@ -462,7 +501,15 @@ static mbr_status pack(mbr_pack *p)
         fill_sizes(&a, c.window.rank, in, out);
     a.n = 1;
     a.x_planes = !last_in(n) && reads_planes(n, &c);
-    const mbr_conv_f32_kernel *kernel = mbr_conv_f32_select(mbr_cpu_tiers(), &a, mbr_attr_int(n, "exact", 0) != 0);
+    bool exact = mbr_attr_int(n, "exact", 0) != 0;
+    const mbr_conv_f32_kernel *kernel = mbr_conv_f32_select(mbr_cpu_tiers(), &a, exact);
+    if (!known) {
+        static const int64_t some[3] = { 64, 64, 64 };
+        mbr_conv_args sized = a;
+        fill_sizes(&sized, c.window.rank, some, some);
+        if (mbr_conv_f32_select(mbr_cpu_tiers(), &sized, exact) != kernel)
+            return MBR_OK; /* the sizes will decide: take_form */
+    }
     size_t bytes = kernel->pack_size(&a);
     char *block = bytes && bytes < SIZE_MAX - MBR_ALIGN ? mbr_alloc(p->memory, bytes + MBR_ALIGN) : NULL;
     if (!block)
@@ -478,6 +525,8 @@ static mbr_status pack(mbr_pack *p)
 static void fini(mbr_step *s)
 {
     conv_state *st = s->state;
+    for (int i = 0; i < FORMS; i++)
+        mbr_free(mbr_step_memory(s), st->forms[i].weights.data);
     mbr_free(mbr_step_memory(s), st->weights.data);
     mbr_free(mbr_step_memory(s), st->x.data);
     mbr_free(mbr_step_memory(s), st->z.data);
