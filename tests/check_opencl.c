@@ -9,6 +9,7 @@
 #include "engine/frame.h"
 #include "engine/passes/pass.h"
 #include "engine/text.h"
+#include "kernels/real.h"
 #include "tests/opencl_leaks.h"
 #include "tests/random.h"
 
@@ -74,12 +75,12 @@ static mbr_value *random_input(const mbr_ir_value *ir)
     mbr_value *v;
     must(mbr_value_create_tensor(&memory, ir->type.dtype, ir->type.rank, ir->type.dims, &v, &err));
     for (size_t i = 0; i < mbr_value_count(v); i++)
-        if (v->dtype == MBR_DTYPE_F32)
-            ((float *)v->data)[i] = 4 * random_real();
-        else if (v->dtype == MBR_DTYPE_I64)
-            ((int64_t *)v->data)[i] = random_below(3);
-        else
-            ((uint8_t *)v->data)[i] = (uint8_t)random_below(2);
+        mbr_real_set(v->dtype, v->data, i,
+                     mbr_dtype_is_float(v->dtype)      ? (double)(4 * random_real())
+                     : v->dtype == MBR_DTYPE_U8        ? random_below(256)
+                     : v->dtype == MBR_DTYPE_I8        ? (double)random_below(256) - 128
+                     : v->dtype == MBR_DTYPE_BOOL      ? random_below(2)
+                                                       : random_below(3));
     return v;
 }
 

@@ -27,6 +27,8 @@ typedef struct mbr_cl_step {
     bool on;                 /* at the present sizes */
     bool flags;              /* a launch may write the frame's flag */
     bool scratch;            /* a launch uses the scratch buffer */
+    cl_mem table;            /* mbr_cl_table, or NULL */
+    size_t table_bytes;
     char why[96];            /* not */
 } mbr_cl_step;
 

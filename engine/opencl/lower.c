@@ -79,8 +79,12 @@ void mbr_cl_drop_launches(mbr_cl_frame *cf, mbr_cl_step *cs)
     for (unsigned i = 0; i < cs->capacity; i++)
         if (cs->launches[i].kernel)
             cf->d->cl->clReleaseKernel(cs->launches[i].kernel);
+    if (cs->table)
+        cf->d->cl->clReleaseMemObject(cs->table);
     mbr_free(cf->d->memory, cs->launches);
     cs->launches = NULL;
+    cs->table = NULL;
+    cs->table_bytes = 0;
     cs->n = cs->capacity = 0;
 }
 
@@ -238,6 +242,26 @@ void mbr_cl_packed(mbr_cl_lower *l, unsigned slot, size_t bytes, mbr_cl_fill fil
     else if (st != MBR_OK)
         mbr_cl_decline(l, why.text);
     tensor(l, mem, 0);
+}
+
+void mbr_cl_table(mbr_cl_lower *l, const void *data, size_t bytes)
+{
+    const mbr_cl *cl = l->frame->d->cl;
+    mbr_cl_step *cs = l->to;
+    cl_int code = CL_SUCCESS;
+    if (l->status != MBR_OK)
+        return;
+    if (!cs->table || cs->table_bytes < bytes) {
+        if (cs->table)
+            cl->clReleaseMemObject(cs->table);
+        cs->table = cl->clCreateBuffer(l->frame->d->context, CL_MEM_READ_ONLY, bytes ? bytes : 1, NULL, &code);
+        cs->table_bytes = cs->table ? bytes : 0;
+    }
+    if (cs->table && bytes)
+        code = cl->clEnqueueWriteBuffer(l->frame->queue, cs->table, CL_TRUE, 0, bytes, data, 0, NULL, NULL);
+    if (code != CL_SUCCESS)
+        mbr_cl_decline(l, mbr_cl_error_name(code));
+    tensor(l, cs->table, 0);
 }
 
 void mbr_cl_flag(mbr_cl_lower *l)

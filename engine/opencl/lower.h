@@ -53,8 +53,11 @@ typedef struct mbr_cl_op {
     X(gemm)                                                                                                            \
     X(movement)                                                                                                        \
     X(pool)                                                                                                            \
+    X(quantized)                                                                                                       \
     X(reduce)                                                                                                          \
-    X(resize)
+    X(resize)                                                                                                          \
+    X(sample)                                                                                                          \
+    X(tokens)
 
 /* family, may be NULL: the name of its table */
 const mbr_cl_op *mbr_cl_op_find(const mbr_ir_node *n, const char **family);
@@ -82,6 +85,8 @@ void mbr_cl_scratch(mbr_cl_lower *l, size_t at, size_t bytes);
  */
 typedef mbr_status (*mbr_cl_fill)(const mbr_step *s, void *to, size_t bytes, mbr_error *err);
 void mbr_cl_packed(mbr_cl_lower *l, unsigned slot, size_t bytes, mbr_cl_fill fill);
+/* Data that these sizes, or numbers of this run, ask for, copied now; one for a step. TENSOR. */
+void mbr_cl_table(mbr_cl_lower *l, const void *data, size_t bytes);
 
 void mbr_cl_int(mbr_cl_lower *l, int64_t v);  /* int; declines where it does not fit */
 void mbr_cl_long(mbr_cl_lower *l, int64_t v); /* long */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mbr.Attention, and Attention of ai.onnx with masks, windows, and caches inside and outside. */
+#include "engine/opencl/lower_util.h"
 #include "engine/opencl/product.h"
 #include "engine/ops/attend.h"
 
@@ -38,7 +39,7 @@ static void longs(cl_long *to, const ptrdiff_t *from, int n)
 
 /* One more part of keys or values behind those that are there. */
 static void join(mbr_cl_lower *l, uint32_t from, const mbr_cl_operand *to, bool heads_inside, size_t at, size_t rows,
-                 size_t cols, const attend *g, const char *options)
+                 size_t cols, const attend *g)
 {
     const mbr_value *v = l->step->in[from];
     size_t heads = (size_t)(g->heads / g->group);
@@ -48,23 +49,13 @@ static void join(mbr_cl_lower *l, uint32_t from, const mbr_cl_operand *to, bool 
     mbr_attend_strides(false, heads, (size_t)g->lk, cols, b);
     longs(c.from, a, 3);
     longs(c.to, b, 3);
-    mbr_cl_kernel(l, "attention", "attention_join", options);
+    static const char *const by_size[] = { [2] = "-DJOIN=ushort", [4] = "-DJOIN=uint", [8] = "-DJOIN=ulong" };
+    mbr_cl_kernel(l, "attention", "attention_join", by_size[mbr_dtype_size(v->dtype)]);
     mbr_cl_in(l, from);
-    if (to->from == MBR_CL_OUTPUT)
-        mbr_cl_out(l, to->i);
-    else
-        mbr_cl_operand_arg(l, to);
+    mbr_cl_operand_arg(l, to);
     mbr_cl_long(l, (int64_t)at); /* row */
     mbr_cl_bytes(l, &c, sizeof c);
     mbr_cl_go(l, 3, (size_t[]){ cols, rows, heads * (size_t)v->dims[0] }, NULL);
-}
-
-static void operand(mbr_cl_lower *l, const mbr_cl_operand *o)
-{
-    if (o->from == MBR_CL_OUTPUT)
-        mbr_cl_out(l, o->i);
-    else
-        mbr_cl_operand_arg(l, o);
 }
 
 /* The mask as it lies: false where the kernel cannot read it. */
@@ -73,7 +64,7 @@ static bool mask_of(const mbr_step *s, attend *g, int *kind)
     const mbr_value *m = s->in[IN_MASK];
     cl_long cols = m->rank ? m->dims[m->rank - 1] : 1, step = cols;
     bool one = cols == 1 && g->lk != 1 && s->node->opset < 24;
-    *kind = m->dtype == MBR_DTYPE_BOOL ? 2 : 1;
+    *kind = m->dtype == MBR_DTYPE_BOOL ? 2 : 1; /* as in attention.cl */
     g->mask_cols = one ? g->lk : (cl_int)cols;
     g->mask[3] = !one;
     for (int i = 2, j = m->rank - 2; i >= 0; i--, j--) {
@@ -89,7 +80,9 @@ static mbr_status lower_attention(mbr_cl_lower *l)
     const mbr_attend *a = s->state;
     const mbr_attention_any_args *p = &a->any;
     const mbr_cl_device *d = l->device;
-    bool onnx = mbr_cl_param(l) == ONNX, half = p->dtype == MBR_DTYPE_F16;
+    bool onnx = mbr_cl_param(l) == ONNX, half = p->dtype == MBR_DTYPE_F16, scores = mbr_step_wants(s, OUT_SCORES);
+    bool steps = p->stepwise && p->lk <= MBR_ATTENTION_STEPWISE && p->scale >= 0 && !p->sink && !p->one_in_sum;
+    bool plain_one = scores || steps || (!half && p->dtype != MBR_DTYPE_F32);
     attend g = { .heads = (cl_int)p->heads, .group = (cl_int)(p->heads / p->kv_heads), .lq = (cl_int)p->lq,
                  .lk = (cl_int)p->lk, .d = (cl_int)p->d, .dv = (cl_int)p->dv, .mask_cols = (cl_int)p->lk,
                  .causal = p->causal, .left = p->left < 0 ? -1 : (cl_int)p->left,
@@ -97,23 +90,22 @@ static mbr_status lower_attention(mbr_cl_lower *l)
                  .scale = (float)p->scale, .softcap = (float)p->softcap };
     int kind = 0;
     char options[96], plain[32];
-    size_t at = 0, size = half ? 2 : 4;
+    size_t at = 0, size = mbr_dtype_size(p->dtype);
     mbr_cl_operand k = { .from = MBR_CL_INPUT, .i = IN_K }, v = { .from = MBR_CL_INPUT, .i = IN_V };
     longs(g.q, p->q_stride, 3);
     longs(g.k, p->k_stride, 3);
     longs(g.v, p->v_stride, 3);
     longs(g.o, p->out_stride, 3);
     longs(g.mask, p->mask_stride, 4);
-    if (mbr_step_wants(s, OUT_SCORES) || !s->out[OUT_Y] || p->one_in_sum || p->sink)
-        return mbr_cl_decline(l, "scores or sinks are wanted");
+    if (!s->out[OUT_Y] || p->one_in_sum || p->sink)
+        return mbr_cl_decline(l, "sinks are wanted");
     if (mbr_value_count(s->out[OUT_Y]) == 0)
         return MBR_OK;
     g.clean = !onnx && mbr_attr_int(s->node, "clean", 0) != 0;
     g.empty = onnx || g.clean ? 0.0f : NAN;
     if (mbr_step_has(s, IN_MASK)) {
         kind = 1;
-        if (onnx && !mask_of(s, &g, &kind))
-            return mbr_cl_decline(l, "the mask's type is not that of the queries");
+        plain_one |= onnx && !mask_of(s, &g, &kind);
     }
     if (onnx && mbr_step_has(s, IN_KEYS))
         g.by_sample = !mbr_step_has(s, IN_PAST_K) && (g.causal || g.left >= 0 || g.right >= 0) ? 2 : 1;
@@ -131,9 +123,29 @@ static mbr_status lower_attention(mbr_cl_lower *l)
                 at += aligned(o->bytes);
             }
             if (has)
-                join(l, IN_PAST_K + i, o, false, 0, past, cols, &g, plain);
-            join(l, IN_K + i, o, inside, past, p->lk - past, cols, &g, plain);
+                join(l, IN_PAST_K + i, o, false, 0, past, cols, &g);
+            join(l, IN_K + i, o, inside, past, p->lk - past, cols, &g);
         }
+    }
+    if (plain_one) {
+        size_t number = p->dtype == MBR_DTYPE_F64 ? 8 : 4;
+        snprintf(options, sizeof options, "-DT=%s -DC=%s -DM=%s -DMASK=%d -DSTAGE=%d -DFLAGS=%d%s", mbr_dtype_name(p->dtype),
+                 number == 8 ? "double" : "float", mbr_dtype_name(kind ? s->in[IN_MASK]->dtype : MBR_DTYPE_F32), kind,
+                 scores ? (int)p->stage : -1, steps | p->wide_softmax << 1,
+                 steps && !p->wide_softmax && p->dtype == MBR_DTYPE_BF16 ? " -DSUM_STEPS" : "");
+        mbr_cl_kernel(l, "attention", "attention_plain", options);
+        mbr_cl_in(l, IN_Q);
+        mbr_cl_operand_arg(l, &k);
+        mbr_cl_operand_arg(l, &v);
+        mbr_cl_in_or_none(l, IN_MASK);
+        mbr_cl_in_or_none(l, IN_KEYS);
+        mbr_cl_in(l, IN_Q); /* no sink */
+        mbr_cl_out(l, 0);
+        mbr_cl_out(l, scores ? OUT_SCORES : 0);
+        mbr_cl_scratch(l, at, p->batch * p->heads * p->lq * p->lk * number);
+        mbr_cl_bytes(l, &g, sizeof g);
+        mbr_cl_go(l, 3, (size_t[]){ p->lq, p->heads, p->batch }, NULL);
+        return l->status;
     }
     size_t dv = (p->dv + 15) / 16 * 16, dk = (p->d + 3) / 4 * 4, block = 32;
     while (block >= 16 && (dk * block * 2 + dv * block + block * (block + 1)) * sizeof(float) > d->local_bytes)
@@ -145,8 +157,8 @@ static mbr_status lower_attention(mbr_cl_lower *l)
         mbr_cl_operand panels = { .from = MBR_CL_SCRATCH, .at = at,
                                   .bytes = p->batch * p->kv_heads * keys * p->d * size };
         mbr_cl_kernel(l, "attention", "attention_pack", plain);
-        operand(l, &k);
-        operand(l, &panels);
+        mbr_cl_operand_arg(l, &k);
+        mbr_cl_operand_arg(l, &panels);
         mbr_cl_bytes(l, &g, sizeof g);
         mbr_cl_go(l, 3, (size_t[]){ keys, p->kv_heads, p->batch }, (size_t[]){ d->max_group < 16 ? 1 : 16, 1, 1 });
         k = panels;
@@ -158,8 +170,8 @@ static mbr_status lower_attention(mbr_cl_lower *l)
         mbr_cl_kernel(l, "attention", "attention_tiles", options);
     }
     mbr_cl_in(l, IN_Q);
-    operand(l, &k);
-    operand(l, &v);
+    mbr_cl_operand_arg(l, &k);
+    mbr_cl_operand_arg(l, &v);
     mbr_cl_in_or_none(l, IN_MASK);
     mbr_cl_in_or_none(l, IN_KEYS);
     mbr_cl_out(l, 0);
@@ -171,10 +183,7 @@ static mbr_status lower_attention(mbr_cl_lower *l)
 
 static bool takes_attention(const mbr_ir_node *n, const mbr_cl_device *d)
 {
-    (void)d;
-    mbr_dtype t = n->inputs[0]->type.dtype;
-    bool scores = n->n_outputs > OUT_SCORES && n->outputs[OUT_SCORES];
-    return (t == MBR_DTYPE_F32 || t == MBR_DTYPE_F16) && !scores;
+    return mbr_dtype_is_float(n->inputs[0]->type.dtype) && mbr_cl_takes_numbers(n, d);
 }
 
 const mbr_cl_op mbr_cl_ops_attention[] = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* MatMul, Gemm, FusedMatMul, mbr.MatMul; and the launches that convolutions share with them. */
+#include "engine/opencl/lower_util.h"
 #include "engine/opencl/product.h"
 #include "engine/ops/activation.h"
 #include "kernels/transpose.h"
@@ -27,7 +28,7 @@ void mbr_cl_operand_arg(mbr_cl_lower *l, const mbr_cl_operand *o)
         mbr_cl_packed(l, o->i, o->bytes, o->fill);
         break;
     default:
-        mbr_cl_out(l, 0);
+        mbr_cl_out(l, o->from == MBR_CL_OUTPUT ? o->i : 0);
     }
 }
 
@@ -84,7 +85,7 @@ void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv
                         const mbr_cl_operand *bias, const mbr_cl_operand *other)
 {
     const mbr_cl_device *d = l->device;
-    bool rows = mbr_cl_by_rows(d);
+    bool rows = mbr_cl_by_rows(d), few = !rows && !conv && g->m <= 4 && d->max_group >= 256 && d->max_sizes[0] >= 256;
     size_t m = (size_t)g->m, n = (size_t)g->n, batch = (size_t)g->batch[0] * (size_t)g->batch[1] * (size_t)g->batch[2];
     size_t global[3] = { 0, 0, batch }, local[3] = { 1, 1, 1 };
     char options[96];
@@ -95,6 +96,14 @@ void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv
         global[0] = (m + mr - 1) / mr;
         global[1] = (n + MBR_CL_NR - 1) / MBR_CL_NR;
         snprintf(options, sizeof options, "-DVF=%u -DMR=%u %s", width, mr, common);
+    } else if (few) {
+        bool bk = g->b_k == 1 && g->b_n != 1;
+        unsigned cols = bk ? 8 : 16;
+        local[0] = 256;
+        global[0] = (n + cols - 1) / cols * 256;
+        global[1] = 1;
+        global[2] = batch * m;
+        snprintf(options, sizeof options, "-DCOLS=%u -DBK=%d %s", cols, bk, common);
     } else {
         int tile = tile_size(d, g, batch), per = tile == 128 ? 8 : 4;
         bool ak = conv || g->a_k == 1, bk = !conv && g->b_k == 1 && g->b_n != 1;
@@ -104,7 +113,7 @@ void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv
         snprintf(options, sizeof options, "-DTM=%d -DRM=%d -DAK=%d -DBK=%d%s %s", tile, per, ak, bk,
                  reads_fours(g, conv, ak, bk) ? " -DVEC" : "", common);
     }
-    mbr_cl_kernel(l, "gemm", rows ? "gemm_rows" : "gemm_tiles", options);
+    mbr_cl_kernel(l, "gemm", rows ? "gemm_rows" : few ? "gemm_few" : "gemm_tiles", options);
     mbr_cl_operand_arg(l, a);
     mbr_cl_operand_arg(l, b);
     mbr_cl_operand_arg(l, c);
@@ -125,9 +134,9 @@ typedef struct view {
 } view;
 
 /* A or B as matrices of rank 2 at least, with its transpositions done. */
-static view view_of(const mbr_step *s, bool b)
+static view view_of(const mbr_step *s, uint32_t in, bool b)
 {
-    const mbr_value *v = s->in[b];
+    const mbr_value *v = s->in[in];
     view w = { .rank = v->rank };
     size_t dims[MBR_KERNEL_RANK] = { 0 };
     ptrdiff_t strides[MBR_KERNEL_RANK] = { 0 };
@@ -156,7 +165,7 @@ static mbr_status fill_panels(const mbr_step *s, void *to, size_t bytes, mbr_err
 {
     (void)err;
     const mbr_value *v = s->in[1];
-    view b = view_of(s, true);
+    view b = view_of(s, 1, true);
     size_t size = mbr_dtype_size(v->dtype), k = b.dims[b.rank - 2], n = b.dims[b.rank - 1], each = mbr_cl_panels(k, n);
     memset(to, 0, bytes);
     for (size_t i = 0; i < mbr_value_count(v) / (k * n); i++)
@@ -185,7 +194,7 @@ static bool is_constant(const mbr_ir_node *n, uint32_t i)
 }
 
 /* b in panels: made on the host where b is constant, else by a launch of its own. each: elements of a matrix. */
-static mbr_cl_operand panels_of(mbr_cl_lower *l, const view *b, mbr_cl_gemm *g, bool half)
+static mbr_cl_operand panels_of(mbr_cl_lower *l, mbr_cl_gemm *g, bool half)
 {
     const mbr_step *s = l->step;
     size_t size = mbr_dtype_size(s->in[1]->dtype), each = mbr_cl_panels((size_t)g->k, (size_t)g->n), count = 1;
@@ -195,12 +204,8 @@ static mbr_cl_operand panels_of(mbr_cl_lower *l, const view *b, mbr_cl_gemm *g, 
             g->b_batch[i] = g->b_batch[i] / (cl_long)matrix * (cl_long)each;
         return (mbr_cl_operand){ .from = MBR_CL_PACKED, .bytes = whole / matrix * each * size, .fill = fill_panels };
     }
-    (void)b;
-    for (int i = 0; i < 3; i++)
-        count *= (size_t)g->batch[i];
     /* matrices that repeat are packed once: dims with a stride of 0 count as 1 */
     mbr_cl_gemm p = *g;
-    count = 1;
     for (int i = 2; i >= 0; i--) {
         if (g->b_batch[i] == 0)
             p.batch[i] = 1;
@@ -217,22 +222,30 @@ static mbr_cl_operand panels_of(mbr_cl_lower *l, const view *b, mbr_cl_gemm *g, 
     return o;
 }
 
-static mbr_status lower_matmul(mbr_cl_lower *l)
+static void launch_any(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_operand *a, const mbr_cl_operand *b,
+                       const mbr_cl_operand *c, const mbr_cl_operand *bias, const mbr_cl_operand *other)
+{
+    mbr_dtype t = l->step->in[0]->dtype;
+    char options[64];
+    snprintf(options, sizeof options, "-DREAL -DT=%s -DC=%s", mbr_dtype_name(t),
+             t == MBR_DTYPE_F64 ? "double" : mbr_dtype_is_float(t) ? "float" : "long");
+    mbr_cl_kernel(l, "gemm", "gemm_any", options);
+    const mbr_cl_operand *all[] = { a, b, c, bias, other };
+    for (size_t i = 0; i < MBR_COUNT_OF(all); i++)
+        mbr_cl_operand_arg(l, all[i]);
+    mbr_cl_bytes(l, g, sizeof *g);
+    mbr_cl_go_rows(l, (size_t)g->n, (size_t)g->m, (size_t)g->batch[0] * (size_t)g->batch[1] * (size_t)g->batch[2]);
+}
+
+mbr_status mbr_cl_product_plan(mbr_cl_lower *l, uint32_t in_a, uint32_t in_b, uint32_t added, mbr_cl_gemm *g)
 {
     const mbr_step *s = l->step;
     const mbr_value *out = s->out[0];
-    view a = view_of(s, false), b = view_of(s, true);
-    bool half = s->in[0]->dtype == MBR_DTYPE_F16, gemm = mbr_cl_param(l) != 0;
+    view a = view_of(s, in_a, false), b = view_of(s, in_b, true);
     size_t n = b.dims[b.rank - 1], dims[MBR_KERNEL_RANK] = { 0 };
     ptrdiff_t strides[OPERANDS][MBR_KERNEL_RANK] = { { 0 } };
-    mbr_cl_gemm g = { .n = (cl_int)n, .k = (cl_int)a.dims[a.rank - 1], .batch = { 1, 1, 1 } };
-    mbr_cl_operand in = { .from = MBR_CL_INPUT }, weights = { .from = MBR_CL_INPUT, .i = 1 },
-                   to = { .from = MBR_CL_OUTPUT }, none = { .from = MBR_CL_NONE }, bias = none, other = none;
-    mbr_status st = mbr_cl_epilogue(l, &g);
-    if (st != MBR_OK)
-        return st;
-    if (mbr_value_count(out) == 0)
-        return MBR_OK;
+    g->n = (cl_int)n;
+    g->k = (cl_int)a.dims[a.rank - 1];
     /* [batch..., m] of the output */
     int rank = (a.rank > b.rank ? a.rank : b.rank) - 1;
     for (int i = 0; i < rank - 1; i++)
@@ -245,7 +258,59 @@ static mbr_status lower_matmul(mbr_cl_lower *l)
         strides[OUT][i] = step;
         step *= (ptrdiff_t)dims[i];
     }
+    if (mbr_step_has(s, added)) {
+        ptrdiff_t all[MBR_KERNEL_RANK + 1];
+        if (s->in[added]->rank > rank + 1)
+            return mbr_cl_decline(l, "the added tensor has more dimensions than the product");
+        spread(s->in[added], rank + 1, all);
+        g->o_n = (cl_int)all[rank];
+        memcpy(strides[OTHER], all, (size_t)rank * sizeof *all);
+    }
+    ptrdiff_t *walk[OPERANDS] = { strides[A], strides[B], strides[OUT], strides[OTHER] };
+    rank = mbr_collapse_dims(rank, dims, OPERANDS, walk);
+    g->m = 1;
+    if (rank > 0 && strides[B][rank - 1] == 0) {
+        rank--;
+        if (dims[rank] > INT32_MAX)
+            return mbr_cl_decline(l, "a size is beyond 32 bits");
+        g->m = (cl_int)dims[rank];
+        g->a_m = (cl_int)strides[A][rank];
+        g->c_m = (cl_int)strides[OUT][rank];
+        g->o_m = (cl_int)strides[OTHER][rank];
+    }
+    if (rank > 3)
+        return mbr_cl_decline(l, "more than three dimensions of batch");
+    if (mbr_value_count(s->in[in_a]) > INT32_MAX || mbr_value_count(s->in[in_b]) > INT32_MAX ||
+        mbr_value_count(out) > INT32_MAX)
+        return mbr_cl_decline(l, "a tensor of more than 2^31 elements");
+    for (int i = 0; i < 3; i++) {
+        int from = i - 3 + rank;
+        g->batch[i] = from < 0 ? 1 : (cl_int)dims[from];
+        g->a_batch[i] = from < 0 ? 0 : strides[A][from];
+        g->b_batch[i] = from < 0 ? 0 : strides[B][from];
+        g->c_batch[i] = from < 0 ? 0 : strides[OUT][from];
+        g->o_batch[i] = from < 0 ? 0 : strides[OTHER][from];
+    }
+    g->a_k = g->k > 1 ? (cl_int)a.strides[a.rank - 1] : 1;
+    g->b_k = g->k > 1 ? (cl_int)b.strides[b.rank - 2] : (cl_int)n;
+    g->b_n = n > 1 ? (cl_int)b.strides[b.rank - 1] : 1;
+    g->c_n = 1;
+    return MBR_OK;
+}
+
+static mbr_status lower_matmul(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    bool half = s->in[0]->dtype == MBR_DTYPE_F16, gemm = mbr_cl_param(l) != 0;
     uint32_t added = gemm ? 2 : 3;
+    mbr_cl_gemm g = { 0 };
+    mbr_cl_operand in = { .from = MBR_CL_INPUT }, weights = { .from = MBR_CL_INPUT, .i = 1 },
+                   to = { .from = MBR_CL_OUTPUT }, none = { .from = MBR_CL_NONE }, bias = none, other = none;
+    mbr_status st = mbr_cl_epilogue(l, &g);
+    if (st != MBR_OK)
+        return st;
+    if (mbr_value_count(s->out[0]) == 0)
+        return MBR_OK;
     if (gemm) {
         g.beta = mbr_attr_float(s->node, "beta", 1);
         g.other_is = mbr_step_has(s, 2) && g.beta != 0;
@@ -253,60 +318,24 @@ static mbr_status lower_matmul(mbr_cl_lower *l)
         g.has_bias = 1;
         bias = (mbr_cl_operand){ .from = MBR_CL_INPUT, .i = 2 };
     }
-    if (g.other_is) {
-        ptrdiff_t all[MBR_KERNEL_RANK + 1];
+    if (g.other_is)
         other = (mbr_cl_operand){ .from = MBR_CL_INPUT, .i = added };
-        if (s->in[added]->rank > rank + 1)
-            return mbr_cl_decline(l, "the added tensor has more dimensions than the product");
-        spread(s->in[added], rank + 1, all);
-        g.o_n = (cl_int)all[rank];
-        memcpy(strides[OTHER], all, (size_t)rank * sizeof *all);
+    if (mbr_cl_product_plan(l, 0, 1, g.other_is ? added : s->n_in, &g) != MBR_OK)
+        return l->status;
+    if (!half && s->in[0]->dtype != MBR_DTYPE_F32) {
+        launch_any(l, &g, &in, &weights, &to, &bias, &other);
+        return l->status;
     }
-    ptrdiff_t *walk[OPERANDS] = { strides[A], strides[B], strides[OUT], strides[OTHER] };
-    rank = mbr_collapse_dims(rank, dims, OPERANDS, walk);
-    g.m = 1;
-    if (rank > 0 && strides[B][rank - 1] == 0) {
-        rank--;
-        if (dims[rank] > INT32_MAX)
-            return mbr_cl_decline(l, "a size is beyond 32 bits");
-        g.m = (cl_int)dims[rank];
-        g.a_m = (cl_int)strides[A][rank];
-        g.c_m = (cl_int)strides[OUT][rank];
-        g.o_m = (cl_int)strides[OTHER][rank];
-    }
-    if (rank > 3)
-        return mbr_cl_decline(l, "more than three dimensions of batch");
-    if (mbr_value_count(s->in[0]) > INT32_MAX || mbr_value_count(s->in[1]) > INT32_MAX || mbr_value_count(out) > INT32_MAX)
-        return mbr_cl_decline(l, "a tensor of more than 2^31 elements");
-    for (int i = 0; i < rank; i++) {
-        int at = 3 - rank + i;
-        g.batch[at] = (cl_int)dims[i];
-        g.a_batch[at] = strides[A][i];
-        g.b_batch[at] = strides[B][i];
-        g.c_batch[at] = strides[OUT][i];
-        g.o_batch[at] = strides[OTHER][i];
-    }
-    g.a_k = g.k > 1 ? (cl_int)a.strides[a.rank - 1] : 1;
-    g.b_k = g.k > 1 ? (cl_int)b.strides[b.rank - 2] : (cl_int)n;
-    g.b_n = n > 1 ? (cl_int)b.strides[b.rank - 1] : 1;
-    g.c_n = 1;
     if (mbr_cl_by_rows(l->device) && g.k > 0)
-        weights = panels_of(l, &b, &g, half);
+        weights = panels_of(l, &g, half);
     mbr_cl_gemm_launch(l, &g, NULL, half, &in, &weights, &to, &bias, &other);
     return l->status;
 }
 
-static bool takes_matmul(const mbr_ir_node *n, const mbr_cl_device *d)
-{
-    (void)d;
-    mbr_dtype t = n->inputs[0]->type.dtype;
-    return t == MBR_DTYPE_F32 || t == MBR_DTYPE_F16;
-}
-
 const mbr_cl_op mbr_cl_ops_gemm[] = {
-    { "", "MatMul", takes_matmul, lower_matmul, 0 },
-    { "", "Gemm", takes_matmul, lower_matmul, 1 },
-    { "mbr", "MatMul", takes_matmul, lower_matmul, 0 },
-    { "com.microsoft", "FusedMatMul", takes_matmul, lower_matmul, 0 },
+    { "", "MatMul", mbr_cl_takes_numbers, lower_matmul, 0 },
+    { "", "Gemm", mbr_cl_takes_numbers, lower_matmul, 1 },
+    { "mbr", "MatMul", mbr_cl_takes_numbers, lower_matmul, 0 },
+    { "com.microsoft", "FusedMatMul", mbr_cl_takes_numbers, lower_matmul, 0 },
     { 0 },
 };

@@ -459,6 +459,107 @@ static mbr_status lower_range(mbr_cl_lower *l)
     return l->status;
 }
 
+/* Numbers that the host knows. */
+static mbr_status lower_shape(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    const mbr_value *v = s->in[0];
+    int64_t first = mbr_attr_int(s->node, "start", 0), n = (int64_t)mbr_value_count(s->out[0]), size;
+    if (n == 0)
+        return l->status;
+    size = (int64_t)mbr_value_count(v);
+    first += first < 0 ? v->rank : 0;
+    first = first < 0 ? 0 : first;
+    kernel(l, "copy", 8, "-DRUN");
+    mbr_cl_table(l, s->out[0]->rank ? (const void *)(v->dims + first) : &size, (size_t)n * sizeof(int64_t));
+    mbr_cl_out(l, 0);
+    walk w = { .dims = { (cl_int)n, 1 }, .in = { 1 }, .out = { 1 } };
+    mbr_cl_bytes(l, &w, sizeof w);
+    for (int i = 0; i < 4; i++) /* rank, outer, where both begin */
+        mbr_cl_int(l, i < 2);
+    mbr_cl_go_rows(l, (size_t)n, 1, 1);
+    return l->status;
+}
+
+static mbr_status lower_dropout(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    size_t n = mbr_value_count(s->in[0]), size = mbr_step_wants(s, 1) ? mbr_dtype_size(s->out[1]->dtype) : 0;
+    int64_t training = 0;
+    uint64_t one[2];
+    if (s->op->since >= 12 && mbr_step_has(s, 2)) {
+        if (!mbr_cl_known(l, 2))
+            return mbr_cl_decline(l, "whether it trains is not known before the run");
+        MBR_TRY(mbr_op_step_int(s, 2, 0, &training, l->err));
+    }
+    if (training || !fits(s->in[0]))
+        return mbr_cl_decline(l, training ? "it trains" : "it is too large");
+    if (s->out[0])
+        copy_all(l, 0, 0);
+    if (!size || n == 0)
+        return l->status;
+    element(1, s->out[1]->dtype, one);
+    kernel(l, "diagonal", size, NULL);
+    mbr_cl_out(l, 1);
+    mbr_cl_out(l, 1);
+    mbr_cl_bytes(l, one, size);
+    for (int i = 0; i < 4; i++) /* FILL, k, rows, cols */
+        mbr_cl_int(l, i > 1);
+    mbr_cl_int(l, (int64_t)n);
+    mbr_cl_go_flat(l, n);
+    return l->status;
+}
+
+static mbr_status lower_sequence(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    const mbr_value *x = s->in[0], *update = s->in[1];
+    bool cache = mbr_cl_param(l) != 0;
+    size_t outer, length, inner, steps, unused;
+    if (!fits(x) || mbr_value_count(x) == 0)
+        return mbr_value_count(x) ? mbr_cl_decline(l, "it is too large") : l->status;
+    if (!cache) {
+        size_t time = (size_t)mbr_attr_int(s->node, "time_axis", 0);
+        inner = mbr_value_count(x) / (size_t)(x->dims[0] * x->dims[1]);
+        if (update->dims[0] != x->dims[1 - time])
+            return mbr_cl_decline(l, "lengths for other sequences");
+        kernel(l, "reverse", mbr_dtype_size(x->dtype), "-DSEQUENCE");
+        mbr_cl_in(l, 0);
+        mbr_cl_in(l, 1);
+        mbr_cl_out(l, 0);
+        mbr_cl_flag(l);
+        mbr_cl_int(l, (int64_t)inner);
+        mbr_cl_int(l, x->dims[time]);
+        mbr_cl_int(l, x->dims[1 - time]);
+        mbr_cl_int(l, time == 0);
+        mbr_cl_go_rows(l, inner, (size_t)x->dims[time], (size_t)x->dims[1 - time]);
+        return l->status;
+    }
+    int axis = mbr_op_axis(mbr_attr_int(s->node, "axis", -2), x->rank);
+    for (int i = 0; i < x->rank; i++)
+        if (update->rank != x->rank || (i == axis ? update->dims[i] > x->dims[i] : update->dims[i] != x->dims[i]))
+            return mbr_cl_decline(l, "the update does not fit the cache");
+    if (mbr_step_has(s, 2) && s->in[2]->dims[0] != x->dims[0])
+        return mbr_cl_decline(l, "write indices for another batch");
+    mbr_op_around(x, axis, &outer, &length, &inner);
+    mbr_op_around(update, axis, &unused, &steps, &unused);
+    copy_all(l, 0, 0);
+    kernel(l, "into_cache", mbr_dtype_size(x->dtype), "-DSEQUENCE");
+    mbr_cl_in(l, 1);
+    mbr_cl_in_or_none(l, 2);
+    mbr_cl_out(l, 0);
+    mbr_cl_flag(l);
+    mbr_cl_int(l, (int64_t)inner);
+    mbr_cl_int(l, (int64_t)steps);
+    mbr_cl_int(l, (int64_t)outer);
+    mbr_cl_int(l, (int64_t)length);
+    mbr_cl_int(l, (int64_t)outer / x->dims[0]);
+    mbr_cl_int(l, mbr_attr_string(s->node, "mode", "linear")[0] == 'c');
+    mbr_cl_int(l, mbr_step_has(s, 2));
+    mbr_cl_go_rows(l, inner, steps, outer);
+    return l->status;
+}
+
 #define ROW(name, function, param) { "", name, mbr_cl_takes_bytes, function, param }
 
 const mbr_cl_op mbr_cl_ops_movement[] = {
@@ -466,6 +567,7 @@ const mbr_cl_op mbr_cl_ops_movement[] = {
     ROW("Concat", lower_pieces, 0),
     ROW("ConstantOfShape", lower_pattern, FILL),
     ROW("DepthToSpace", lower_copy, 0),
+    ROW("Dropout", lower_dropout, 0),
     ROW("Expand", lower_copy, 0),
     ROW("EyeLike", lower_pattern, EYE),
     ROW("Gather", lower_gather, 0),
@@ -474,12 +576,16 @@ const mbr_cl_op mbr_cl_ops_movement[] = {
     ROW("OneHot", lower_one_hot, 0),
     ROW("Pad", lower_pad, 0),
     ROW("Range", lower_range, 0),
+    ROW("ReverseSequence", lower_sequence, 0),
     ROW("Scatter", lower_elements, SCATTER),
     ROW("ScatterElements", lower_elements, SCATTER),
     ROW("ScatterND", lower_tuples, SCATTER),
+    ROW("Shape", lower_shape, 0),
+    ROW("Size", lower_shape, 0),
     ROW("Slice", lower_copy, 0),
     ROW("SpaceToDepth", lower_copy, 0),
     ROW("Split", lower_pieces, 1),
+    ROW("TensorScatter", lower_sequence, 1),
     ROW("Tile", lower_copy, 0),
     ROW("Transpose", lower_copy, 0),
     ROW("Trilu", lower_pattern, TRILU),

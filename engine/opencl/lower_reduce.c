@@ -176,12 +176,12 @@ static mbr_status lower_softmax(mbr_cl_lower *l)
     char options[80];
     if (n == 0 || a->axis == 0)
         return l->status;
-    if (what == SOFT && (t == MBR_DTYPE_F16 || t == MBR_DTYPE_BF16) && a->axis <= MBR_SOFTMAX_STEPWISE)
-        return mbr_cl_decline(l, "short lines of halves, rounded at each step");
-    size_t group = a->inner == 1 || n < 1024 ? mbr_cl_lines(l, a->axis, number_size(t)) : 1;
+    bool steps = what == SOFT && (t == MBR_DTYPE_F16 || t == MBR_DTYPE_BF16) && a->axis <= MBR_SOFTMAX_STEPWISE;
+    size_t group = !steps && (a->inner == 1 || n < 1024) ? mbr_cl_lines(l, a->axis, number_size(t)) : 1;
     bool vector = group == 1 && a->inner == 1 && t == MBR_DTYPE_F32;
     snprintf(options, sizeof options, "-DT=%s -DC=%s%s%s%s", mbr_cl_name(t), number(t), group == 1 ? " -DALONE" : "",
-             vector && what != HARD ? " -DVECTOR" : "", what == LOG ? " -DLOG" : what == HARD ? " -DHARD" : "");
+             vector && what != HARD ? " -DVECTOR" : steps ? t == MBR_DTYPE_BF16 ? " -DSTEPS=2" : " -DSTEPS=1" : "",
+             what == LOG ? " -DLOG" : what == HARD ? " -DHARD" : "");
     mbr_cl_kernel(l, "softmax", "softmax", options);
     mbr_cl_in(l, 0);
     mbr_cl_out(l, 0);

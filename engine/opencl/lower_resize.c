@@ -3,8 +3,6 @@
 #include "engine/opencl/lower.h"
 #include "engine/ops/resize_step.h"
 
-#include <string.h>
-
 #define RANK 6
 
 /* As in resize.cl. */
@@ -14,25 +12,6 @@ typedef struct resize {
     cl_int count;
     cl_float outside;
 } resize;
-
-static mbr_status fill(const mbr_step *s, void *to, size_t bytes, mbr_error *err)
-{
-    const void *table;
-    size_t n;
-    (void)err;
-    mbr_resize_step_plan(s, &table, &n);
-    memcpy(to, table, n < bytes ? n : bytes);
-    return MBR_OK;
-}
-
-/* Tables are kept for a node, so its sizes have to be fixed. */
-static bool fixed(const mbr_ir_value *v)
-{
-    for (int i = 0; i < v->type.rank; i++)
-        if (!mbr_dim_is_const(v->type.dims[i]))
-            return false;
-    return v->type.rank >= 0;
-}
 
 static const char *options_of(const mbr_step *s, const mbr_resize_plan *p)
 {
@@ -49,10 +28,10 @@ static const char *options_of(const mbr_step *s, const mbr_resize_plan *p)
 
 static mbr_status lower_resize(mbr_cl_lower *l)
 {
-    const mbr_step *s = l->step;
+    mbr_step *s = l->step;
     const void *table;
     size_t bytes, count = mbr_value_count(s->out[0]);
-    const mbr_resize_plan *p = mbr_resize_step_plan(s, &table, &bytes);
+    const mbr_resize_plan *p = mbr_resize_step_plan(s, l->late, &table, &bytes);
     mbr_dtype t = s->in[0]->dtype;
     resize g = { .count = (cl_int)count };
     if (count == 0)
@@ -81,7 +60,7 @@ static mbr_status lower_resize(mbr_cl_lower *l)
     mbr_cl_kernel(l, "resize", "resize_any", options_of(s, p));
     mbr_cl_in(l, 0);
     mbr_cl_out(l, 0);
-    mbr_cl_packed(l, 0, bytes, fill);
+    mbr_cl_table(l, table, bytes);
     mbr_cl_bytes(l, &g, sizeof g);
     mbr_cl_go(l, 1, (size_t[]){ count }, (size_t[]){ l->device->max_group < 64 ? 1 : 64 });
     return l->status;
@@ -90,7 +69,7 @@ static mbr_status lower_resize(mbr_cl_lower *l)
 static bool takes_resize(const mbr_ir_node *n, const mbr_cl_device *d)
 {
     (void)d;
-    return mbr_cl_type(n->inputs[0]->type.dtype) && fixed(n->inputs[0]) && fixed(n->outputs[0]);
+    return mbr_cl_type(n->inputs[0]->type.dtype);
 }
 
 const mbr_cl_op mbr_cl_ops_resize[] = {

@@ -31,7 +31,7 @@ typedef struct mbr_cl_conv {
 /* An operand: input, output, scratch or packed data of the step. */
 typedef struct mbr_cl_operand {
     enum { MBR_CL_INPUT, MBR_CL_OUTPUT, MBR_CL_SCRATCH, MBR_CL_PACKED, MBR_CL_NONE } from;
-    unsigned i;           /* input; slot of PACKED */
+    unsigned i;           /* input or output; slot of PACKED */
     size_t at, bytes;     /* SCRATCH, PACKED */
     mbr_cl_fill fill;     /* PACKED */
 } mbr_cl_operand;
@@ -49,6 +49,12 @@ bool mbr_cl_by_rows(const mbr_cl_device *d);
 void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv *conv, bool half,
                         const mbr_cl_operand *a, const mbr_cl_operand *b, const mbr_cl_operand *c,
                         const mbr_cl_operand *bias, const mbr_cl_operand *other);
+
+/*
+ * Sizes and strides of the product of inputs in_a and in_b (matrices by numpy's rules, transA and transB, to output 0),
+ * and of what is added, input `added` where there is one: how it spreads is o_*. The rest of g stays as it is.
+ */
+mbr_status mbr_cl_product_plan(mbr_cl_lower *l, uint32_t in_a, uint32_t in_b, uint32_t added, mbr_cl_gemm *g);
 
 /* Elements of the panels of a matrix. */
 static inline size_t mbr_cl_panels(size_t k, size_t n)

@@ -43,6 +43,15 @@ const mbr_cl_selftest mbr_cl_selftests[] = {
     { "movement",
       MODULE "graph main(%a: f32[7, 30, 5]) -> (%y) {\n"
              "  %y: f32[5, 7, 30] = ai.onnx.Transpose@13(%a) {perm = [2, 0, 1]}\n}\n", 0 },
+    { "quantized",
+      MODULE "graph main(%a: u8[37, 70], %z: u8[], %b: u8[70, 45]) -> (%y) {\n"
+             "  %y: i32[37, 45] = ai.onnx.MatMulInteger@10(%a, %b, %z)\n}\n", 0 },
+    { "sample",
+      MODULE "graph main(%x: f32[2, 3, 7, 9], %g: f32[2, 5, 6, 2]) -> (%y) {\n"
+             "  %y: f32[2, 3, 5, 6] = ai.onnx.GridSample@16(%x, %g)\n}\n", 0 },
+    { "tokens",
+      MODULE "graph main(%x: f32[2, 9, 24], %c: f32[2, 9, 3], %s: f32[2, 9, 3], %t: i64[2, 9]) -> (%y) {\n"
+             "  %y: f32[2, 9, 24] = ai.onnx.RotaryEmbedding@23(%x, %c, %s) {num_heads = 4}\n}\n", 0 },
     { NULL, NULL, 0 },
 };
 

@@ -15,8 +15,11 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/lower_gemm.c \
     engine/opencl/lower_movement.c \
     engine/opencl/lower_pool.c \
+    engine/opencl/lower_quantized.c \
     engine/opencl/lower_reduce.c \
     engine/opencl/lower_resize.c \
+    engine/opencl/lower_sample.c \
+    engine/opencl/lower_tokens.c \
     engine/opencl/lower_util.c \
     engine/opencl/lower_util.h \
     engine/opencl/probe.c \
@@ -37,6 +40,9 @@ MBR_OPENCL_KERNELS = \
     kernels/opencl/movement.cl \
     kernels/opencl/norm.cl \
     kernels/opencl/pool.cl \
+    kernels/opencl/quantized.cl \
     kernels/opencl/reduce.cl \
     kernels/opencl/resize.cl \
-    kernels/opencl/softmax.cl
+    kernels/opencl/sample.cl \
+    kernels/opencl/softmax.cl \
+    kernels/opencl/tokens.cl

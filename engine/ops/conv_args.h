@@ -11,5 +11,7 @@
  * says how X lies, *last whether the output's channels are last.
  */
 mbr_status mbr_conv_step_args(const mbr_step *s, mbr_conv_args *a, bool *last, mbr_error *err);
+/* The same of a quantised one (QLinearConv, ConvInteger); X and Y lie alike. */
+const mbr_conv_args *mbr_qconv_step_args(const mbr_step *s, bool *last);
 
 #endif

@@ -6,6 +6,7 @@
  * transposed output.
  */
 #include "base/checked.h"
+#include "engine/ops/conv_args.h"
 #include "engine/ops/op.h"
 #include "engine/ops/window.h"
 #include "kernels/packed.h"
@@ -342,6 +343,12 @@ static mbr_status pack(mbr_pack *p)
     p->bytes = bytes + MBR_ALIGN;
     p->packed_inputs = 1u << r->w;
     return MBR_OK;
+}
+
+const mbr_conv_args *mbr_qconv_step_args(const mbr_step *s, bool *last)
+{
+    *last = channels_last(s->node);
+    return &((const state *)s->state)->conv.shape;
 }
 
 static void fini(mbr_step *s)

@@ -353,12 +353,26 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     return MBR_OK;
 }
 
-const mbr_resize_plan *mbr_resize_step_plan(const mbr_step *s, const void **table, size_t *bytes)
+/* The plan by the numbers of this run. */
+static mbr_status plan_now(mbr_step *s, resize_state *st, mbr_error *err)
 {
-    const resize_state *st = s->state;
+    bool all;
+    MBR_TRY(read_numbers(s, &st->desc, true, &all, err));
+    size_t bytes = mbr_resize_table_size(&st->desc);
+    if (!bytes)
+        return mbr_step_fail(s, err, MBR_ERR_RUN, "scales that no table can hold");
+    MBR_TRY(reserve(s, &st->table, &st->table_bytes, bytes, err));
+    mbr_resize_plan_init(&st->plan, &st->desc, st->table);
+    return MBR_OK;
+}
+
+const mbr_resize_plan *mbr_resize_step_plan(mbr_step *s, bool late, const void **table, size_t *bytes)
+{
+    resize_state *st = s->state;
+    bool good = st->table && (st->ready || (late && plan_now(s, st, NULL) == MBR_OK));
     *table = st->table;
-    *bytes = st->table ? mbr_resize_table_size(&st->desc) : 0;
-    return st->ready && st->table ? &st->plan : NULL;
+    *bytes = good ? mbr_resize_table_size(&st->desc) : 0;
+    return good ? &st->plan : NULL;
 }
 
 static void convert_out(mbr_dtype t, const float *from, void *to, size_t n)
@@ -380,15 +394,8 @@ static void convert_out(mbr_dtype t, const float *from, void *to, size_t n)
 static mbr_status run_alone(mbr_step *s, resize_state *st, mbr_error *err)
 {
     const mbr_value *x = s->in[0], *y = s->out[0];
-    if (!st->ready) {
-        bool all;
-        MBR_TRY(read_numbers(s, &st->desc, true, &all, err));
-        size_t bytes = mbr_resize_table_size(&st->desc);
-        if (!bytes)
-            return mbr_step_fail(s, err, MBR_ERR_RUN, "scales that no table can hold");
-        MBR_TRY(reserve(s, &st->table, &st->table_bytes, bytes, err));
-        mbr_resize_plan_init(&st->plan, &st->desc, st->table);
-    }
+    if (!st->ready)
+        MBR_TRY(plan_now(s, st, err));
     if (picks(st)) {
         mbr_resize_nearest_any(&st->plan, mbr_dtype_size(x->dtype), x->data, y->data, 0, st->plan.tiles);
         return MBR_OK;

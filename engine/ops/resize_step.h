@@ -6,7 +6,7 @@
 #include "engine/ops/op.h"
 #include "kernels/resize.h"
 
-/* Of a prepared step; its tables lie in the *bytes at *table. NULL: its numbers are known at the run only. */
-const mbr_resize_plan *mbr_resize_step_plan(const mbr_step *s, const void **table, size_t *bytes);
+/* Of a prepared step; its tables lie in the *bytes at *table. NULL: its numbers are not there; late: they are by now. */
+const mbr_resize_plan *mbr_resize_step_plan(mbr_step *s, bool late, const void **table, size_t *bytes);
 
 #endif

@@ -6,6 +6,7 @@
  * attention_rows: a work-item makes RQ rows; keys lie in panels of 16, (batch, kv head, panel, d, 16). For CPUs.
  * attention_tiles: a group makes B rows; blocks of B keys and values go through local memory.
  * DV: dv rounded up to 16. D: d rounded up to 4.
+ * attention_plain: as kernels/attention_any.h has it, any type T in C, with all options. A work-item makes a row.
  */
 typedef struct {
     long q[3], k[3], v[3], o[3], mask[4]; /* strides: batch, head, row (, column) */
@@ -15,6 +16,93 @@ typedef struct {
     int clean;
 } attend;
 
+#ifdef STAGE
+/* Bits of FLAGS: 1 rounded at each step, 2 but not in the softmax, 4 a sink, 8 one more in the sum. */
+#define R(x) (FLAGS & 1 ? ROUND(T, x) : (x))
+__kernel void attention_plain(TENSOR(const MEM(T), q), TENSOR(const MEM(T), k), TENSOR(const MEM(T), v),
+                              TENSOR(const MEM(M), mask), TENSOR(const long, count), TENSOR(const MEM(T), sink),
+                              TENSOR(MEM(T), o), TENSOR(MEM(T), scores), TENSOR(C, room), const attend g)
+{
+    const int row = get_global_id(0), h = get_global_id(1), b = get_global_id(2);
+    if (row >= g.lq || h >= g.heads)
+        return;
+    OPEN(const MEM(T), q);
+    OPEN(const MEM(T), k);
+    OPEN(const MEM(T), v);
+    OPEN(const MEM(M), mask);
+    OPEN(const long, count);
+    OPEN(const MEM(T), sink);
+    OPEN(MEM(T), o);
+    OPEN(MEM(T), scores);
+    OPEN(C, room);
+    const long line = ((long)(b * g.heads + h) * g.lq + row) * g.lk;
+    const int keys = g.by_sample ? (int)count[b] : g.lk, at = row + (g.by_sample == 2 ? keys - g.lq : g.offset);
+    C most = -INFINITY, total = 0;
+    bool masked = true;
+    q += b * g.q[0] + h * g.q[1] + row * g.q[2];
+    k += b * g.k[0] + h / g.group * g.k[1];
+    v += b * g.v[0] + h / g.group * g.v[1];
+    o += b * g.o[0] + h * g.o[1] + row * g.o[2];
+    scores += line;
+    room += line;
+    for (int j = 0; j < g.lk; j++) {
+        C x = 0, bias = 0;
+        for (int c = 0; c < g.d; c++)
+            x += R(LOAD(T, q, c) * (FLAGS & 1 ? ROUND(T, sqrt(g.scale)) : 1)) *
+                 R(LOAD(T, k, j * g.k[2] + c) * (FLAGS & 1 ? ROUND(T, sqrt(g.scale)) : 1));
+        x = FLAGS & 1 ? ROUND(T, x) : x * g.scale;
+        if (STAGE == 0)
+            SAVE(T, scores, j, x);
+        if (g.softcap > 0)
+            x = R(R(tanh(R(x / g.softcap))) * g.softcap);
+        if (STAGE == 1)
+            SAVE(T, scores, j, x);
+        if (j >= keys || (g.causal && j > at) || (g.left >= 0 && j < at - g.left) || (g.right >= 0 && j > at + g.right) ||
+            (MASK && j >= g.mask_cols))
+            bias = -INFINITY;
+        else if (MASK)
+            bias = LOAD(M, mask, b * g.mask[0] + h * g.mask[1] + row * g.mask[2] + j * g.mask[3]);
+        if (MASK == 2 && bias != -INFINITY)
+            bias = bias != 0 ? 0 : -INFINITY;
+        masked &= bias == -INFINITY;
+        x = R(x + bias);
+        if (STAGE == 2)
+            SAVE(T, scores, j, x);
+        room[j] = x;
+        if (x > most || isnan(x))
+            most = x;
+    }
+    if (FLAGS & 12) {
+        const C s = FLAGS & 4 ? (C)LOAD(T, sink, h) : 0;
+        most = most > s ? most : s;
+        total = exp(s - most);
+    }
+    masked |= most == -INFINITY;
+    for (int j = 0; j < g.lk; j++) {
+        room[j] = masked ? 0 : (FLAGS & 3) == 1 ? ROUND(T, exp(ROUND(T, room[j] - most))) : exp(room[j] - most);
+        total += room[j];
+#ifdef SUM_STEPS
+        total = ROUND(T, total);
+#endif
+    }
+    if ((FLAGS & 3) == 1)
+        total = ROUND(T, total);
+    for (int j = 0; j < g.lk; j++) {
+        room[j] = total == 0 ? 0 : R(room[j] / total);
+        if (STAGE == 3)
+            SAVE(T, scores, j, room[j]);
+    }
+    for (int c = 0; c < g.dv; c++) {
+        C sum = 0;
+        for (int j = 0; j < g.lk; j++)
+            if (room[j] != 0)
+                sum += room[j] * LOAD(T, v, j * g.v[2] + c);
+        SAVE(T, o, c, sum);
+    }
+}
+#endif
+
+#ifdef REAL
 #if MASK == 2
 typedef uchar M;
 #else
@@ -202,6 +290,9 @@ __kernel void attention_pack(TENSOR(const T, k), TENSOR(T, to), const attend g)
         ST(key < g.lk ? LD(k, c) : 0.0f, to, c * 16);
 }
 
+#endif
+
+#ifdef JOIN
 typedef struct {
     long to[3], from[3]; /* batch, head, row */
     int heads, rows, cols, pad;
@@ -209,15 +300,16 @@ typedef struct {
 
 /* Rows of keys or values, from row `at` on: those of the past, and new ones behind them. Work-items: (column, row,
    batch and head). */
-__kernel void attention_join(TENSOR(const T, x), TENSOR(T, to), const long at, const copy g)
+__kernel void attention_join(TENSOR(const JOIN, x), TENSOR(JOIN, to), const long at, const copy g)
 {
     const int c = get_global_id(0), r = get_global_id(1), b = get_global_id(2) / g.heads, h = get_global_id(2) % g.heads;
     if (c >= g.cols || r >= g.rows)
         return;
-    OPEN(const T, x);
-    OPEN(T, to);
-    ST(LD(x, b * g.from[0] + h * g.from[1] + r * g.from[2] + c), to, b * g.to[0] + h * g.to[1] + (at + r) * g.to[2] + c);
+    OPEN(const JOIN, x);
+    OPEN(JOIN, to);
+    to[b * g.to[0] + h * g.to[1] + (at + r) * g.to[2] + c] = x[b * g.from[0] + h * g.from[1] + r * g.from[2] + c];
 }
+#endif
 
 #ifdef B
 #define SIDE (B / 4)

@@ -62,9 +62,10 @@
     }
 
 /* -DREAL: what products and convolutions share. -DHALF: tensors of f16, computed in f32;
-   -DBYTE=uchar or char: of those, where a kernel takes them. */
+   -DBYTE=uchar or char: of those, where a kernel takes them; -DT: of any type, by its name. */
 #ifdef REAL
-#ifdef HALF
+#ifdef T
+#elif defined(HALF)
 #define T half
 #define LD(p, i) vload_half(i, p)
 #define LDN(n, p) CAT(vload_half, n)(0, p)
@@ -218,6 +219,13 @@ ACT(float)
 #define LOAD_u64 LOAD_PLAIN
 #define LOAD_bool(p, i) ((uint)((p)[i] != 0))
 
+/* A number as it is once it was saved. */
+#define ROUND(t, v) CAT(ROUNDED_, t)(v)
+#define ROUNDED_f32(v) (v)
+#define ROUNDED_f64(v) (v)
+#define ROUNDED_f16(v) f16_of(v)
+#define ROUNDED_bf16(v) as_float((uint)bf16_of(v) << 16)
+
 #define SAVE_f32(p, i, v) (p)[i] = (v)
 #define SAVE_f64(p, i, v) (p)[i] = (v)
 #define SAVE_f16(p, i, v) vstore_half_rte(v, i, p)
@@ -231,6 +239,13 @@ ACT(float)
 #define SAVE_i64(p, i, v) (p)[i] = (long)(v)
 #define SAVE_u64(p, i, v) (p)[i] = (ulong)(v)
 #define SAVE_bool(p, i, v) (p)[i] = (v) != 0
+
+static float f16_of(float v)
+{
+    ushort h;
+    vstore_half_rte(v, 0, (__private half *)&h);
+    return vload_half(0, (__private const half *)&h);
+}
 
 static ushort bf16_of(float v)
 {

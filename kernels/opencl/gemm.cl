@@ -7,7 +7,42 @@
  *     local memory, no groups: for CPUs, and for devices too poor for the other.
  * gemm_tiles: a group makes TM rows of TM columns through two buffers in local memory, a work-item RM x RM of them; with
  *     AK (BK) a's (b's) memory runs along k, otherwise across it. -DVEC: it can be read four by four.
+ * gemm_few: few rows; a group shares the sums of some columns of one row.
+ * gemm_any: any type T, computed in C; a work-item makes one element.
  */
+#ifdef C
+__kernel void gemm_any(TENSOR(const MEM(T), a), TENSOR(const MEM(T), b), TENSOR(MEM(T), c), TENSOR(const MEM(T), bias),
+                       TENSOR(const MEM(T), other), const gemm g)
+{
+    const int n = get_global_id(0), m = get_global_id(1), z = get_global_id(2);
+    OPEN(const MEM(T), a);
+    OPEN(const MEM(T), b);
+    OPEN(MEM(T), c);
+    OPEN(const MEM(T), bias);
+    OPEN(const MEM(T), other);
+    if (n >= g.n || m >= g.m)
+        return;
+    a += batch_at(g.batch, g.a_batch, z) + (long)m * g.a_m;
+    b += batch_at(g.batch, g.b_batch, z) + (long)n * g.b_n;
+    C v = 0, o = 0;
+    for (int k = 0; k < g.k; k++)
+        v += (C)LOAD(T, a, (long)k * g.a_k) * (C)LOAD(T, b, (long)k * g.b_k);
+    v *= (C)g.alpha;
+    if (g.has_bias)
+        v += (C)LOAD(T, bias, g.bias_batch * z + n);
+    if (g.other_is)
+        o = LOAD(T, other, batch_at(g.batch, g.o_batch, z) + (long)m * g.o_m + (long)n * g.o_n);
+    if (g.other_is == 1)
+        v += (C)g.beta * o;
+    if (g.act)
+        v = act_float(v, g.act, g.act_a, g.act_b);
+    if (g.other_is == 2)
+        v += o;
+    if (g.other_is == 3)
+        v *= o;
+    SAVE(T, c, batch_at(g.batch, g.c_batch, z) + (long)m * g.c_m + (long)n * g.c_n, v);
+}
+#else
 #define NR 16
 
 #ifdef CONV
@@ -140,6 +175,42 @@ __kernel void gemm_pack(TENSOR(const T, b), TENSOR(T, p), const gemm g)
     for (int j = 0; j < NR; j++)
         ST(n0 + j < g.n ? LD(b, (long)(n0 + j) * g.b_n) : 0.0f, p, j);
 }
+
+#ifdef COLS
+#define LANES_ (256 / COLS)
+/* BK: neighbours share a column, else they have one each. Work-items: (columns and lanes, 1, rows of the batch). */
+__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
+void gemm_few(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(const T, bias), TENSOR(const T, other),
+              const gemm g)
+{
+    __local float part[256];
+    const int id = get_local_id(0), lane = BK ? id % LANES_ : id / COLS, col = BK ? id / LANES_ : id % COLS;
+    const int n = get_group_id(0) * COLS + col, m = get_group_id(2) % g.m, z = get_group_id(2) / g.m;
+    OPEN(const T, a);
+    OPEN(const T, b);
+    OPEN(T, c);
+    OPEN(const T, bias);
+    OPEN(const T, other);
+    a += batch_at(g.batch, g.a_batch, z) + (long)m * g.a_m;
+    b += batch_at(g.batch, g.b_batch, z) + (long)n * g.b_n;
+    float x = 0;
+    for (int k = lane; n < g.n && k < g.k; k += LANES_)
+        x = fma(LD(a, (long)k * g.a_k), LD(b, (long)k * g.b_k), x);
+    for (int most = LANES_ / 2; most > 0; most /= 2) {
+        part[lane * COLS + col] = x;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (lane < most)
+            x += part[(lane + most) * COLS + col];
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    if (lane > 0 || n >= g.n)
+        return;
+    bias += g.bias_batch * z;
+    other += batch_at(g.batch, g.o_batch, z) + (long)m * g.o_m;
+    EPILOGUE(float, x, LD(bias, n), LD(other, (long)n * g.o_n))
+    ST(x, c, batch_at(g.batch, g.c_batch, z) + (long)m * g.c_m + (long)n * g.c_n);
+}
+#endif
 
 #ifdef TM
 #define SIDE (TM / RM)             /* work-items along a side of the group */
@@ -329,4 +400,5 @@ void gemm_tiles(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(con
         }
     }
 }
+#endif
 #endif

@@ -238,6 +238,46 @@ __kernel void diagonal(TENSOR(const T, x), TENSOR(T, y), const T v, const int wh
         y[i] = (what == 1 ? off >= 0 : off <= 0) ? x[i] : (T)0;
 }
 
+#ifdef SEQUENCE
+/* The first length[b] rows of `inner` of each sequence turn round. Work-items: (inner, step, sequence). */
+__kernel void reverse(TENSOR(const T, x), TENSOR(const long, length), TENSOR(T, y), TENSOR(int, flag), const int inner,
+                      const int steps, const int batch, const int time_first)
+{
+    int i = get_global_id(0), t = get_global_id(1), b = get_global_id(2);
+    OPEN(const T, x);
+    OPEN(const long, length);
+    OPEN(T, y);
+    OPEN(int, flag);
+    if (i >= inner || t >= steps || b >= batch)
+        return;
+    int n = clamp(length[b], 0L, (long)steps), from = t < n ? n - 1 - t : t;
+    if (n != length[b])
+        *flag = 1;
+    y[(size_t)(time_first ? t * batch + b : b * steps + t) * inner + i] =
+        x[(size_t)(time_first ? from * batch + b : b * steps + from) * inner + i];
+}
+
+/* Steps of x into a cache of `length`, from at[o / each] on; a circular one goes round. */
+__kernel void into_cache(TENSOR(const T, x), TENSOR(const long, at), TENSOR(T, y), TENSOR(int, flag), const int inner,
+                         const int steps, const int outer, const int length, const int each, const int circular,
+                         const int given)
+{
+    int i = get_global_id(0), t = get_global_id(1), o = get_global_id(2);
+    OPEN(const T, x);
+    OPEN(const long, at);
+    OPEN(T, y);
+    OPEN(int, flag);
+    if (i >= inner || t >= steps || o >= outer)
+        return;
+    long first = given ? at[o / each] : 0;
+    if (first < 0 || (!circular && first > length - steps)) {
+        *flag = 1;
+        return;
+    }
+    y[((size_t)o * length + (first + t) % length) * inner + i] = x[((size_t)o * steps + t) * inner + i];
+}
+#endif
+
 #ifdef RANGE
 __kernel void range(TENSOR(MEM(RANGE), y), const NUM(RANGE) first, const NUM(RANGE) step, const int n)
 {

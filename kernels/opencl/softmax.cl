@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Softmax and its kin along the axis of (outer, axis, inner), in C; a line with NaN or +inf becomes NaN. -DLOG, -DHARD.
- * -DVECTOR: a work-item has its line alone, and that is dense f32.
+ * -DVECTOR: a work-item has its line alone, and that is dense f32. -DSTEPS: halves are rounded after each operation.
  */
 __kernel void softmax(TENSOR(const MEM(T), x), TENSOR(MEM(T), y), const int axis, const int inner, const int n,
                       __local C *here)
@@ -15,6 +15,20 @@ __kernel void softmax(TENSOR(const MEM(T), x), TENSOR(MEM(T), y), const int axis
     y += (size_t)(o / inner) * axis * inner + o % inner;
 #define X(k) LOAD(T, x, (size_t)(k) * inner)
     C m = -INFINITY, sum = 0;
+#ifdef STEPS
+    for (; k < axis; k++)
+        m = X(k) > m || isnan(X(k)) ? X(k) : m;
+    for (k = 0; k < axis; k++) {
+        SAVE(T, y, (size_t)k * inner, exp(ROUND(T, X(k) - m)));
+        sum += LOAD(T, y, (size_t)k * inner);
+        if (STEPS == 2)
+            sum = ROUND(T, sum);
+    }
+    sum = ROUND(T, sum);
+    for (k = 0; k < axis; k++)
+        SAVE(T, y, (size_t)k * inner, LOAD(T, y, (size_t)k * inner) / sum);
+    return;
+#endif
 #ifdef VECTOR
     float8 m8 = -INFINITY, s8 = 0;
     for (; k + 8 <= axis; k += 8)
