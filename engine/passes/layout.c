@@ -47,7 +47,7 @@ static bool transposed_by(const mbr_ir_value *v, const int64_t *perm, int rank)
 static mbr_ir_value *source_of(const mbr_ir_value *v)
 {
     int64_t perm[MBR_MAX_RANK];
-    if (!v || v->type.kind != MBR_KIND_TENSOR || v->type.rank < 3)
+    if (!v || v->type.kind != MBR_KIND_TENSOR || v->type.rank < 3 || (v->producer && v->producer->mark))
         return NULL;
     to_first(v->type.rank, perm);
     return transposed_by(v, perm, v->type.rank) ? v->producer->inputs[0] : NULL;
@@ -542,11 +542,16 @@ static mbr_status rewrite(mbr_ir_node *n, bool *changed, mbr_error *err)
 
 mbr_status mbr_pass_layout(mbr_ir_graph *g, bool *changed, mbr_error *err)
 {
-    bool any = false;
-    for (mbr_ir_node *n = g->first; n && !any; n = n->next)
-        any = lowers_conv(n) || lowers_bytes(n);
-    if (!any)
+    uint32_t ranks = 0; /* of images */
+    for (mbr_ir_node *n = g->first; n; n = n->next) {
+        n->mark = 0;
+        if (lowers_conv(n) || lowers_bytes(n))
+            ranks |= 1u << (n->inputs[0]->type.rank & 31);
+    }
+    if (!ranks)
         return MBR_OK;
+    for (mbr_ir_node *n = g->first; n; n = n->next) /* the model's own, of what is no image: they stay as they are */
+        n->mark = mbr_node_is(n, "", "Transpose") && !(ranks >> (n->outputs[0]->type.rank & 31) & 1);
     for (mbr_ir_node *n = g->first, *next; n; n = next) {
         bool one;
         next = n->next;
