@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 MBR_API_SOURCES = \
+    api/auto.c \
+    api/auto.h \
     api/custom.c \
     api/devices.c \
     api/env.c \

@@ -70,6 +70,8 @@ void mbr_env_release(mbr_env **env)
     mbr_env *e = *env;
     *env = NULL;
     mbr_devices_close(e);
+    mbr_free(&e->memory, atomic_load(&e->known));
+    mbr_free(&e->memory, atomic_load(&e->rates));
     mbr_team_free(e->team);
     mbr_custom_drop(&e->ops, &e->memory, NULL);
     mbr_plugins_unload(e);

@@ -24,6 +24,9 @@ typedef struct mbr_loaded {
 
 #define MBR_MOST_DEVICES 16
 
+struct mbr_known; /* api/auto.h */
+struct mbr_rates;
+
 struct mbr_env {
     mbr_memory memory;
     mbr_log log;
@@ -31,6 +34,8 @@ struct mbr_env {
     mbr_custom_ops ops;
     mbr_loaded *loaded; /* the latest first */
     _Atomic(mbr_device *) devices[MBR_MOST_DEVICES]; /* opened when a model asks for them */
+    _Atomic(struct mbr_known *) known; /* what `auto` found; NULL: it has not looked */
+    _Atomic(struct mbr_rates *) rates; /* NULL: nobody has asked */
 };
 
 /* Once their operators are gone. */
@@ -52,6 +57,11 @@ struct mbr_model {
     mbr_pass_set passes;
     mbr_device *device;  /* of the environment; NULL: the CPU */
     bool device_only;
+    bool automatic;      /* which device is decided when sizes are known */
+    struct mbr_known *given; /* devices that it may choose from instead of this machine's; else NULL */
+    char *pins;          /* text of a placement file, NULL: none */
+    char *cache_dir;     /* as the options have it; NULL: none */
+    _Atomic(mbr_model *) variant; /* of an automatic one: the same for a device */
     mbr_ir_module *module;
     mbr_program *program;
     uint32_t *inputs;    /* (n_inputs) indices of those graph inputs that are asked for: see model.c */
@@ -69,7 +79,9 @@ typedef enum mbr_carried { MBR_CARRIED_NOT, MBR_CARRIED_COPY, MBR_CARRIED_MOVED 
 struct mbr_session {
     mbr_model *model;
     mbr_run run;
-    mbr_frame *frame;
+    mbr_frame *frame;     /* one of the two */
+    mbr_frame *frames[2]; /* of the model's program; of its variant's, NULL: it has not come to that */
+    double considered;    /* bytes of the inputs when an automatic model's device was chosen; negative: it was not yet */
     mbr_profile *profile; /* NULL: off */
     mbr_value **states;  /* (n_inputs) the carried value of an input with a state edge; else NULL */
     int *state_outputs;  /* (n_inputs) output that feeds it, -1: none */
@@ -78,6 +90,9 @@ struct mbr_session {
     bool *appends;       /* (n_inputs) what feeds it may leave room for more (mbr_frame_lend) */
     bool ran;
 };
+
+/* The model lowered for a device, with weights packed for the CPU, too; it lives as long as the model. */
+mbr_status mbr_model_for_device(mbr_model *m, mbr_device *device, const mbr_model **out, mbr_error *err);
 
 /* The graph of the model's file, as it was before any pass. On success *out is the caller's. */
 mbr_status mbr_model_import(const mbr_model *m, mbr_ir_module **out, mbr_error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/env.h"
+#include "api/auto.h"
 #include "base/checked.h"
 #include "engine/text.h"
 #include "importers/importer.h"
@@ -14,11 +14,15 @@ static void model_drop(mbr_model *m)
     if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
         return;
     mbr_memory *memory = &m->env->memory;
+    model_drop(atomic_load(&m->variant));
     mbr_device *device = m->module ? m->module->device : NULL;
     mbr_program_free(m->program);
     if (device)
         device->fn->forget(device, m->module);
     mbr_ir_module_free(m->module);
+    mbr_free(memory, m->given);
+    mbr_free(memory, m->pins);
+    mbr_free(memory, m->cache_dir);
     mbr_free(memory, m->inputs);
     mbr_free(memory, m->uses);
     mbr_free(memory, m->cache_entry);
@@ -112,6 +116,7 @@ static mbr_status lower(mbr_model *m, mbr_cache *c, mbr_error *err)
     }
     m->module->device = m->device;
     m->module->device_only = m->device_only;
+    m->module->device_may = m->device && m->pins; /* those of a variant are its model's */
     MBR_TRY(order_inputs(m, err));
     MBR_TRY(mbr_program_new(m->module->main, &m->program, err));
     if (c->place && !found)
@@ -121,6 +126,64 @@ static mbr_status lower(mbr_model *m, mbr_cache *c, mbr_error *err)
     m->from_cache = c->was_read;
     c->entry = NULL;
     return MBR_OK;
+}
+
+static mbr_status copy_text(mbr_env *env, const char *text, char **to, mbr_error *err)
+{
+    size_t n = text ? strlen(text) + 1 : 0;
+    if (!text)
+        return MBR_OK;
+    *to = mbr_alloc(&env->memory, n);
+    if (!*to)
+        return mbr_no_memory(err, n);
+    memcpy(*to, text, n);
+    return MBR_OK;
+}
+
+/* What of the options is for the choice of devices. */
+static mbr_status take_devices(mbr_model *m, const mbr_model_options *o, const char *device, mbr_error *err)
+{
+    m->automatic = device && strcmp(device, "auto") == 0;
+    MBR_TRY(copy_text(m->env, o->placement, &m->pins, err));
+    MBR_TRY(copy_text(m->env, o->cache_dir, &m->cache_dir, err));
+    if (o->devices && m->automatic)
+        MBR_TRY(mbr_known_of(m->env, o->devices, o->n_devices, &m->given, err));
+    return mbr_env_device(m->env, device, o->cache_dir, &m->device, err);
+}
+
+mbr_status mbr_model_for_device(mbr_model *m, mbr_device *device, const mbr_model **out, mbr_error *err)
+{
+    mbr_cache none = { .memory = &m->env->memory };
+    mbr_model *other = NULL, *v = atomic_load(&m->variant);
+    *out = v;
+    if (v && v->device == device)
+        return MBR_OK;
+    if (v)
+        return mbr_fail(err, MBR_ERR_UNSUPPORTED, "the model is on %s already", v->device->name);
+    v = mbr_calloc(&m->env->memory, 1, sizeof *v);
+    if (!v)
+        return mbr_no_memory(err, sizeof *v);
+    v->env = m->env;
+    v->source = (mbr_model_source){ .data = m->source.data, .bytes = m->source.bytes };
+    v->passes = m->passes;
+    v->device = device;
+    atomic_init(&v->refs, 1);
+    mbr_passes_for_device(&v->passes);
+    mbr_status st = copy_text(m->env, m->source.path, &v->source.path, err);
+    MBR_TRY_GOTO(st, error);
+    MBR_TRY_GOTO(copy_text(m->env, m->pins ? m->pins : "", &v->pins, err), error);
+    MBR_TRY_GOTO(lower(v, &none, err), error);
+    *out = v;
+    if (!atomic_compare_exchange_strong(&m->variant, &other, v)) { /* another thread was first */
+        model_drop(v);
+        *out = other;
+        if (other->device != device)
+            return mbr_fail(err, MBR_ERR_UNSUPPORTED, "the model is on %s already", other->device->name);
+    }
+    return MBR_OK;
+error:
+    model_drop(v);
+    return st;
 }
 
 static mbr_status open_source(mbr_env *env, const mbr_model_source *source, const mbr_model_options *options,
@@ -145,7 +208,7 @@ static mbr_status open_source(mbr_env *env, const mbr_model_source *source, cons
     MBR_TRY_GOTO(mbr_pass_set_parse(o.passes ? o.passes : getenv("MBR_PASSES"), &m->passes, err), error);
     m->passes.exact = o.exact != 0;
     m->device_only = o.device_only != 0;
-    MBR_TRY_GOTO(mbr_env_device(env, o.device ? o.device : getenv("MBR_DEVICE"), o.cache_dir, &m->device, err), error);
+    MBR_TRY_GOTO(take_devices(m, &o, o.device ? o.device : getenv("MBR_DEVICE"), err), error);
     if (m->device)
         mbr_passes_for_device(&m->passes);
     mbr_cache cache = { .memory = &env->memory, .log = &env->log, .team = env->team, .place = m->device ? NULL : cache_place(&o),

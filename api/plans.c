@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/env.h"
-#include "engine/schedule/schedule.h"
+#include "api/auto.h"
 #include "mbr/plan.h"
 
 #include <string.h>
@@ -10,9 +9,10 @@ struct mbr_plan {
     mbr_machine machine;
     mbr_rates rates;
     mbr_run run;           /* of the frame that the plan has for itself */
-    mbr_frame *frame;      /* NULL: the session's */
+    mbr_frame *frames[2];  /* NULL: the session's; the second one is of the model's variant for a device */
     mbr_value **inputs;    /* (n_inputs) made up, for what is not bound */
     int n_inputs;
+    mbr_session *session;
     mbr_schedule schedule;
     mbr_plan_row *rows;    /* (schedule.n) */
     mbr_plan_device *devices;
@@ -31,7 +31,8 @@ void mbr_plan_release(mbr_plan **plan)
     mbr_memory *memory = &p->env->memory;
     *plan = NULL;
     mbr_schedule_free(&p->schedule);
-    mbr_frame_free(p->frame);
+    mbr_frame_free(p->frames[0]);
+    mbr_frame_free(p->frames[1]);
     if (p->run.memory)
         mbr_run_destroy(&p->run);
     for (int i = 0; p->inputs && i < p->n_inputs; i++)
@@ -62,8 +63,8 @@ static mbr_status make_input(mbr_plan *p, const mbr_model *m, const mbr_ir_value
     return MBR_OK;
 }
 
-/* A frame of the plan's own, laid out for what the session has bound, or for sizes that are made up. */
-static mbr_status lay_out(mbr_plan *p, mbr_session *s, int64_t free_size, mbr_error *err)
+/* A frame of the plan's own, and values of made-up sizes for what the session has not bound. */
+static mbr_status open_frame(mbr_plan *p, const mbr_session *s, int64_t free_size, mbr_error *err)
 {
     const mbr_model *m = s->model;
     const mbr_dim_table *t = &m->module->dims;
@@ -86,19 +87,25 @@ static mbr_status lay_out(mbr_plan *p, mbr_session *s, int64_t free_size, mbr_er
     }
     MBR_TRY_GOTO(mbr_dim_table_eval(t, m->module->main->scope, dims, err), end);
     MBR_TRY_GOTO(mbr_run_init(&p->run, memory, NULL, 1, m->module, err), end);
-    MBR_TRY_GOTO(mbr_frame_new(m->program, &p->run, &p->frame, err), end);
+    MBR_TRY_GOTO(mbr_frame_new(m->program, &p->run, &p->frames[0], err), end);
     for (int i = 0; i < m->n_inputs; i++) {
         const mbr_ir_value *ir = m->module->main->inputs[m->inputs[i]];
-        if (!s->bound[i] && ir->has_default)
-            continue;
-        if (!s->bound[i])
+        if (!s->bound[i] && !ir->has_default)
             MBR_TRY_GOTO(make_input(p, m, ir, dims, &p->inputs[i], err), end);
-        MBR_TRY_GOTO(mbr_frame_bind(p->frame, m->inputs[i], s->bound[i] ? s->bound[i] : p->inputs[i], err), end);
     }
-    st = mbr_frame_prepare(p->frame, err);
 end:
     mbr_free(memory, dims);
     return st;
+}
+
+static mbr_status bind_inputs(void *user, mbr_frame *f, mbr_error *err)
+{
+    const mbr_plan *p = user;
+    const mbr_session *s = p->session;
+    for (int i = 0; i < p->n_inputs; i++)
+        if (s->bound[i] || p->inputs[i])
+            MBR_TRY(mbr_frame_bind(f, s->model->inputs[i], s->bound[i] ? s->bound[i] : p->inputs[i], err));
+    return MBR_OK;
 }
 
 /* Device structs may be older than ours. */
@@ -123,10 +130,13 @@ static mbr_status take_devices(mbr_plan *p, const mbr_plan_options *o, mbr_error
 
 static mbr_status take_rates(mbr_plan *p, const mbr_plan_options *o, mbr_error *err)
 {
+    const mbr_rates *rates;
     mbr_rates_default(&p->rates);
     if (o->rates)
         return mbr_rates_parse(&p->rates, o->rates, err);
-    return mbr_rates_get(p->env->team, &p->env->memory, &p->env->log, o->cache_dir, &p->rates, err);
+    MBR_TRY(mbr_env_rates(p->env, o->cache_dir, &rates, err));
+    p->rates = *rates;
+    return MBR_OK;
 }
 
 static mbr_status fill_rows(mbr_plan *p, mbr_error *err)
@@ -164,6 +174,36 @@ static mbr_status fill_rows(mbr_plan *p, mbr_error *err)
     return MBR_OK;
 }
 
+static mbr_status plan_frame(mbr_plan *p, const mbr_plan_options *o, mbr_error *err)
+{
+    const mbr_session *s = p->session;
+    const mbr_schedule_options so = { .machine = &p->machine, .rates = &p->rates, .devices = p->devices,
+                                      .n_devices = p->n_devices, .threads = o->threads,
+                                      .pins = o->placement ? o->placement : s->model->pins,
+                                      .replica_bytes = o->replica_bytes };
+    if (!s->ran) {
+        MBR_TRY(bind_inputs(p, p->frames[0], err));
+        MBR_TRY(mbr_frame_prepare(p->frames[0], err));
+    }
+    return mbr_schedule_new(&p->env->memory, &so, s->ran ? s->frame : p->frames[0], s->ran, &p->schedule, err);
+}
+
+/* What a session of the model would choose. */
+static mbr_status plan_choice(mbr_plan *p, const mbr_plan_options *o, mbr_error *err)
+{
+    mbr_choice c = { .model = p->session->model, .run = &p->run, .frames = { p->frames[0] }, .bind = bind_inputs,
+                     .user = p, .pins = o->placement ? o->placement : p->session->model->pins, .planned = true };
+    p->run.workers = p->session->run.workers;
+    mbr_status st = mbr_choose(&c, err);
+    p->frames[1] = c.frames[1];
+    if (c.scheduled)
+        p->schedule = c.schedule;
+    MBR_TRY(st);
+    p->n_devices = c.which;
+    p->devices[0].name = c.which ? c.device : NULL;
+    return MBR_OK;
+}
+
 mbr_status mbr_session_plan(mbr_session *s, const mbr_plan_options *options, mbr_plan **out, mbr_error *err)
 {
     mbr_plan_options o;
@@ -179,16 +219,16 @@ mbr_status mbr_session_plan(mbr_session *s, const mbr_plan_options *options, mbr
     MBR_TRY_GOTO(st, error);
     MBR_TRY_GOTO(mbr_machine_read(&env->memory, o.topology, &p->machine, err), error);
     MBR_TRY_GOTO(take_rates(p, &o, err), error);
+    bool choose = s->model->automatic && !o.n_devices && !o.topology && !o.rates;
     if (o.topology && p->machine.l2) { /* its caches, not those of this machine */
         p->rates.own_bytes = p->machine.l2;
         p->rates.shared_bytes = p->machine.l3 > p->machine.l2 ? p->machine.l3 : p->machine.l2;
     }
-    if (!s->ran)
-        MBR_TRY_GOTO(lay_out(p, s, o.free_size > 0 ? o.free_size : 1, err), error);
-    const mbr_schedule_options so = { .machine = &p->machine, .rates = &p->rates, .devices = p->devices,
-                                      .n_devices = p->n_devices, .threads = o.threads, .pins = o.placement,
-                                      .replica_bytes = o.replica_bytes };
-    MBR_TRY_GOTO(mbr_schedule_new(&env->memory, &so, s->ran ? s->frame : p->frame, s->ran, &p->schedule, err), error);
+    p->session = s;
+    if (!s->ran || choose)
+        MBR_TRY_GOTO(open_frame(p, s, o.free_size > 0 ? o.free_size : 1, err), error);
+    st = choose ? plan_choice(p, &o, err) : plan_frame(p, &o, err);
+    MBR_TRY_GOTO(st, error);
     MBR_TRY_GOTO(fill_rows(p, err), error);
     p->packed_bytes = s->model->program->packed_bytes;
     mbr_machine_text(&p->machine, p->text, sizeof p->text);

@@ -45,7 +45,8 @@ mbr_status mbr_session_profile_row(const mbr_session *s, int index, mbr_profile_
     mbr_profile_row r = { .size = row->size, .domain = domain_of(e->node), .op = e->node->op->name,
                           .node = e->node->name ? e->node->name : "", .kernel = e->kernel ? e->kernel : "",
                           .calls = e->calls, .ns = e->cost.ns, .flop = e->cost.flop, .bytes = e->cost.bytes,
-                          .rank = e->rank, .dims = e->dims, .weight_bytes = e->cost.weight_bytes, .least_ns = e->least_ns };
+                          .rank = e->rank, .dims = e->dims, .weight_bytes = e->cost.weight_bytes, .least_ns = e->least_ns,
+                          .device = e->where ? e->where : "cpu" };
     memcpy(row, &r, row->size < sizeof r ? row->size : sizeof r);
     return MBR_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "api/env.h"
+#include "api/auto.h"
 
 #include <string.h>
 
@@ -38,7 +38,11 @@ mbr_status mbr_session_new(mbr_model *model, const mbr_session_options *options,
     }
     for (size_t i = 0; i < n; i++)
         s->state_outputs[i] = -1;
-    MBR_TRY_GOTO(mbr_frame_new(model->program, &s->run, &s->frame, err), error);
+    s->considered = -1;
+    MBR_TRY_GOTO(mbr_frame_new(model->program, &s->run, &s->frames[0], err), error);
+    s->frame = s->frames[0];
+    if (!model->automatic)
+        MBR_TRY_GOTO(mbr_place_pins(model, s->frame, err), error);
     *out = s;
     return MBR_OK;
 error:
@@ -55,7 +59,8 @@ void mbr_session_release(mbr_session **session)
     mbr_memory *memory = &model->env->memory;
     *session = NULL;
     mbr_profile_free(s->profile);
-    mbr_frame_free(s->frame);
+    mbr_frame_free(s->frames[0]);
+    mbr_frame_free(s->frames[1]);
     mbr_run_destroy(&s->run);
     for (int i = 0; s->states && i < model->n_inputs; i++)
         mbr_value_drop(s->states[i]);
@@ -193,8 +198,9 @@ mbr_status mbr_session_restore_state(mbr_session *s, int input, const mbr_value 
     return MBR_OK;
 }
 
-static mbr_status bind_all(mbr_session *s, mbr_error *err)
+static mbr_status bind_all(void *user, mbr_frame *f, mbr_error *err)
 {
+    mbr_session *s = user;
     for (int i = 0; i < s->model->n_inputs; i++) {
         const mbr_ir_value *ir = input_of(s, i);
         const mbr_value *v = s->carried[i] ? s->states[i] : s->bound[i];
@@ -204,12 +210,51 @@ static mbr_status bind_all(mbr_session *s, mbr_error *err)
             return mbr_fail(err, MBR_ERR_INPUT, "%s: input '%s' is missing; bind a value to it",
                             s->model->module->file, ir->name);
         }
-        MBR_TRY(mbr_frame_bind(s->frame, s->model->inputs[i], v, err));
+        MBR_TRY(mbr_frame_bind(f, s->model->inputs[i], v, err));
         if (s->appends[i]) /* a state that stays longer than one run is worth it */
             mbr_frame_lend(s->frame, (size_t)s->state_outputs[i],
                            s->carried[i] == MBR_CARRIED_MOVED ? s->states[i] : NULL);
     }
     return MBR_OK;
+}
+
+/* A state stays dense from now on. */
+static void stop_appending(mbr_session *s, int input)
+{
+    mbr_value_close_up(s->states[input]);
+    s->appends[input] = false;
+    mbr_frame_lend(s->frame, (size_t)s->state_outputs[input], NULL);
+}
+
+static double input_bytes(const mbr_session *s)
+{
+    double bytes = 1;
+    for (int i = 0; i < s->model->n_inputs; i++) {
+        const mbr_value *v = s->carried[i] ? s->states[i] : s->bound[i];
+        bytes += v && v->kind == MBR_KIND_TENSOR ? (double)mbr_value_bytes(v) : 0;
+    }
+    return bytes;
+}
+
+/* Which frame runs, where the model leaves that open; a profile stays with the one that it is of. */
+static mbr_status choose(mbr_session *s, mbr_error *err)
+{
+    double bytes = input_bytes(s);
+    if (s->profile || (s->considered > 0 && bytes < 2 * s->considered && bytes * 2 > s->considered))
+        return MBR_OK;
+    mbr_choice c = { .model = s->model, .run = &s->run, .frames = { s->frames[0], s->frames[1] }, .bind = bind_all,
+                     .user = s, .pins = s->model->pins };
+    mbr_frame_take_over(s->frames[0], s->frame);
+    mbr_status st = mbr_choose(&c, err);
+    s->frames[1] = c.frames[1];
+    for (int i = 0; i < s->model->n_inputs && s->frames[1]; i++) /* devices know dense values only */
+        if (s->appends[i])
+            stop_appending(s, i);
+    if (c.scheduled)
+        mbr_schedule_free(&c.schedule);
+    s->frame = s->frames[st == MBR_OK ? c.which : 0];
+    s->considered = st == MBR_OK ? bytes : -1;
+    return st;
 }
 
 /* The output becomes the state: its memory where that is the frame's, which gets the state's for the next run. */
@@ -236,7 +281,9 @@ mbr_status mbr_session_run(mbr_session *s, mbr_error *err)
     s->run.unlooked = 0.0;
     s->ran = false;
     mbr_arena_reset(&s->run.arena);
-    MBR_TRY(bind_all(s, err));
+    if (s->model->automatic)
+        MBR_TRY(choose(s, err));
+    MBR_TRY(bind_all(s, s->frame, err));
     bool team = mbr_frame_wants_team(s->frame);
     if (team)
         mbr_team_begin(s->run.team);
@@ -258,11 +305,8 @@ const mbr_value *mbr_session_output(const mbr_session *s, int index)
         return NULL;
     for (int i = 0; i < s->model->n_inputs; i++)
         if (s->state_outputs[i] == index && s->carried[i] == MBR_CARRIED_MOVED) {
-            if (s->states[i]->room) { /* who looks at it will look again: from now on it stays dense */
-                mbr_value_close_up(s->states[i]);
-                s->appends[i] = false;
-                mbr_frame_lend(s->frame, (size_t)index, NULL);
-            }
+            if (s->states[i]->room) /* who looks at it will look again */
+                stop_appending((mbr_session *)(uintptr_t)s, i);
             return s->states[i];
         }
     return mbr_frame_output(s->frame, (size_t)index);
@@ -284,7 +328,7 @@ mbr_status mbr_session_get_bill(mbr_session *s, mbr_bill *bill, mbr_error *err)
     if (bill->size < sizeof bill->size)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_bill.size is not set");
     MBR_TRY(mbr_model_get_facts(s->model, &facts, err));
-    MBR_TRY(bind_all(s, err));
+    MBR_TRY(bind_all(s, s->frame, err));
     MBR_TRY(mbr_frame_prepare(s->frame, err));
     mbr_bill b = { .size = bill->size, .weight_bytes = facts.weight_bytes, .packed_bytes = facts.packed_bytes,
                    .activation_bytes = s->run.slab_bytes,

@@ -32,7 +32,20 @@ mbr_status mbr_run_init(mbr_run *run, mbr_memory *memory, mbr_team *team, int wo
     atomic_init(&run->cancelled, false);
     mbr_arena_init(&run->arena, memory, 16 * 1024);
     run->dims = mbr_calloc(memory, m->dims.n + 1, sizeof *run->dims);
+    run->n_dims = m->dims.n;
     return run->dims ? MBR_OK : mbr_no_memory(err, m->dims.n * sizeof *run->dims);
+}
+
+mbr_status mbr_run_room(mbr_run *run, const mbr_ir_module *m, mbr_error *err)
+{
+    if (m->dims.n <= run->n_dims)
+        return MBR_OK;
+    int64_t *more = mbr_grow(run->memory, run->dims, (run->n_dims + 1) * sizeof *more, (m->dims.n + 1) * sizeof *more);
+    if (!more)
+        return mbr_no_memory(err, m->dims.n * sizeof *more);
+    run->dims = more;
+    run->n_dims = m->dims.n;
+    return MBR_OK;
 }
 
 void mbr_run_destroy(mbr_run *run)
@@ -261,6 +274,13 @@ void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user)
             mbr_frame_set_hook(f->bodies[k][b], hook, user);
 }
 
+void mbr_frame_take_over(mbr_frame *f, const mbr_frame *from)
+{
+    f->ready = false;
+    for (size_t i = 0; i < f->p->graph->n_outputs; i++)
+        f->outputs[i] = from->outputs[i] == &from->own_outputs[i] ? &f->own_outputs[i] : from->outputs[i];
+}
+
 void mbr_frame_record(mbr_frame *f, struct mbr_spans *spans)
 {
     f->run->spans = spans;
@@ -434,14 +454,22 @@ mbr_status mbr_frame_cancelled(const mbr_frame *f, mbr_error *err)
                     f->p->module->file);
 }
 
+/* Threads that a step may have. */
+static int workers_for(const mbr_frame *f, const mbr_step *s)
+{
+    int most = f->threads ? f->threads[s - f->steps] : 0;
+    return most > 0 && most < f->run->workers ? most : f->run->workers;
+}
+
 static mbr_status run_phase(mbr_frame *f, mbr_step *s, int phase, mbr_error *err)
 {
     mbr_run *run = f->run;
+    int workers = workers_for(f, s);
     size_t tiles = s->tiles[phase];
     if (tiles == 0)
         return MBR_OK;
     if (tiles == 1 || s->cost_ns < CANCEL_NS) {
-        if (tiles == 1 || run->workers == 1 || s->cost_ns < MBR_TEAM_WORTH_NS) {
+        if (tiles == 1 || workers == 1 || s->cost_ns < MBR_TEAM_WORTH_NS) {
             mbr_job job = { phase, 0, tiles, 0, run->scratch };
             return s->op->run(s, &job, err);
         }
@@ -450,11 +478,11 @@ static mbr_status run_phase(mbr_frame *f, mbr_step *s, int phase, mbr_error *err
     atomic_init(&t.status, MBR_OK);
     /* enough pieces to balance, each short enough for a look at the cancel flag */
     size_t pieces = (size_t)(s->cost_ns / CANCEL_NS) + 1;
-    pieces = mbr_max_size(pieces, (size_t)run->workers * 4);
+    pieces = mbr_max_size(pieces, (size_t)workers * 4);
     size_t grain = mbr_max_size(tiles / pieces, 1);
     bool done = true;
-    if (run->team && run->workers > 1) {
-        done = mbr_team_run(run->team, run->workers, tiles, grain, run_tiles, &t, &run->cancelled);
+    if (run->team && workers > 1) {
+        done = mbr_team_run(run->team, workers, tiles, grain, run_tiles, &t, &run->cancelled);
     } else {
         for (size_t at = 0; at < tiles && done; at += grain)
             done = run_tiles(&t, at, mbr_min_size(at + grain, tiles), 0);

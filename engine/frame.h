@@ -28,7 +28,8 @@ typedef struct mbr_run {
     atomic_bool cancelled;
     uint64_t deadline;     /* by mbr_spans_now; 0: none */
     double unlooked;       /* estimated work of the run's thread since the clock was last asked, ns */
-    int64_t *dims;         /* sizes of the symbols and expressions of the module */
+    size_t n_dims;
+    int64_t *dims;         /* (n_dims) sizes of the symbols and expressions of the module */
     mbr_arena arena;       /* memory of host operators until the end of the run */
     char *scratch;         /* workers * scratch_each bytes */
     size_t scratch_each;
@@ -69,6 +70,18 @@ size_t mbr_frame_slab_bytes(const mbr_frame *f);
 /* While a device lays out: sizes or numbers that the step follows from are others than before. */
 bool mbr_frame_step_moved(const mbr_frame *f, size_t k);
 const mbr_value *mbr_frame_value(const mbr_frame *f, uint32_t v); /* of the program's value v; for tests and profiles */
+
+/*
+ * Where steps run and on how many threads, at most: (steps) each, of the program; either may be NULL. devices_of: 0 is the
+ * CPU, all else the device where it can. threads_of: 0 is all.
+ */
+mbr_status mbr_frame_place(mbr_frame *f, const int *devices_of, const int *threads_of, mbr_error *err);
+/* Where step k ran last: "cpu", or the device's name. */
+const char *mbr_frame_where(const mbr_frame *f, size_t k);
+/* Another frame has used the run's sizes: they are worked out again. It writes where `from` was told to. */
+void mbr_frame_take_over(mbr_frame *f, const mbr_frame *from);
+/* Room for the sizes of another module's frames. */
+mbr_status mbr_run_room(mbr_run *run, const mbr_ir_module *m, mbr_error *err);
 
 /* For profiles: called around each step when set, those of bodies too; the end comes also when the step failed. */
 typedef void (*mbr_step_hook)(void *user, const mbr_step *step, bool begin);

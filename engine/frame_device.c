@@ -16,6 +16,38 @@ mbr_status mbr_frame_open_device(mbr_frame *f, mbr_device *device, mbr_error *er
     return MBR_OK;
 }
 
+mbr_status mbr_frame_place(mbr_frame *f, const int *devices_of, const int *threads_of, mbr_error *err)
+{
+    uint32_t n = f->p->n_steps;
+    bool teams = false;
+    if (devices_of && !f->kept)
+        f->kept = mbr_arena_calloc(&f->arena, (size_t)n + 1, sizeof *f->kept);
+    for (uint32_t k = 0; threads_of && k < n; k++)
+        teams = teams || threads_of[k];
+    if (teams && !f->threads)
+        f->threads = mbr_arena_calloc(&f->arena, (size_t)n + 1, sizeof *f->threads);
+    if ((devices_of && !f->kept) || (teams && !f->threads))
+        return mbr_no_memory(err, n * sizeof *f->threads);
+    for (uint32_t k = 0; k < n; k++) {
+        if (devices_of)
+            f->kept[k] = devices_of[k] == 0;
+        if (f->threads)
+            f->threads[k] = (uint16_t)(threads_of ? threads_of[k] : 0);
+    }
+    return MBR_OK;
+}
+
+static bool is_kept(const mbr_frame *f, size_t k)
+{
+    return f->kept && f->kept[k];
+}
+
+const char *mbr_frame_where(const mbr_frame *f, size_t k)
+{
+    const mbr_device *device = f->p->module->device;
+    return f->device && !is_kept(f, k) && device->fn->has(f->device, k) ? device->name : "cpu";
+}
+
 static mbr_status run_on_cpu(mbr_frame *f, const mbr_program_step *ps, mbr_step *s, mbr_error *err)
 {
     if (ps->dynamic)
@@ -29,7 +61,7 @@ static mbr_status run_on_cpu(mbr_frame *f, const mbr_program_step *ps, mbr_step 
 static mbr_status not_on_device(const mbr_frame *f, const mbr_step *s, size_t k, mbr_error *err)
 {
     const mbr_device *device = f->p->module->device;
-    const char *why = device->fn->why(f->device, k);
+    const char *why = is_kept(f, k) ? "the placement has it on the cpu" : device->fn->why(f->device, k);
     return mbr_step_fail(s, err, MBR_ERR_UNSUPPORTED, "it does not run on %s%s%s, and nothing else was allowed",
                          device->name, why && *why ? ": " : "", why ? why : "");
 }
@@ -77,10 +109,10 @@ static mbr_status run_placed_steps(mbr_frame *f, bool *failed, mbr_error *err)
     for (uint32_t k = 0; k < p->n_steps; k++) {
         const mbr_program_step *ps = &p->steps[k];
         mbr_step *s = &f->steps[k];
-        bool there = fn->has(f->device, k);
+        bool there = !is_kept(f, k) && fn->has(f->device, k);
         if (ps->in_place && !ps->dynamic)
             continue;
-        if (ps->late) {
+        if (ps->late && !is_kept(f, k)) {
             mbr_status late = place_late(f, k, &there, failed, err);
             if (late != MBR_OK)
                 return mbr_frame_blame(s, late, err);

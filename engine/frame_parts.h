@@ -55,6 +55,8 @@ struct mbr_frame {
     mbr_step **round;       /* (n_round) steps that a round runs */
     uint32_t n_round;
     struct mbr_device_frame *device; /* NULL: the CPU runs all steps */
+    bool *kept;             /* (steps) the CPU runs it though the device may; NULL: none */
+    uint16_t *threads;      /* (steps) of the team at most, 0: all; NULL: all for each */
     mbr_step_hook hook;
     void *hook_user;
     mbr_arena arena;        /* the arrays above */

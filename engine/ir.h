@@ -189,6 +189,7 @@ struct mbr_ir_module {
        theirs within its folder. NULL: nobody can tell */
     const struct mbr_filemap *(*source_file)(const void *source, size_t i, const char **name);
     struct mbr_device *device; /* that runs steps of the main graph (engine/device.h); NULL: the CPU runs all */
+    bool device_may;       /* the CPU may be given what the device could run: its weights are packed for both */
     bool device_only;      /* a step that the device does not run is an error */
     struct mbr_team *team; /* helps to pack weights; NULL: the planning thread does it alone */
     struct mbr_rules *rules; /* of the pass `rules`, parsed as far as graphs needed them, in the arena */

@@ -186,7 +186,8 @@ static bool pack_some(void *user, size_t first, size_t last, int worker)
             return false;
         for (uint32_t i = 0; i < 32 && i < job->step->node->n_inputs; i++) {
             const mbr_ir_value *v = job->step->node->inputs[i];
-            if ((job->pack.packed_inputs >> i & 1) && v && v->constant && v->constant->kind == MBR_KIND_TENSOR)
+            bool packed = (job->pack.packed_inputs >> i & 1) && !job->step->on_device; /* which reads the plain form */
+            if (packed && v && v->constant && v->constant->kind == MBR_KIND_TENSOR)
                 let_go(all->module, v); /* frees what this step alone reads */
         }
     }
@@ -196,7 +197,7 @@ static bool pack_some(void *user, size_t first, size_t last, int worker)
 /* What a device runs is not packed for the CPU: that can do without, should it come to that. */
 static bool is_packed(const mbr_program_step *s)
 {
-    return s->op->pack && !s->on_device;
+    return s->op->pack && (!s->on_device || s->node->graph->module->device_may);
 }
 
 static mbr_status pack_steps(planner *pl)

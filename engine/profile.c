@@ -112,6 +112,7 @@ static void end_step(mbr_profile *f, const mbr_step *s)
     e->least_ns = e->calls && e->least_ns < own ? e->least_ns : own;
     e->calls++;
     e->kernel = s->kernel;
+    e->where = mbr_frame_where(s->frame, mbr_step_index(s));
     add_cost(&e->cost, &c, 1);
     e->rank = out && out->kind == MBR_KIND_TENSOR ? out->rank : -1;
     for (int d = 0; d < e->rank; d++)

@@ -20,6 +20,7 @@ typedef struct mbr_profile_cost {
 typedef struct mbr_profile_entry {
     const mbr_ir_node *node;
     const char *kernel; /* NULL: plain code */
+    const char *where;  /* the last call ran: "cpu", or a device's name */
     uint64_t calls;
     mbr_profile_cost cost; /* of all calls */
     double least_ns;        /* of the shortest call, those of its bodies' steps left out */

@@ -49,7 +49,7 @@ typedef struct mbr_program_step {
     bool dynamic;             /* shapes are inferred when it is reached */
     bool late;                /* it is, and the device may take it then */
     bool in_place;            /* a view whose bytes are in place already: nothing to run */
-    bool on_device;           /* the module's device may run it; it is not packed for the CPU */
+    bool on_device;           /* the module's device may run it; it is not packed for the CPU (but see device_may) */
     const void *packed;       /* the node's own, or from mbr_alloc */
     size_t packed_bytes;
     uint32_t packed_inputs;   /* bit i: the constant input i is not read any more */

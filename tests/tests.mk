@@ -169,6 +169,7 @@ tests_fuzz_check_fuzz_keyed_LDADD = libmbr_all.la
 # Shell scripts that call the program (through $MBR) or look at the tree; exit 77 is a SKIP.
 MBR_SCRIPT_TESTS = \
     tests/test_audio_equal.sh \
+    tests/test_auto.sh \
     tests/test_bad_input.sh \
     tests/test_bad_rows.sh \
     tests/test_compile.sh \

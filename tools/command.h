@@ -46,7 +46,7 @@ enum {
     OPT_JSON = 1 << 5, OPT_PASSES = 1 << 6, OPT_STAGE = 1 << 7, OPT_FORMAT = 1 << 8, OPT_BATCH = 1 << 9,
     OPT_DESCRIBE = 1 << 10, OPT_PROFILE = 1 << 11, OPT_COMPILE = 1 << 12,
     OPT_TOKENS = 1 << 13, OPT_REASONS = 1 << 14, OPT_REPORT = 1 << 15, OPT_LOG = 1 << 16,
-    OPT_OUTPUT = 1 << 17, OPT_LABEL = 1 << 18, OPT_PLAN = 1 << 19
+    OPT_OUTPUT = 1 << 17, OPT_LABEL = 1 << 18, OPT_PLAN = 1 << 19, OPT_PLACE = 1 << 20
 };
 
 typedef struct command {
@@ -77,6 +77,16 @@ void say_error(const char *fmt, ...);
 /* Both, from the options; returns an exit status, and has said why when it is not EXIT_DONE. */
 int open_env(const command_options *o, mbr_env **env);
 int open_model(const command_options *o, mbr_env *env, const char *path, mbr_model **model);
+/* The device is to be chosen: by the options, or by MBR_DEVICE. */
+bool is_automatic(const command_options *o);
+/* A text file as a string, from malloc; NULL after a message. */
+char *read_text(const char *path);
+
+#define MOST_DEVICES 15
+/* Devices from a JSON file. Their names live until drop_devices(*text), due after a failure too. An exit status. */
+int read_devices(const char *path, mbr_plan_device *devices, int *n, void **text);
+void drop_devices(void *text);
+
 /* Without the cache: where it matters what became of the file's own nodes. */
 int open_model_afresh(const command_options *o, mbr_env *env, const char *path, mbr_model **model);
 

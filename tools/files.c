@@ -189,6 +189,24 @@ int open_env(const command_options *o, mbr_env **env)
     return EXIT_DONE;
 }
 
+char *read_text(const char *path)
+{
+    size_t bytes;
+    char *data = read_file(path, &bytes), *text = data ? realloc(data, bytes + 1) : NULL;
+    if (!text) {
+        free(data);
+        return NULL;
+    }
+    text[bytes] = '\0';
+    return text;
+}
+
+bool is_automatic(const command_options *o)
+{
+    const char *device = o->device ? o->device : getenv("MBR_DEVICE");
+    return device && strcmp(device, "auto") == 0;
+}
+
 int open_model_afresh(const command_options *o, mbr_env *env, const char *path, mbr_model **model)
 {
     command_options afresh = *o;
@@ -199,8 +217,23 @@ int open_model_afresh(const command_options *o, mbr_env *env, const char *path, 
 int open_model(const command_options *o, mbr_env *env, const char *path, mbr_model **model)
 {
     mbr_error err;
+    mbr_plan_device devices[MOST_DEVICES];
+    void *kept = NULL;
     mbr_model_options options = { .size = sizeof options, .passes = o->passes, .exact = o->exact,
                                   .cache_dir = o->cache, .cache_verify = o->verify,
-                                  .device = o->device, .device_only = o->strict };
-    return mbr_model_open(env, path, &options, model, &err) == MBR_OK ? EXIT_DONE : fail_with(&err);
+                                  .device = o->device, .device_only = o->strict, .devices = devices };
+    char *pins = o->placement ? read_text(o->placement) : NULL;
+    int st = o->placement && !pins ? EXIT_BAD_INPUT : EXIT_DONE;
+    options.placement = pins;
+    if (o->devices && !is_automatic(o))
+        st = fail_usage("--devices %s is for --device auto", o->devices);
+    else if (o->devices && st == EXIT_DONE)
+        st = read_devices(o->devices, devices, &options.n_devices, &kept);
+    else
+        options.devices = NULL;
+    if (st == EXIT_DONE && mbr_model_open(env, path, &options, model, &err) != MBR_OK)
+        st = fail_with(&err);
+    drop_devices(kept);
+    free(pins);
+    return st;
 }

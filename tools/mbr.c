@@ -119,11 +119,12 @@ static void print_command_help(const command *c)
         puts("  --steps            a line for each step of the program instead of each node of the model\n"
              "  --trace FILE       write when which thread worked on what, for Perfetto or chrome://tracing\n"
              "  --html FILE        write a page with a roofline picture and tables");
+    if (c->accepts & (OPT_PLAN | OPT_PLACE))
+        puts("  --devices FILE     devices beside the processor, as JSON; with --device auto instead of what was measured\n"
+             "  --placement FILE   lines `NODE DEVICE [threads=N]` that pin nodes (names may hold * and ?)");
     if (c->accepts & OPT_PLAN)
         puts("  --topology FILE    the machine: an XML file of hwloc's (lstopo FILE.xml), or a description such as\n"
              "                     \"package:2 core:8 pu:2\"; default: this machine\n"
-             "  --devices FILE     devices beside the processor, as JSON\n"
-             "  --placement FILE   lines `NODE DEVICE [threads=N]` that pin nodes (names may hold * and ?)\n"
              "  --rates FILE       rates of the cores as text; default: this machine's, measured once\n"
              "  --size N           size of the free dimensions of inputs that no data gives; default 1\n"
              "  --replicas BYTES   memory for copies of the weights on further NUMA nodes (suffixes k, M, G)\n"
@@ -242,6 +243,10 @@ static int set_option(const command *c, command_options *o, const char *name, co
     } else if (c->accepts & OPT_PLAN && strcmp(name, "replicas") == 0) {
         if (!parse_size(value, &o->replicas))
             return fail_usage("--replicas %s: a number of bytes is due, such as 200M", value);
+    } else if (c->accepts & OPT_PLACE && strcmp(name, "devices") == 0) {
+        o->devices = value;
+    } else if (c->accepts & OPT_PLACE && strcmp(name, "placement") == 0) {
+        o->placement = value;
     } else if (c->accepts & OPT_PLAN && plan_option(o, name)) {
         *plan_option(o, name) = value;
     } else if (strcmp(name, "report") == 0 && (c->accepts & OPT_REPORT)) {

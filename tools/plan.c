@@ -117,26 +117,16 @@ static void print_json(const shown_plan *p)
 
 /* --- the command --- */
 
-/* A text file as a string; NULL after a message. */
-static char *read_text(const char *path)
-{
-    size_t bytes;
-    char *data = read_file(path, &bytes), *text = data ? realloc(data, bytes + 1) : NULL;
-    if (!text) {
-        free(data);
-        return NULL;
-    }
-    text[bytes] = '\0';
-    return text;
-}
-
 /* The whole graph in one program: what is cut into batches for the caches' sake has its steps in bodies. */
 static int open_session(const command_options *o, loaded *l)
 {
     char passes[1024];
     command_options whole = *o;
     snprintf(passes, sizeof passes, "%s%s-batch", o->passes ? o->passes : "", o->passes ? "," : "");
-    whole.passes = passes;
+    if (!is_automatic(o)) { /* else it is what a session runs */
+        whole.passes = passes;
+        whole.placement = whole.devices = NULL;
+    }
     mbr_error err;
     int st = open_env(&whole, &l->env);
     if (st == EXIT_DONE)
@@ -183,11 +173,12 @@ static int run(const command_options *o)
     mbr_error err;
     shown_plan p = { .model = o->positional[0] };
     void *kept = NULL;
-    char *pins = o->placement ? read_text(o->placement) : NULL, *rates = o->rates ? read_text(o->rates) : NULL;
-    int st = (o->placement && !pins) || (o->rates && !rates) ? EXIT_BAD_INPUT : EXIT_DONE;
+    bool chosen = is_automatic(o); /* then pins and devices are the model's */
+    char *pins = o->placement && !chosen ? read_text(o->placement) : NULL, *rates = o->rates ? read_text(o->rates) : NULL;
+    int st = (o->placement && !chosen && !pins) || (o->rates && !rates) ? EXIT_BAD_INPUT : EXIT_DONE;
     po.placement = pins;
     po.rates = rates;
-    if (st == EXIT_DONE && o->devices)
+    if (st == EXIT_DONE && o->devices && !chosen)
         st = read_devices(o->devices, devices, &po.n_devices, &kept);
     if (st == EXIT_DONE)
         st = open_session(o, &l);
@@ -214,7 +205,7 @@ const command command_plan = {
     .help = "One line for each step of the program in its order. Times are estimates, from rates that were measured on this\n"
             "machine's cores once (in less than two seconds, kept in MBR_CACHE or ~/.cache/mbr), or from --rates. With\n"
             "--data the model runs once, so that sizes are known which follow from data.\n",
-    .accepts = OPT_DATA | OPT_INPUT | OPT_THREADS | OPT_JSON | OPT_PASSES | OPT_PLAN,
+    .accepts = OPT_DATA | OPT_INPUT | OPT_THREADS | OPT_JSON | OPT_PASSES | OPT_PLAN | OPT_PLACE,
     .min_positional = 1,
     .max_positional = 1,
     .run = run,

@@ -228,7 +228,7 @@ static void print_json(const profile *p)
         const mbr_profile_row *r = &p->rows[i];
         printf("%s\n  {\"domain\": \"%s\", \"op\": \"%s\", \"node\": ", i ? "," : "", r->domain, r->op);
         print_json_string(stdout, r->node);
-        printf(", \"kernel\": \"%s\", \"calls\": %.3f", r->kernel, (double)r->calls / runs);
+        printf(", \"kernel\": \"%s\", \"device\": \"%s\", \"calls\": %.3f", r->kernel, r->device, (double)r->calls / runs);
         json_costs(p, r->op, row_cost(r));
         printf(", \"least_us\": %.4f, \"shape\": [", r->least_ns / 1e3);
         for (int d = 0; d < r->rank; d++)
@@ -283,7 +283,7 @@ const command command_profile = {
             "the passes and fusion rules that saw to it. A step of several nodes counts with those that do the bulk of\n"
             "it (products, convolutions), else in equal parts. A limit above 100 per cent: Winograd does less arithmetic\n"
             "than is counted, or data came from a nearer cache than its size lets expect.\n",
-    .accepts = OPT_DATA | OPT_INPUT | OPT_THREADS | OPT_SECONDS | OPT_JSON | OPT_PASSES | OPT_PROFILE,
+    .accepts = OPT_DATA | OPT_INPUT | OPT_THREADS | OPT_SECONDS | OPT_JSON | OPT_PASSES | OPT_PROFILE | OPT_PLACE,
     .min_positional = 1,
     .max_positional = 1,
     .run = run,

@@ -152,7 +152,7 @@ const command command_run = {
     .synopsis = "MODEL [--data DIR] [--input NAME=FILE]... [--save DIR] [options]",
     .what = "one inference",
     .help = "Without --save prints a summary of each output.\n",
-    .accepts = OPT_DATA | OPT_INPUT | OPT_SAVE | OPT_THREADS | OPT_PASSES,
+    .accepts = OPT_DATA | OPT_INPUT | OPT_SAVE | OPT_THREADS | OPT_PASSES | OPT_PLACE,
     .min_positional = 1,
     .max_positional = 1,
     .run = run,

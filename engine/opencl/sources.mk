@@ -22,6 +22,8 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/lower_tokens.c \
     engine/opencl/lower_util.c \
     engine/opencl/lower_util.h \
+    engine/opencl/measure.c \
+    engine/opencl/measure.h \
     engine/opencl/probe.c \
     engine/opencl/probe.h \
     engine/opencl/product.h \

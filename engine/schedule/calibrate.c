@@ -9,25 +9,17 @@
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
-#include "base/hash.h"
 #include "engine/frame.h"
 #include "engine/infer.h"
 #include "engine/limits.h"
+#include "engine/schedule/kept.h"
 #include "engine/schedule/rates.h"
 #include "engine/spans.h"
 #include "engine/text.h"
 #include "kernels/cpu.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "0.1.0"
-#endif
 
 #define ALL_NS 1500000000.0 /* what has no rate by then keeps its default */
 #define EACH_NS 4000000.0   /* tries of one sample, but at least LEAST_TRIES */
@@ -286,91 +278,24 @@ mbr_status mbr_rates_measure(mbr_team *team, mbr_memory *memory, mbr_rates *r, m
 
 /* --- keeping them --- */
 
-#define FILE_MAGIC "mbr-rates 1"
-
-/* What the rates hold for, and where they are. False: nowhere. */
-static bool file_of(int threads, const char *folder, char *key, size_t key_size, char *path, size_t path_size)
-{
-    char place[1024];
-    const char *home = getenv("HOME"), *xdg = getenv("XDG_CACHE_HOME"), *cache = getenv("MBR_CACHE");
-    mbr_cpu_caches c = mbr_cpu_caches_get();
-    int n = snprintf(key, key_size, FILE_MAGIC " version %s tiers %x caches %u %u %u threads %d", PACKAGE_VERSION,
-                     mbr_cpu_tiers(), c.l1d, c.l2, c.l3, threads);
-    mbr_hash hash = mbr_hash_bytes(key, (size_t)n, (mbr_hash){ 0, 0 });
-    if (!folder && cache && *cache && !strstr(cache, ".mbrc"))
-        folder = cache;
-    if (folder && strcmp(folder, "off") == 0)
-        return false;
-    if (folder)
-        n = snprintf(place, sizeof place, "%s", folder);
-    else if (xdg && *xdg == '/')
-        n = snprintf(place, sizeof place, "%s/mbr", xdg);
-    else if (home && *home == '/')
-        n = snprintf(place, sizeof place, "%s/.cache/mbr", home);
-    else
-        return false;
-    if (n < 0 || (size_t)n >= sizeof place)
-        return false;
-    n = snprintf(path, path_size, "%s/rates-%016llx", place, (unsigned long long)hash.a);
-    return n > 0 && (size_t)n + 24 < path_size;
-}
-
-/* Writes beside it and renames, so that no reader sees half a file. */
-static bool keep(char *path, const char *text, size_t bytes)
-{
-    char fresh[1200];
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(path, 0777);
-        *slash = '/';
-    }
-    snprintf(fresh, sizeof fresh, "%s.%ld", path, (long)getpid());
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (fd < 0)
-        return false;
-    bool done = write(fd, text, bytes) == (ssize_t)bytes && fsync(fd) == 0;
-    done = close(fd) == 0 && done && rename(fresh, path) == 0;
-    if (!done)
-        unlink(fresh);
-    return done;
-}
-
-/* The file has its key in the first line and the sum of the rest in the second. */
-static bool read_kept(const char *path, const char *key, mbr_rates *r)
-{
-    char text[4096], sum[40];
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return false;
-    size_t n = fread(text, 1, sizeof text - 1, f), line = strlen(key);
-    fclose(f);
-    text[n] = '\0';
-    if (n < line + 19 || memcmp(text, key, line) != 0 || text[line] != '\n' || text[line + 18] != '\n')
-        return false;
-    const char *rest = text + line + 19;
-    snprintf(sum, sizeof sum, "#%016llx", (unsigned long long)mbr_hash_bytes(rest, strlen(rest), (mbr_hash){ 0, 0 }).a);
-    return memcmp(text + line + 1, sum, 17) == 0 && mbr_rates_parse(r, rest, NULL) == MBR_OK;
-}
-
 mbr_status mbr_rates_get(mbr_team *team, mbr_memory *memory, const mbr_log *log, const char *folder, mbr_rates *r,
                          mbr_error *err)
 {
-    char key[160], path[1100], text[4096], rates[3500];
-    bool place = file_of(mbr_team_size(team), folder, key, sizeof key, path, sizeof path);
+    char key[160], text[3500];
+    mbr_cpu_caches c = mbr_cpu_caches_get();
+    mbr_kept kept;
+    snprintf(key, sizeof key, "tiers %x caches %u %u %u threads %d", mbr_cpu_tiers(), c.l1d, c.l2, c.l3,
+             mbr_team_size(team));
+    mbr_kept_find(&kept, "rates", key, folder);
     mbr_rates_default(r);
     if (folder && strcmp(folder, "off") == 0)
         return MBR_OK;
-    if (place && read_kept(path, key, r)) {
+    if (mbr_kept_read(&kept, text, sizeof text) && mbr_rates_parse(r, text, NULL) == MBR_OK) {
         r->source = "kept";
         return MBR_OK;
     }
     MBR_TRY(mbr_rates_measure(team, memory, r, err));
-    if (!place)
-        return MBR_OK;
-    size_t n = mbr_rates_print(r, rates, sizeof rates);
-    int all = snprintf(text, sizeof text, "%s\n#%016llx\n%s", key,
-                       (unsigned long long)mbr_hash_bytes(rates, n, (mbr_hash){ 0, 0 }).a, rates);
-    if (all < 0 || (size_t)all >= sizeof text || !keep(path, text, (size_t)all))
-        mbr_log_at(log, MBR_LOG_WARNING, "%s: measured rates could not be kept there", path);
+    mbr_rates_print(r, text, sizeof text);
+    mbr_kept_write(&kept, text, log);
     return MBR_OK;
 }

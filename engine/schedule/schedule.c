@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-#ifndef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
-#endif
 #include "engine/schedule/schedule.h"
 #include "base/checked.h"
+#include "engine/schedule/pins.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define PRODUCT_SHARE 0.6 /* of a device's peak that products and convolutions reach */
-#define OTHER_SHARE 0.25  /* and the rest */
-#define STREAM_SHARE 0.8  /* of its memory's rate */
-
 /* --- devices --- */
+
+double mbr_device_share(mbr_device_rate rate)
+{
+    /* products and convolutions, the rest of what computes, its memory */
+    return rate == MBR_DEVICE_PRODUCT ? 0.6 : rate == MBR_DEVICE_OTHER ? 0.25 : 0.8;
+}
 
 void mbr_device_complete(mbr_plan_device *d)
 {
@@ -38,8 +33,9 @@ void mbr_device_complete(mbr_plan_device *d)
 double mbr_device_ns(const mbr_plan_device *d, const mbr_work *w, bool half)
 {
     bool dense = w->family <= MBR_WORK_CONV_DOT || w->family == MBR_WORK_QPRODUCT || w->family == MBR_WORK_QCONV;
-    double compute = w->flop / ((half ? d->gflops_f16 : d->gflops_f32) * (dense ? PRODUCT_SHARE : OTHER_SHARE));
-    double memory = w->bytes / (d->memory_gbps * STREAM_SHARE);
+    double peak = half ? d->gflops_f16 : d->gflops_f32;
+    double compute = w->flop / (peak * mbr_device_share(dense ? MBR_DEVICE_PRODUCT : MBR_DEVICE_OTHER));
+    double memory = w->bytes / (d->memory_gbps * mbr_device_share(MBR_DEVICE_STREAM));
     return d->launch_us * 1e3 + (compute > memory ? compute : memory);
 }
 
@@ -189,58 +185,28 @@ static mbr_status read_steps(builder *b, mbr_error *err)
 
 /* --- pins --- */
 
-static const char *name_of(const mbr_ir_node *n)
+static const char *device_name(void *user, int i)
 {
-    return n->name && *n->name ? n->name : n->n_outputs && n->outputs[0] ? n->outputs[0]->name : "";
+    const builder *b = user;
+    return i < b->problem.n_devices ? b->devices[i].name : NULL;
 }
 
-static mbr_status pin_line(builder *b, int line, const char *node, const char *device, int threads, mbr_error *err)
+static bool step_can(void *user, uint32_t k, int device)
 {
-    int d = strcmp(device, "cpu") == 0 ? 0 : -1, fit = 0;
-    for (int i = 0; i < b->problem.n_devices && d < 0; i++)
-        d = strcmp(device, b->devices[i].name) == 0 ? i + 1 : -1;
-    if (d < 0)
-        return mbr_fail(err, MBR_ERR_ARGUMENT, "placement, line %d: there is no device '%s'", line, device);
-    for (uint32_t k = 0; k < b->p->n_steps; k++) {
-        mbr_place_step *s = &b->problem.steps[k];
-        if (fnmatch(node, name_of(b->p->steps[k].node), 0) != 0)
-            continue;
-        fit++;
-        if (s->view || (d && s->ns[d] < 0)) { /* of a pattern, those that can; a single name has to */
-            if (!s->view && !strpbrk(node, "*?["))
-                return mbr_fail(err, MBR_ERR_ARGUMENT, "placement, line %d: %s cannot run on %s", line, node, device);
-            continue;
-        }
-        s->pin = d;
-        b->pin_threads[k] = d ? 0 : threads;
-    }
-    if (!fit)
-        return mbr_fail(err, MBR_ERR_ARGUMENT, "placement, line %d: no step is named '%s'; `mbr plan` lists them", line,
-                        node);
-    return MBR_OK;
+    const builder *b = user;
+    return b->problem.steps[k].ns[device + 1] >= 0;
 }
 
 static mbr_status read_pins(builder *b, mbr_error *err)
 {
-    const char *text = b->o->pins;
-    for (int line = 1; text && *text; line++) {
-        char copy[1024], *rest;
-        size_t n = strcspn(text, "\n");
-        int threads = 0, used = 0;
-        if (n >= sizeof copy)
-            return mbr_fail(err, MBR_ERR_ARGUMENT, "placement, line %d: it is longer than any name", line);
-        memcpy(copy, text, n);
-        copy[n] = '\0';
-        text += n + (text[n] == '\n');
-        char *node = strtok_r(copy, " \t\r", &rest), *device = node ? strtok_r(NULL, " \t\r", &rest) : NULL;
-        char *more = device ? strtok_r(NULL, " \t\r", &rest) : NULL;
-        if (!node || *node == '#')
-            continue;
-        if (!device || (more && *more != '#' && (sscanf(more, "threads=%d%n", &threads, &used) != 1 || more[used] ||
-                                                 threads < 1 || threads > 1024)))
-            return mbr_fail(err, MBR_ERR_ARGUMENT, "placement, line %d: `NODE DEVICE [threads=N]` is due", line);
-        MBR_TRY(pin_line(b, line, node, device, threads, err));
-    }
+    int *devices = mbr_arena_calloc(b->arena, (size_t)b->p->n_steps + 1, sizeof *devices);
+    const mbr_pins pins = { .p = b->p, .device = device_name, .can = step_can, .user = b, .devices = devices,
+                            .threads = b->pin_threads };
+    if (!devices)
+        return mbr_no_memory(err, b->p->n_steps * sizeof *devices);
+    MBR_TRY(mbr_pins_read(&pins, b->o->pins, err));
+    for (uint32_t k = 0; k < b->p->n_steps; k++)
+        b->problem.steps[k].pin = devices[k];
     return MBR_OK;
 }
 
@@ -450,6 +416,7 @@ static mbr_status fill_steps(const builder *b, mbr_schedule *out, mbr_error *err
         out->threads = to->threads > out->threads ? to->threads : out->threads;
     }
     out->devices_of = places;
+    out->threads_of = b->pin_threads;
     return MBR_OK;
 }
 

@@ -46,6 +46,7 @@ typedef struct mbr_schedule {
     mbr_schedule_step *steps; /* (n) those that run, in their order */
     int n;
     const int *devices_of;  /* (program steps) 0: the processor; i + 1: device i: for whoever runs them */
+    const int *threads_of;  /* (program steps) that pins allow; 0: all */
     int threads;            /* of the largest team */
     double ns, cpu_ns;      /* of a run; of one on the processor alone */
     double transfer_bytes, replica_bytes;
@@ -62,6 +63,9 @@ mbr_status mbr_schedule_new(mbr_memory *memory, const mbr_schedule_options *o, c
                             mbr_schedule *out, mbr_error *err);
 void mbr_schedule_free(mbr_schedule *s);
 
+/* Share of a device's peak that steps are taken to reach. */
+typedef enum mbr_device_rate { MBR_DEVICE_PRODUCT, MBR_DEVICE_OTHER, MBR_DEVICE_STREAM } mbr_device_rate;
+double mbr_device_share(mbr_device_rate rate);
 /* Puts defaults in the place of zeros. */
 void mbr_device_complete(mbr_plan_device *d);
 /* Nanoseconds of the work on a device, its launch included. */

@@ -26,8 +26,15 @@ typedef struct mbr_model_options {
                            reported as a warning to the log, and costs nothing else */
     int cache_verify;   /* not 0: the cache is asked by the whole content of the model's files, whatever their dates */
     const char *device; /* "cpu", "opencl" (its first device), "opencl:N", "auto"; NULL: MBR_DEVICE of the environment,
-                           else the CPU. What the device cannot do, the CPU does. With a device the cache is not used */
+                           else the CPU. What the device cannot do, the CPU does. With a device the cache is not used.
+                           "auto": each session decides at its first run, and when its inputs have become twice or half as
+                           large, whether regions of steps move to a device */
     int device_only;    /* not 0: a step that the device does not run fails the run, naming the node and why */
+    const char *placement; /* text of a placement file, which pins nodes to devices or to numbers of threads: see
+                           docs/placement.md. What it names has to be there, else the session fails. NULL: none */
+    const struct mbr_plan_device *devices; /* for "auto": facts of the devices that it may choose from (mbr/plan.h), instead
+                           of what was measured on this machine. They are to be named as here: "opencl:0" */
+    int n_devices;
 } mbr_model_options;
 
 /*

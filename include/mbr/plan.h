@@ -42,11 +42,13 @@ typedef struct mbr_plan_options {
     size_t size;               /* sizeof(mbr_plan_options) */
     const char *topology;      /* an XML file of hwloc's or a synthetic description ("package:2 core:8 pu:2"); NULL: this
                                   machine */
-    const mbr_plan_device *devices;
+    const mbr_plan_device *devices; /* none: for a model opened for "auto", what its sessions may choose from, and
+                                  what the plan says is where such a session runs with the same inputs */
     int n_devices;
     int threads;               /* at most; 0: as many as the machine allows this process */
     const char *placement;     /* text of a placement file: lines `NODE DEVICE [threads=N]`; # begins a comment; NODE
-                                  may hold * and ?. Of lines that fit a node the last counts. DEVICE: cpu or a name */
+                                  may hold * and ?. Of lines that fit a node the last counts. DEVICE: cpu or a name. NULL: the
+                                  model's */
     const char *rates;         /* text of measured rates; NULL: those of the calibration of this machine, which takes up to
                                   two seconds once */
     const char *cache_dir;     /* where those are kept; NULL: MBR_CACHE, else $XDG_CACHE_HOME/mbr, ~/.cache/mbr. "off":

@@ -109,6 +109,7 @@ typedef struct mbr_profile_row {
     const int64_t *dims;
     double weight_bytes;  /* of bytes: constants of the model */
     double least_ns;      /* of the shortest call */
+    const char *device;   /* where the last call ran: "cpu", "opencl:0" */
 } mbr_profile_row;
 MBR_API mbr_status mbr_session_profile_start(mbr_session *session, mbr_error *err);
 MBR_API void mbr_session_profile_stop(mbr_session *session);
