@@ -20,6 +20,7 @@ MBR_UNIT_TESTS = \
     tests/test_filemap \
     tests/test_frame \
     tests/test_half \
+    tests/test_index \
     tests/test_ir \
     tests/test_numbers \
     tests/test_onnx_import \
@@ -198,7 +199,7 @@ EXTRA_DIST += tests/plans tests/program.sh tests/faulty_plugin.c tests/fake_icd.
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).
 MBR_THREAD_TESTS = tests/test_frame tests/test_sessions tests/test_team
-MBR_KERNEL_TESTS = tests/test_base tests/test_cpu tests/test_elementwise tests/test_half tests/kernels/check-kernels
+MBR_KERNEL_TESTS = tests/test_base tests/test_cpu tests/test_elementwise tests/test_index tests/test_half tests/kernels/check-kernels
 
 check_PROGRAMS += $(MBR_PLAIN_TESTS)
 TESTS += $(MBR_PLAIN_TESTS) $(MBR_SCRIPT_TESTS)

@@ -63,9 +63,36 @@ bool mbr_index_reduces(mbr_binary_op op, mbr_dtype dtype)
            mbr_elementwise_binary_has(op, dtype);
 }
 
+/* As kernels/elementwise.h has it, whose sums in f64, rounded, are the same. False: another operator. */
+static bool combine_f32(mbr_binary_op op, float *restrict to, const float *restrict from, size_t n)
+{
+    switch (op) {
+    case MBR_BINARY_ADD:
+        for (size_t i = 0; i < n; i++)
+            to[i] += from[i];
+        return true;
+    case MBR_BINARY_MUL:
+        for (size_t i = 0; i < n; i++)
+            to[i] *= from[i];
+        return true;
+    case MBR_BINARY_MIN: /* NaN wins */
+        for (size_t i = 0; i < n; i++)
+            to[i] = to[i] < from[i] || isnan(to[i]) ? to[i] : from[i];
+        return true;
+    case MBR_BINARY_MAX:
+        for (size_t i = 0; i < n; i++)
+            to[i] = to[i] > from[i] || isnan(to[i]) ? to[i] : from[i];
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void combine(mbr_binary_op op, mbr_dtype dtype, size_t size, void *to, const void *from, size_t n)
 {
     static const ptrdiff_t one = 1;
+    if (dtype == MBR_DTYPE_F32 && combine_f32(op, to, from, n))
+        return;
     if (op != MBR_INDEX_REPLACE && (dtype == MBR_DTYPE_COMPLEX64 || dtype == MBR_DTYPE_COMPLEX128))
         combine_complex(op, dtype, to, from, n);
     else if (op != MBR_INDEX_REPLACE)
@@ -107,6 +134,32 @@ static inline void walk_next(walk *w, const mbr_elements_args *args)
     }
 }
 
+/*
+ * How many elements from i on, all of them before `last`, lie side by side: a whole row, where the axis is an outer one
+ * and all of the row has one index, as indices have that were expanded to the data's width; else 1.
+ */
+static size_t walk_run(const walk *w, const mbr_elements_args *args, size_t i, size_t last)
+{
+    int inner = args->rank - 1;
+    size_t n = args->index_dims[inner];
+    if (args->axis == inner || w->at[inner] != 0 || n > last - i)
+        return 1;
+    int64_t k = index_at(args->index, args->wide, i);
+    for (size_t j = 1; j < n; j++)
+        if (index_at(args->index, args->wide, i + j) != k)
+            return 1;
+    return n;
+}
+
+/* Goes on by a run. */
+static inline void walk_by(walk *w, const mbr_elements_args *args, size_t run)
+{
+    int inner = args->rank - 1;
+    w->at[inner] += run - 1;
+    w->base += inner == args->axis ? 0 : (ptrdiff_t)(run - 1);
+    walk_next(w, args);
+}
+
 static inline bool walk_offset(const walk *w, const mbr_elements_args *args, size_t i, size_t *offset)
 {
     int64_t k = index_at(args->index, args->wide, i), n = (int64_t)args->dims[args->axis];
@@ -119,14 +172,18 @@ static inline bool walk_offset(const walk *w, const mbr_elements_args *args, siz
 size_t mbr_gather_elements(const mbr_elements_args *args, const void *data, void *out, size_t first, size_t last)
 {
     walk w;
-    size_t offset;
+    size_t offset, run;
     if (first >= last)
         return last;
     walk_begin(&w, args, first);
-    for (size_t i = first; i < last; i++, walk_next(&w, args)) {
+    for (size_t i = first; i < last; i += run, walk_by(&w, args, run)) {
         if (!walk_offset(&w, args, i, &offset))
             return i;
-        move((char *)out + i * args->size, (const char *)data + offset, args->size);
+        run = walk_run(&w, args, i, last);
+        if (run == 1)
+            move((char *)out + i * args->size, (const char *)data + offset, args->size);
+        else
+            memcpy((char *)out + i * args->size, (const char *)data + offset, run * args->size);
     }
     return last;
 }
@@ -134,14 +191,15 @@ size_t mbr_gather_elements(const mbr_elements_args *args, const void *data, void
 size_t mbr_scatter_elements(const mbr_elements_args *args, mbr_binary_op op, const void *updates, void *data)
 {
     walk w;
-    size_t offset, last = mbr_dims_count(args->rank, args->index_dims);
+    size_t offset, run, last = mbr_dims_count(args->rank, args->index_dims);
     if (last == 0)
         return last;
     walk_begin(&w, args, 0);
-    for (size_t i = 0; i < last; i++, walk_next(&w, args)) {
+    for (size_t i = 0; i < last; i += run, walk_by(&w, args, run)) {
         if (!walk_offset(&w, args, i, &offset))
             return i;
-        combine(op, args->dtype, args->size, (char *)data + offset, (const char *)updates + i * args->size, 1);
+        run = walk_run(&w, args, i, last);
+        combine(op, args->dtype, args->size, (char *)data + offset, (const char *)updates + i * args->size, run);
     }
     return last;
 }
