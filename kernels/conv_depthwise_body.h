@@ -44,7 +44,8 @@ MBR_INLINE void dw_points(const mbr_conv_args *a, const dw_plan *plan, const dw_
                           const gemm_out *out, float *sums, const int kw, const int sw)
 {
     float low_f, high_f;
-    bool plain = gemm_out_is_plain(out, &low_f, &high_f);
+    bool swish = out->act.kind == MBR_ACT_HARD_SWISH && out->other_is <= MBR_GEMM_OTHER_ADD;
+    bool plain = gemm_out_is_plain(out, &low_f, &high_f) || swish;
     vf low = vf_set1(low_f), high = vf_set1(high_f), sum[DW_POINTS];
     size_t taps = dw_taps(a), whole = a->channels / MBR_VL * MBR_VL;
     for (size_t c = 0; c < whole; c += MBR_VL) {
@@ -63,7 +64,8 @@ MBR_INLINE void dw_points(const mbr_conv_args *a, const dw_plan *plan, const dw_
             vf y = vf_add(sum[p], bias);
             if (out->other)
                 y = vf_add(y, vf_load(out->other + p * out->ld_other + (ptrdiff_t)c));
-            vf_store(out->c + p * out->ldc + (ptrdiff_t)c, vf_clip(y, low, high));
+            y = swish ? vf_act(y, MBR_ACT_HARD_SWISH, 0, 0) : vf_clip(y, low, high);
+            vf_store(out->c + p * out->ldc + (ptrdiff_t)c, y);
         }
     }
     if (whole < a->channels) {

@@ -16,7 +16,7 @@
 #define GEMM_MICRO(mr)                                                                                                 \
     static void gemm_micro_wide_##mr(const gemm_tile *t)                                                               \
     {                                                                                                                  \
-        gemm_micro(t, mr, GEMM_NP(mr));                                                                                \
+        gemm_micro(t, mr, GEMM_NP(mr), GEMM_NV);                                                                       \
     }
 GEMM_EACH_ROW(GEMM_MICRO)
 #undef GEMM_MICRO

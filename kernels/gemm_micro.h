@@ -30,6 +30,14 @@
 #ifndef GEMM_BY_PANEL
 #define GEMM_BY_PANEL 0
 #endif
+/* A panel of which at most half the columns are there is multiplied by half its vectors: GEMM_EACH_HALF(X) then names the
+   rows of such tiles, up to GEMM_HALF_MR, at most twice GEMM_MR. */
+#ifdef GEMM_HALF_MR
+#define GEMM_HALF_NV (GEMM_NV / 2)
+#define GEMM_MOST_ROWS (GEMM_HALF_MR > GEMM_MR ? GEMM_HALF_MR : GEMM_MR)
+#else
+#define GEMM_MOST_ROWS GEMM_MR
+#endif
 #define GEMM_AHEAD 24 /* steps of B fetched ahead when it streams from memory */
 
 typedef struct gemm_tile {
@@ -55,7 +63,7 @@ typedef void gemm_micro_fn(const gemm_tile *t);
 
 /* Step p of the sums. Three rows share a pointer: base, base + lda, base + 2 lda are addressing modes. */
 MBR_INLINE void gemm_step(const float *const *row, ptrdiff_t lda, const float *b, size_t b_panel, size_t p,
-                          vf (*sum)[GEMM_NP_MAX * GEMM_NV], const int mr, const int np)
+                          vf (*sum)[GEMM_NP_MAX * GEMM_NV], const int mr, const int np, const int nv)
 {
     const int side = GEMM_BY_PANEL ? 1 : np; /* panels whose vectors are held at a time */
     MBR_UNROLL(4)
@@ -64,9 +72,9 @@ MBR_INLINE void gemm_step(const float *const *row, ptrdiff_t lda, const float *b
         MBR_UNROLL(4)
         for (int i = 0; i < side; i++) {
             MBR_UNROLL(4)
-            for (int v = 0; v < GEMM_NV; v++)
-                bv[i * GEMM_NV + v] = vf_load(b + (size_t)(q + i) * b_panel + p * GEMM_NR + (size_t)v * MBR_VL);
-            if (mr * np < GEMM_MR || np > 1) {
+            for (int v = 0; v < nv; v++)
+                bv[i * nv + v] = vf_load(b + (size_t)(q + i) * b_panel + p * GEMM_NR + (size_t)v * MBR_VL);
+            if (nv == GEMM_NV && (mr * np < GEMM_MR || np > 1)) {
                 MBR_UNROLL(4)
                 for (int line = 0; line < (GEMM_NR + 15) / 16; line++)
                     __builtin_prefetch(b + (size_t)(q + i) * b_panel + (p + GEMM_AHEAD) * GEMM_NR + 16 * (size_t)line);
@@ -77,8 +85,8 @@ MBR_INLINE void gemm_step(const float *const *row, ptrdiff_t lda, const float *b
             GEMM_ROW_FENCE;
             vf av = vf_load1(row[r / 3] + (r % 3) * lda + p);
             MBR_UNROLL(16)
-            for (int v = 0; v < side * GEMM_NV; v++)
-                sum[r][q * GEMM_NV + v] = vf_fma(av, bv[v], sum[r][q * GEMM_NV + v]);
+            for (int v = 0; v < side * nv; v++)
+                sum[r][q * nv + v] = vf_fma(av, bv[v], sum[r][q * nv + v]);
         }
     }
 }
@@ -132,7 +140,7 @@ MBR_INLINE void gemm_end(const gemm_tile *t, vf (*sum)[GEMM_NP_MAX * GEMM_NV], c
         vf bias = t->bias ? vf_load(t->bias + v * MBR_VL) : vf_zero();
         MBR_UNROLL(16)
         for (int r = 0; r < mr; r++) {
-            vf x = vf_add(vf_mul(sum[r][v], alpha), bias);
+            vf x = vf_fma(sum[r][v], alpha, bias);
             if (t->other)
                 x = vf_add(x, vf_load(t->other + r * t->ld_other + v * MBR_VL));
             vf_store(t->c + r * t->ldc + v * MBR_VL, vf_clip(x, low, high));
@@ -140,11 +148,11 @@ MBR_INLINE void gemm_end(const gemm_tile *t, vf (*sum)[GEMM_NP_MAX * GEMM_NV], c
     }
 }
 
-MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
+MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np, const int nv)
 {
-    vf sum[GEMM_MR][GEMM_NP_MAX * GEMM_NV];
-    gemm_begin(t, sum, mr, np * GEMM_NV);
-    const float *row[(GEMM_MR + 2) / 3];
+    vf sum[GEMM_MOST_ROWS][GEMM_NP_MAX * GEMM_NV];
+    gemm_begin(t, sum, mr, np * nv);
+    const float *row[(GEMM_MOST_ROWS + 2) / 3];
     MBR_UNROLL(16)
     for (int g = 0; g < (mr + 2) / 3; g++)
         row[g] = t->a + 3 * g * t->lda;
@@ -153,20 +161,20 @@ MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np)
     const size_t b_panel = t->b_panel, kc = t->kc, ahead_step = t->ahead_step, ahead_steps = ahead_step ? kc : 0;
     const char *ahead = t->ahead;
     size_t p = 0;
-    for (; np == 1 && p < ahead_steps; p++) {
+    for (; np == 1 && nv == GEMM_NV && p < ahead_steps; p++) {
         __builtin_prefetch(ahead, 0, 2);
         ahead += ahead_step;
-        gemm_step(row, lda, b, b_panel, p, sum, mr, np);
+        gemm_step(row, lda, b, b_panel, p, sum, mr, np, nv);
     }
     for (; p < kc; p++)
-        gemm_step(row, lda, b, b_panel, p, sum, mr, np);
-    gemm_end(t, sum, mr, np * GEMM_NV);
+        gemm_step(row, lda, b, b_panel, p, sum, mr, np, nv);
+    gemm_end(t, sum, mr, np * nv);
 }
 
 #define GEMM_MICRO(mr)                                                                                                 \
     static void gemm_micro_##mr(const gemm_tile *t)                                                                    \
     {                                                                                                                  \
-        gemm_micro(t, mr, 1);                                                                                          \
+        gemm_micro(t, mr, 1, GEMM_NV);                                                                                 \
     }
 GEMM_EACH_ROW(GEMM_MICRO)
 #undef GEMM_MICRO
@@ -177,6 +185,23 @@ static gemm_micro_fn *const gemm_micro_one[GEMM_MR] = {
     GEMM_EACH_ROW(GEMM_MICRO)
 #undef GEMM_MICRO
 };
+
+#ifdef GEMM_HALF_MR
+#define GEMM_MICRO(mr)                                                                                                 \
+    static void gemm_micro_half_##mr(const gemm_tile *t)                                                               \
+    {                                                                                                                  \
+        gemm_micro(t, mr, 1, GEMM_HALF_NV);                                                                            \
+    }
+GEMM_EACH_HALF(GEMM_MICRO)
+#undef GEMM_MICRO
+
+/* By rows - 1. */
+static gemm_micro_fn *const gemm_micro_half[GEMM_HALF_MR] = {
+#define GEMM_MICRO(mr) gemm_micro_half_##mr,
+    GEMM_EACH_HALF(GEMM_MICRO)
+#undef GEMM_MICRO
+};
+#endif
 
 /* Where sums go: a rectangle of C with its part of the epilogue. */
 typedef struct gemm_out {
@@ -241,7 +266,7 @@ MBR_INLINE vf gemm_finish_before(const gemm_out *o, const float *acc, size_t ld,
         bias = gemm_load(o->bias + p.j, n);
     else if (o->row_bias)
         bias = vf_set1(o->row_bias[p.r]);
-    x = vf_add(vf_mul(x, vf_set1(o->alpha)), bias);
+    x = vf_fma(x, vf_set1(o->alpha), bias);
     if (o->other_is == MBR_GEMM_OTHER_ADD)
         x = vf_add(x, gemm_load(o->other + (ptrdiff_t)p.r * o->ld_other + (ptrdiff_t)p.j, n));
     return x;
@@ -261,15 +286,15 @@ MBR_INLINE void gemm_finish_after(const gemm_out *o, vf x, gemm_place p, size_t 
         vf_store_n(to, x, n);
 }
 
-/* Vectors one by one: to the end, or, where others go side by side, to where that many whole ones follow again. */
+/* Vectors one by one, to the end or to where whole ones follow again that go side by side. */
 MBR_INLINE gemm_place gemm_finish_each(const gemm_out *o, const float *acc, size_t ld, size_t rows, size_t cols,
-                                       gemm_place p, bool many, mbr_act_kind kind, float a, float b)
+                                       gemm_place p, mbr_act_kind kind, float a, float b)
 {
     do {
         size_t n = cols - p.j < MBR_VL ? cols - p.j : MBR_VL;
         gemm_finish_after(o, vf_act(gemm_finish_before(o, acc, ld, p, n), kind, a, b), p, n);
         p = gemm_place_next(p, cols);
-    } while (p.r < rows && !(many && p.j == 0));
+    } while (p.r < rows && p.j != 0);
     return p;
 }
 
@@ -296,6 +321,27 @@ MBR_INLINE gemm_place gemm_finish_many(const gemm_out *o, const float *acc, size
     return next;
 }
 
+/* Activations without an exponential: column by column, so that a row costs little more than the activation. */
+MBR_INLINE void gemm_finish_cheap(const gemm_out *out, const float *acc, size_t ld, size_t rows, size_t cols,
+                                  mbr_act_kind kind, float a, float b)
+{
+    const gemm_out o = *out; /* what is stored cannot be one of its numbers */
+    for (size_t j = 0; j < cols; j += MBR_VL) {
+        size_t n = cols - j < MBR_VL ? cols - j : MBR_VL;
+        gemm_out at = o;
+        at.c += j;
+        at.other = o.other ? o.other + j : NULL;
+        vf bias = o.bias ? gemm_load(o.bias + j, n) : vf_zero();
+        for (size_t r = 0; r < rows; r++) {
+            vf x = gemm_load(acc + r * ld + j, n);
+            x = vf_fma(x, vf_set1(o.alpha), o.row_bias ? vf_set1(o.row_bias[r]) : bias);
+            if (o.other_is == MBR_GEMM_OTHER_ADD)
+                x = vf_add(x, gemm_load(at.other + (ptrdiff_t)r * o.ld_other, n));
+            gemm_finish_after(&at, vf_act(x, kind, a, b), (gemm_place){r, 0}, n);
+        }
+    }
+}
+
 /* It is large: no copies of it for the constants of its callers. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define GEMM_ONE_COPY __attribute__((noinline, noclone))
@@ -309,17 +355,17 @@ GEMM_ONE_COPY static void gemm_finish(const gemm_out *o, const float *acc, size_
     const mbr_act_kind kind = o->act.kind;
     float low, high;
     (void)gemm_out_is_plain(o, &low, &high);
-    gemm_place p = {0, 0};
-#define EACH(kind, a, b) (void)gemm_finish_each(o, acc, ld, rows, cols, p, false, kind, a, b)
+#define CHEAP(kind, a, b) gemm_finish_cheap(o, acc, ld, rows, cols, kind, a, b)
     if (kind <= MBR_ACT_CLIP) {
-        EACH(MBR_ACT_CLIP, low, high);
+        CHEAP(MBR_ACT_CLIP, low, high);
     } else if (kind == MBR_ACT_LEAKY) {
-        EACH(MBR_ACT_LEAKY, o->act.a, o->act.b);
+        CHEAP(MBR_ACT_LEAKY, o->act.a, o->act.b);
     } else if (kind == MBR_ACT_HARD_SIGMOID) {
-        EACH(MBR_ACT_HARD_SIGMOID, o->act.a, o->act.b);
+        CHEAP(MBR_ACT_HARD_SIGMOID, o->act.a, o->act.b);
     } else if (kind == MBR_ACT_HARD_SWISH) {
-        EACH(MBR_ACT_HARD_SWISH, o->act.a, o->act.b);
+        CHEAP(MBR_ACT_HARD_SWISH, o->act.a, o->act.b);
     } else {
+        gemm_place p = {0, 0};
         while (p.r < rows) {
 #define MANY(kind)                                                                                                     \
     case kind:                                                                                                         \
@@ -336,10 +382,10 @@ GEMM_ONE_COPY static void gemm_finish(const gemm_out *o, const float *acc, size_
             }
 #undef MANY
             if (p.r < rows)
-                p = gemm_finish_each(o, acc, ld, rows, cols, p, true, kind, o->act.a, o->act.b);
+                p = gemm_finish_each(o, acc, ld, rows, cols, p, kind, o->act.a, o->act.b);
         }
     }
-#undef EACH
+#undef CHEAP
 }
 
 /* A float of weights, which may lie at any address. */
@@ -384,28 +430,37 @@ static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_p
     gemm_tile t = {
         .kc = kc, .lda = lda, .first = first, .ldc = out->ldc, .ld_other = out->ld_other, .alpha = out->alpha};
     bool plain = gemm_out_is_plain(out, &t.low, &t.high);
-    size_t row_tiles = (rows + GEMM_MR - 1) / GEMM_MR;
-    /* The first row tiles fetch the next panel into the second cache, each a part. */
-    size_t fetching = row_tiles < 8 ? row_tiles : 8, step = (GEMM_NR * sizeof(float) + fetching - 1) / fetching;
+    size_t whole_tiles = (rows + GEMM_MR - 1) / GEMM_MR;
     for (size_t j = 0; j < cols; j += GEMM_NR) {
-        size_t width = cols - j < GEMM_NR ? cols - j : GEMM_NR;
+        size_t width = cols - j < GEMM_NR ? cols - j : GEMM_NR, most = GEMM_MR, columns = GEMM_NR;
+        gemm_micro_fn *const *micro = gemm_micro_one;
+#ifdef GEMM_HALF_MR
+        if (width <= GEMM_NR / 2) {
+            micro = gemm_micro_half;
+            most = GEMM_HALF_MR;
+            columns = GEMM_NR / 2;
+        }
+#endif
+        size_t row_tiles = (rows + most - 1) / most;
+        /* The first row tiles fetch the next panel into the second cache, each a part. */
+        size_t fetching = row_tiles < 8 ? row_tiles : 8, step = (GEMM_NR * sizeof(float) + fetching - 1) / fetching;
         t.b = b + j / GEMM_NR * b_panel;
-        t.to_c = last && plain && width == GEMM_NR;
+        t.to_c = last && plain && width == columns;
         bool end = j + GEMM_NR >= cols, more = row_tiles > 1 && (!end || after);
         t.ahead = (const char *)(!end ? t.b + b_panel : after ? after : b);
         for (size_t i = 0, r = 0; i < row_tiles; i++) {
             size_t mr = (rows - r) / (row_tiles - i); /* even: no tile is left with a row or two */
             t.a = a + (ptrdiff_t)r * lda;
             t.ahead_step = more && i < fetching ? step : 0;
-            t.acc = acc ? acc + (j / GEMM_NR * row_tiles + i) * GEMM_MR * GEMM_NR : sums;
+            t.acc = acc ? acc + j * whole_tiles * GEMM_MR + i * most * columns : sums;
             gemm_out at = gemm_out_at(out, r, j);
             t.c = at.c;
             t.bias = at.bias;
             t.other = at.other;
-            gemm_micro_one[mr - 1](&t);
+            micro[mr - 1](&t);
             t.ahead += kc * t.ahead_step;
             if (last && !t.to_c)
-                gemm_finish(&at, t.acc, GEMM_NR, mr, width);
+                gemm_finish(&at, t.acc, columns, mr, width);
             r += mr;
         }
     }

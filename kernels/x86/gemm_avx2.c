@@ -14,6 +14,9 @@
 #define GEMM_NV 2
 #define GEMM_TILE_MACS 24e6
 #define GEMM_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define GEMM_HALF_MR 12
+#define GEMM_EACH_HALF(X) \
+    GEMM_EACH_ROW(X) X(7) X(8) X(9) X(10) X(11) X(12)
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"
 #include "kernels/conv_dot_body.h"
