@@ -171,7 +171,7 @@ static const struct {
     { "rule r %y = Neg(%x) {a = b} => %y = A(%x)", "a number or a text is due" },
     { "rule r %y = Neg(%x) {a = 'b} ", "a text without a closing quote" },
     { "rule r %y = Neg(%x) {a = 1 => ", "'}' is due" },
-    { "rule r %y = A(1, 2, 3, 4, 5)", "one operand too many" },
+    { "rule r %y = A(1, 2, 3, 4, 5, 6)", "one operand too many" },
     { "rule r %y = A(1f)", "a number is due" },
     { "rule r %y = A(%x) where line(%x, %y)", "a condition (row, columns, matrix, low, a size) is due" },
     { "rule r %y = A(%x) where row(%x, %z)", "a variable that nothing defines" },

@@ -46,6 +46,31 @@ static mbr_status lower_rotary(mbr_cl_lower *l)
     return l->status;
 }
 
+static mbr_status lower_turn(mbr_cl_lower *l)
+{
+    const mbr_turn_args *a = l->step->state;
+    struct {
+        cl_int dims[3], x[3], cosine[3], sine[3], half;
+    } g = { .half = (cl_int)a->half };
+    if (mbr_value_count(l->step->out[0]) == 0)
+        return l->status;
+    if (mbr_value_count(l->step->out[0]) > INT32_MAX)
+        return mbr_cl_decline(l, "it is too large");
+    for (int i = 0; i < 3; i++) {
+        g.dims[i] = (cl_int)a->dims[i];
+        g.x[i] = (cl_int)a->x_stride[i];
+        g.cosine[i] = (cl_int)a->cos_stride[i];
+        g.sine[i] = (cl_int)a->sin_stride[i];
+    }
+    kernel(l, "turn", MBR_DTYPE_F32, "TURN", "1");
+    for (uint32_t i = 0; i < 3; i++)
+        mbr_cl_in(l, i);
+    mbr_cl_out(l, 0);
+    mbr_cl_bytes(l, &g, sizeof g);
+    mbr_cl_go_rows(l, a->half, a->dims[2], a->dims[0] * a->dims[1]);
+    return l->status;
+}
+
 static mbr_status lower_linear(mbr_cl_lower *l)
 {
     const mbr_step *s = l->step;
@@ -142,6 +167,7 @@ static bool takes_floats(const mbr_ir_node *n, const mbr_cl_device *d)
 const mbr_cl_op mbr_cl_ops_tokens[] = {
     { "", "RotaryEmbedding", takes_floats, lower_rotary, 0 },
     { "com.microsoft", "RotaryEmbedding", takes_floats, lower_rotary, 1 },
+    { "mbr", "Rotary", takes_floats, lower_turn, 0 },
     { "", "LinearAttention", takes_floats, lower_linear, 0 },
     { "", "CausalConvWithState", takes_floats, lower_causal, 0 },
     { "", "NegativeLogLikelihoodLoss", takes_floats, lower_loss, 0 },

@@ -46,7 +46,7 @@
 #include "engine/value.h"
 
 #define MBR_RULE_VARS 24
-#define MBR_RULE_OPERANDS 4
+#define MBR_RULE_OPERANDS 5
 #define MBR_RULE_LIST 5
 #define MBR_RULE_OPS 63 /* one bit each in a mask */
 #define MBR_RULE_TEXTS 128

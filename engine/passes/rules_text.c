@@ -398,6 +398,26 @@ const char *const mbr_rule_texts[] = {
     "=>"
     "  %y = mbr.Attention@1(%q, %x, %z, ...) {...}",
 
+    /* --- rotary positions: the halves of each head change places, one of them negated --- */
+
+    "rule rotary"
+    "  %lo = Slice(%x: f32, 0, %middle, %axis, 1) | Slice(%x: f32, 0, %middle, %axis)"
+    "  %hi = Slice(%x, %middle, %end, %axis, 1) | Slice(%x, %middle, %end, %axis)"
+    "  %n = Neg(%hi)"
+    "  %h = Concat(%n, %lo) {axis = last}"
+    "  %a = Mul(%x, %cos)"
+    "  %b = Mul(%h, %sin)"
+    "  %y = Add(%a, %b)"
+    "  where %lo.-1 = %hi.-1, %h.-1 = %x.-1"
+    "=>"
+    "  %y = mbr.Rotary@1(%x, %cos, %sin)",
+
+    "rule rotary_x"
+    "  %x = Transpose(%t) {perm = %p}"
+    "  %y = mbr.Rotary(%x, %c, ...) {axes = %a?}"
+    "=>"
+    "  %y = mbr.Rotary@1(%t, %c, ...) {..., axes = %p[%a]}",
+
     /* --- Transposes --- */
 
     "rule transposes"

@@ -39,6 +39,31 @@ __kernel void rotary_pairs(TENSOR(const MEM(T), x), TENSOR(const MEM(T), cosine)
 }
 #endif
 
+#ifdef TURN
+typedef struct {
+    int dims[3], x[3], cosine[3], sine[3], half_;
+} turned;
+
+/* A work-item has a pair: (place in the half, row, rows of the leading axes). */
+__kernel void turn(TENSOR(const MEM(T), x), TENSOR(const MEM(T), cosine), TENSOR(const MEM(T), sine),
+                   TENSOR(MEM(T), y), const turned g)
+{
+    int k = get_global_id(0), j = get_global_id(1), i = get_global_id(2), m = k + g.half_;
+    OPEN(const MEM(T), x);
+    OPEN(const MEM(T), cosine);
+    OPEN(const MEM(T), sine);
+    OPEN(MEM(T), y);
+    if (k >= g.half_ || j >= g.dims[2] || i >= g.dims[0] * g.dims[1])
+        return;
+    int p = i / g.dims[1], q = i % g.dims[1], to = (i * g.dims[2] + j) * 2 * g.half_;
+    int a = p * g.x[0] + q * g.x[1] + j * g.x[2], c = p * g.cosine[0] + q * g.cosine[1] + j * g.cosine[2];
+    int s = p * g.sine[0] + q * g.sine[1] + j * g.sine[2];
+    C re = LOAD(T, x, a + k), im = LOAD(T, x, a + m);
+    SAVE(T, y, to + k, re * LOAD(T, cosine, c + k) - im * LOAD(T, sine, s + k));
+    SAVE(T, y, to + m, im * LOAD(T, cosine, c + m) + re * LOAD(T, sine, s + m));
+}
+#endif
+
 #ifdef S
 typedef struct {
     int batch, steps, heads, kv_heads, dk, dv, decay_each, beta_heads, has_state;

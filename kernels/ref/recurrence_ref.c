@@ -36,6 +36,26 @@ bool mbr_rotary(const mbr_rotary_args *a, size_t first, size_t last)
     return true;
 }
 
+void mbr_turn(const mbr_turn_args *a, size_t first, size_t last)
+{
+    for (size_t row = first; row < last; row++) {
+        const float *x = a->x, *c = a->cos, *s = a->sin;
+        float *restrict y = a->out + row * 2 * a->half;
+        size_t rest = row;
+        for (int d = 2; d >= 0; d--) {
+            ptrdiff_t at = (ptrdiff_t)(rest % a->dims[d]);
+            rest /= a->dims[d];
+            x += at * a->x_stride[d];
+            c += at * a->cos_stride[d];
+            s += at * a->sin_stride[d];
+        }
+        for (size_t k = 0, m = a->half; k < a->half; k++, m++) {
+            y[k] = x[k] * c[k] - x[m] * s[k];
+            y[m] = x[m] * c[m] + x[k] * s[m];
+        }
+    }
+}
+
 /* One step of one head: decay, correction, write, read. token: index of (batch, step); h: of the key head. */
 static void linear_step(const mbr_linear_attention_args *a, float *s, float *scratch, size_t token, size_t h)
 {
