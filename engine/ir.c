@@ -2,6 +2,7 @@
 #include "engine/ir.h"
 #include "base/checked.h"
 #include "base/hash.h"
+#include "engine/coded.h"
 #include "engine/ops/custom.h"
 
 #include <stdio.h>
@@ -700,6 +701,31 @@ const char *mbr_attr_string(const mbr_ir_node *n, const char *name, const char *
 {
     const mbr_ir_attr *a = attr_of(n, name, MBR_ATTR_STRING);
     return a ? a->s.data : otherwise;
+}
+
+bool mbr_ir_attr_equal(const mbr_ir_attr *a, const mbr_ir_attr *b)
+{
+    if (strcmp(a->name, b->name) != 0 || a->kind != b->kind || a->n != b->n)
+        return false;
+    switch (a->kind) {
+    case MBR_ATTR_INT:
+        return a->i == b->i;
+    case MBR_ATTR_FLOAT:
+        return memcmp(&a->f, &b->f, sizeof a->f) == 0;
+    case MBR_ATTR_STRING:
+        return a->s.size == b->s.size && memcmp(a->s.data, b->s.data, a->s.size) == 0;
+    case MBR_ATTR_TENSOR:
+        return a->tensor == b->tensor || mbr_value_equal(a->tensor, b->tensor);
+    case MBR_ATTR_INTS:
+        return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
+    case MBR_ATTR_CODED:
+        return a->coded->code == b->coded->code && a->coded->gap == b->coded->gap &&
+               a->coded->bytes == b->coded->bytes && memcmp(a->coded->data, b->coded->data, a->coded->bytes) == 0;
+    case MBR_ATTR_FLOATS:
+        return a->n == 0 || memcmp(a->floats, b->floats, a->n * sizeof *a->floats) == 0;
+    default:
+        return false;
+    }
 }
 
 const int64_t *mbr_attr_ints(const mbr_ir_node *n, const char *name, size_t *count)

@@ -285,6 +285,8 @@ int64_t mbr_attr_int(const mbr_ir_node *n, const char *name, int64_t otherwise);
 float mbr_attr_float(const mbr_ir_node *n, const char *name, float otherwise);
 /* Terminated text (attributes are stored with a terminator). */
 const char *mbr_attr_string(const mbr_ir_node *n, const char *name, const char *otherwise);
+/* Same name, kind and value; graphs never are. */
+bool mbr_ir_attr_equal(const mbr_ir_attr *a, const mbr_ir_attr *b);
 const int64_t *mbr_attr_ints(const mbr_ir_node *n, const char *name, size_t *count); /* NULL, 0: absent */
 const struct mbr_coded *mbr_attr_coded(const mbr_ir_node *n, const char *name, size_t *count);
 const float *mbr_attr_floats(const mbr_ir_node *n, const char *name, size_t *count);

@@ -122,15 +122,15 @@ static mbr_status make_bodies(planner *pl, mbr_program_step *s)
 /* Copies of weights below this stay: freeing them would only leave holes. */
 #define LET_GO_BYTES ((size_t)1 << 16)
 
-/* The plain form of a packed weight is not read again by this step: pages of the file go, and a copy when nobody else
+/* The plain form of a packed weight is not read again by these steps: pages of the file go, and a copy when nobody else
    wants it. */
-static void let_go(mbr_ir_module *m, const mbr_ir_value *v)
+static void let_go(mbr_ir_module *m, const mbr_ir_value *v, uint32_t steps)
 {
     mbr_value *data = (mbr_value *)(uintptr_t)v->constant;
     size_t bytes = mbr_value_bytes(data);
     if (m->give_back)
         m->give_back(m->source, data->data, bytes);
-    bool alone = v->uses == 1 && !v->is_capture && !v->is_input && atomic_load(&data->refs) == 1;
+    bool alone = v->uses == steps && !v->is_capture && !v->is_input && atomic_load(&data->refs) == 1;
     if (alone && bytes >= LET_GO_BYTES && data->own && data->data == data->own && data->dtype != MBR_DTYPE_STRING) {
         mbr_free(data->memory, data->own);
         data->own = data->data = NULL;
@@ -153,6 +153,7 @@ typedef struct packing {
     mbr_ir_module *module;
     struct pack_job {
         mbr_program_step *step;
+        uint32_t steps; /* that use what it makes */
         mbr_pack pack;
         mbr_status status;
         mbr_error err;
@@ -188,7 +189,7 @@ static bool pack_some(void *user, size_t first, size_t last, int worker)
             const mbr_ir_value *v = job->step->node->inputs[i];
             bool packed = (job->pack.packed_inputs >> i & 1) && !job->step->on_device; /* which reads the plain form */
             if (packed && v && v->constant && v->constant->kind == MBR_KIND_TENSOR)
-                let_go(all->module, v); /* frees what this step alone reads */
+                let_go(all->module, v, job->steps);
         }
     }
     return true;
@@ -198,6 +199,38 @@ static bool pack_some(void *user, size_t first, size_t last, int worker)
 static bool is_packed(const mbr_program_step *s)
 {
     return s->op->pack && (!s->on_device || s->node->graph->module->device_may);
+}
+
+/* A weight that several nodes read; they may pack the same of it. */
+static bool has_shared_weight(const mbr_ir_node *n)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < n->n_inputs && (n->op->flags & MBR_OP_PACKS_ALIKE); i++) {
+        const mbr_ir_value *v = n->inputs[i];
+        any |= v && v->uses > 1 && v->constant && !v->has_default;
+    }
+    return any;
+}
+
+static bool packs_alike(const mbr_ir_node *a, const mbr_ir_node *b)
+{
+    bool alike = a->op == b->op && a->n_inputs == b->n_inputs && a->n_attrs == b->n_attrs;
+    for (uint32_t i = 0; i < a->n_inputs && alike; i++) {
+        const mbr_value *x = a->inputs[i] ? a->inputs[i]->constant : NULL;
+        alike = x == (b->inputs[i] ? b->inputs[i]->constant : NULL) && (!x || a->inputs[i] == b->inputs[i]);
+    }
+    for (uint32_t i = 0; i < a->n_attrs && alike; i++)
+        alike = mbr_ir_attr_equal(&a->attrs[i], &b->attrs[i]);
+    return alike;
+}
+
+/* The job that packs what n would pack, among the first `n_jobs`. */
+static struct pack_job *same_job(const packing *all, size_t n_jobs, const mbr_ir_node *n)
+{
+    for (size_t i = 0; i < n_jobs && has_shared_weight(n); i++)
+        if (packs_alike(all->jobs[i].step->node, n))
+            return &all->jobs[i];
+    return NULL;
 }
 
 static mbr_status pack_steps(planner *pl)
@@ -222,7 +255,14 @@ static mbr_status pack_steps(planner *pl)
     n = 0;
     for (uint32_t k = 0; k < p->n_steps; k++)
         if (is_packed(&p->steps[k]) && !p->steps[k].node->packed) {
+            struct pack_job *same = same_job(&all, n, p->steps[k].node);
+            p->steps[k].packed_shared = same != NULL;
+            if (same) {
+                same->steps++;
+                continue;
+            }
             all.jobs[n].step = &p->steps[k];
+            all.jobs[n].steps = 1;
             all.jobs[n++].pack = (mbr_pack){ .node = p->steps[k].node, .memory = p->memory };
         }
     if (team && n > 1 && mbr_team_size(team) > 1)
@@ -241,8 +281,16 @@ static mbr_status pack_steps(planner *pl)
                 *pl->err = job->err;
         }
     }
-    for (size_t k = 0; k < n && st == MBR_OK; k++)
-        st = align_inputs(pl, all.jobs[k].step, all.jobs[k].pack.packed_inputs);
+    for (uint32_t k = 0; k < p->n_steps; k++)
+        if (p->steps[k].packed_shared) {
+            const mbr_program_step *first = same_job(&all, n, p->steps[k].node)->step;
+            p->steps[k].packed = first->packed;
+            p->steps[k].packed_bytes = first->packed_bytes;
+            p->steps[k].packed_inputs = first->packed_inputs;
+        }
+    for (uint32_t k = 0; k < p->n_steps && st == MBR_OK; k++)
+        if (is_packed(&p->steps[k]) && !p->steps[k].node->packed)
+            st = align_inputs(pl, &p->steps[k], p->steps[k].packed_inputs);
     mbr_free(p->memory, all.jobs);
     return st;
 }
@@ -657,7 +705,7 @@ void mbr_program_free(mbr_program *p)
     if (!p)
         return;
     for (uint32_t i = 0; i < p->n_steps; i++) {
-        if (p->steps[i].packed != p->steps[i].node->packed)
+        if (p->steps[i].packed != p->steps[i].node->packed && !p->steps[i].packed_shared)
             mbr_free(p->memory, (void *)(uintptr_t)p->steps[i].packed);
         for (uint32_t k = 0; k < p->steps[i].n_bodies; k++)
             mbr_program_free(p->steps[i].bodies[k].program);

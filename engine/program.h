@@ -52,6 +52,7 @@ typedef struct mbr_program_step {
     bool on_device;           /* the module's device may run it; it is not packed for the CPU (but see device_may) */
     const void *packed;       /* the node's own, or from mbr_alloc */
     size_t packed_bytes;
+    bool packed_shared;       /* it belongs to a step before this one */
     uint32_t packed_inputs;   /* bit i: the constant input i is not read any more */
     mbr_program_body *bodies; /* (n_bodies) */
     uint32_t n_bodies;

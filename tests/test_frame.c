@@ -480,6 +480,56 @@ static void *cancel_soon(void *arg)
 }
 
 /* A loop that would go on for hours, and one long product after the other. */
+START_TEST(a_weight_of_several_products_is_packed_once)
+{
+    static const float ones[2] = { 1, 1 }; /* times w: (4, 6), then (22, 32) */
+    ir_session s;
+    ir_open(&s, &memory, NULL,
+            "module \"m\" ir 8 opset ai.onnx 17\n"
+            "graph \"g\"(%x: f32[n, 2]) -> (%y) {\n"
+            "  const %w = f32[2, 2] {1, 2, 3, 4}\n"
+            "  %a = ai.onnx.MatMul@13(%x, %w)\n"
+            "  %b = ai.onnx.MatMul@13(%a, %w)\n"
+            "  %y = ai.onnx.MatMul@13(%b, %w)\n}\n", "none");
+    const mbr_program *p = mbr_frame_program(s.f);
+    const void *of[4];
+    size_t n = 0, own = 0;
+    for (uint32_t k = 0; k < p->n_steps; k++) {
+        if (!p->steps[k].op->pack)
+            continue;
+        ck_assert_uint_lt(n, 4);
+        of[n++] = p->steps[k].packed;
+        own += !p->steps[k].packed_shared;
+    }
+    ck_assert_uint_eq(n, 3);
+    ck_assert_uint_eq(own, 1);
+    ck_assert(of[0] && of[1] == of[0] && of[2] == of[0]);
+    mbr_value *x;
+    ck_assert_int_eq(mbr_value_create_tensor(&memory, MBR_DTYPE_F32, 2, (int64_t[]){ 1, 2 }, &x, NULL), MBR_OK);
+    memcpy(x->data, ones, sizeof ones);
+    ir_run(&s, &x);
+    const float *y = mbr_frame_output(s.f, 0)->data;
+    ck_assert(y[0] == 22 * 1 + 32 * 3 && y[1] == 22 * 2 + 32 * 4);
+    mbr_value_drop(x);
+    ir_close(&s);
+}
+END_TEST
+
+START_TEST(a_weight_in_two_layouts_is_packed_twice)
+{
+    ir_session s;
+    ir_open(&s, &memory, NULL,
+            "module \"m\" ir 8 opset ai.onnx 17\n"
+            "graph \"g\"(%x: f32[n, 2]) -> (%a, %b) {\n"
+            "  const %w = f32[2, 2] {1, 2, 3, 4}\n"
+            "  %a = ai.onnx.MatMul@13(%x, %w)\n"
+            "  %b = mbr.MatMul@1(%x, %w) {transB = 1}\n}\n", "none");
+    const mbr_program *p = mbr_frame_program(s.f);
+    ck_assert(p->steps[0].packed && p->steps[1].packed && p->steps[0].packed != p->steps[1].packed);
+    ir_close(&s);
+}
+END_TEST
+
 START_TEST(a_run_can_be_cancelled_from_another_thread)
 {
     static const char *const texts[] = {
@@ -536,6 +586,8 @@ int main(void)
     tcase_add_test(tc, outputs_may_go_to_the_callers_memory);
     tcase_add_test(tc, outputs_that_nobody_reads);
 #ifndef MBR_NO_THREADS
+    tcase_add_test(tc, a_weight_of_several_products_is_packed_once);
+    tcase_add_test(tc, a_weight_in_two_layouts_is_packed_twice);
     tcase_add_test(tc, a_run_can_be_cancelled_from_another_thread);
 #endif
     suite_add_tcase(suite, tc);

@@ -37,6 +37,7 @@ enum {
     MBR_OP_ANY_KIND = 1u << 8,  /* takes or gives values that are no tensors */
     MBR_OP_BODY_FORGETS = 1u << 9, /* nothing of its body's values is read after the step, and the body holds no other:
                                      such bodies share their memory */
+    MBR_OP_PACKS_ALIKE = 1u << 11, /* what pack makes follows from attributes and constant inputs alone */
     MBR_OP_APPENDS = 1u << 10   /* output 0 is input 0 with more behind it along the attribute `axis`; its run sees to
                                    room (engine/value.h), and to both being the same memory then */
 };

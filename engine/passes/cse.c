@@ -1,36 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Common subexpressions: two nodes of the same operator, inputs and attributes are one. Constants count as equal when
    they are the same data. */
-#include "engine/coded.h"
 #include "engine/ops/op.h"
 #include "engine/passes/pass.h"
 
 #include <string.h>
-
-static bool same_attr(const mbr_ir_attr *a, const mbr_ir_attr *b)
-{
-    if (strcmp(a->name, b->name) != 0 || a->kind != b->kind || a->n != b->n)
-        return false;
-    switch (a->kind) {
-    case MBR_ATTR_INT:
-        return a->i == b->i;
-    case MBR_ATTR_FLOAT:
-        return memcmp(&a->f, &b->f, sizeof a->f) == 0;
-    case MBR_ATTR_STRING:
-        return a->s.size == b->s.size && memcmp(a->s.data, b->s.data, a->s.size) == 0;
-    case MBR_ATTR_TENSOR:
-        return a->tensor == b->tensor || mbr_value_equal(a->tensor, b->tensor);
-    case MBR_ATTR_INTS:
-        return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
-    case MBR_ATTR_CODED:
-        return a->coded->code == b->coded->code && a->coded->gap == b->coded->gap &&
-               a->coded->bytes == b->coded->bytes && memcmp(a->coded->data, b->coded->data, a->coded->bytes) == 0;
-    case MBR_ATTR_FLOATS:
-        return a->n == 0 || memcmp(a->floats, b->floats, a->n * sizeof *a->floats) == 0;
-    default:
-        return false;
-    }
-}
 
 static bool same_input(const mbr_ir_value *a, const mbr_ir_value *b)
 {
@@ -51,7 +25,7 @@ static bool same_node(const mbr_ir_node *a, const mbr_ir_node *b)
         if (!same_input(a->inputs[i], b->inputs[i]))
             return false;
     for (uint32_t i = 0; i < a->n_attrs; i++)
-        if (!same_attr(&a->attrs[i], &b->attrs[i]))
+        if (!mbr_ir_attr_equal(&a->attrs[i], &b->attrs[i]))
             return false;
     return true;
 }
