@@ -55,6 +55,8 @@ MBR_API mbr_status mbr_session_bind_output(mbr_session *session, int index, mbr_
 /*
  * State: after each run, output `output` becomes the value of input `input` for the next, without a copy where the
  * storage allows. Before the first run the input must be bound to the initial state (copied at that run).
+ * A state that grows (Concat of the input and what is new, as decoders make their past) has room for more and is appended
+ * to in place. Who reads such an output with mbr_session_output gets it dense, and from then on pays for copies.
  * output -1 removes the edge.
  */
 MBR_API mbr_status mbr_session_bind_state(mbr_session *session, int output, int input, mbr_error *err);
