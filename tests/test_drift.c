@@ -243,6 +243,116 @@ START_TEST(windows_by_time_bear_a_clock_that_steps_back)
 }
 END_TEST
 
+/* Row by row, a slice with each: the answers of a window that is judged at once, so many rows later. */
+START_TEST(windows_judged_bit_by_bit_say_the_same)
+{
+    mbr_drift_baseline *b = fit();
+    told at_once = { 0 }, spread = { 0 };
+    mbr_drift_monitor *one = watch(b, (mbr_drift_options){ .on_event = tell, .user = &at_once });
+    mbr_drift_monitor *two = watch(b, (mbr_drift_options){ .on_event = tell, .user = &spread, .spread = 1 });
+    mbr_drift_monitor *read = watch(b, (mbr_drift_options){ .on_event = tell, .user = &(told){ 0 }, .spread = 1 });
+    int slices = mbr_drift_slices(two);
+    ck_assert_int_gt(slices, 4);
+    fill(0.6);
+    for (int i = 0; i < 1000 + slices; i++) {
+        mbr_drift_cells at[] = { { .numbers = amount + i }, { .texts = country + i }, { .numbers = score + i } };
+        ck_assert_int_eq(mbr_drift_monitor_rows(one, at, 1, i, &err), MBR_OK);
+        ck_assert_int_eq(mbr_drift_monitor_rows(two, at, 1, i, &err), MBR_OK);
+        ck_assert_int_eq(at_once.windows, i + 1 >= 1000);
+        ck_assert_int_eq(spread.windows, i + 1 >= 1000 + slices);
+    }
+    for (int i = 0; i < 3; i++) {
+        mbr_drift_result x = { .size = sizeof x }, y = x;
+        ck_assert_int_eq(mbr_drift_monitor_result(one, i, &x, &err), MBR_OK);
+        ck_assert_int_eq(mbr_drift_monitor_result(two, i, &y, &err), MBR_OK);
+        ck_assert(memcmp(&x.ks, &y.ks, sizeof x.ks) == 0 && memcmp(&x.adjusted, &y.adjusted, sizeof x.adjusted) == 0 &&
+                  memcmp(&x.psi, &y.psi, sizeof x.psi) == 0 && x.level == y.level);
+    }
+    ck_assert_int_eq(at_once.last, MBR_DRIFT_ALARM);
+    ck_assert_int_eq(spread.last, MBR_DRIFT_ALARM);
+    /* The next window of both: saved in the middle of judging it, the rest is judged, and the file goes on from there. */
+    int most = 2000 + slices / 2;
+    for (int i = 1000 + slices; i < most; i++) {
+        mbr_drift_cells at[] = { { .numbers = amount + i }, { .texts = country + i }, { .numbers = score + i } };
+        ck_assert_int_eq(mbr_drift_monitor_rows(one, at, 1, i, &err), MBR_OK);
+        ck_assert_int_eq(mbr_drift_monitor_rows(two, at, 1, i, &err), MBR_OK);
+    }
+    ck_assert_int_eq(spread.windows, 1);
+    ck_assert_int_eq(mbr_drift_monitor_save(two, path, &err), MBR_OK);
+    ck_assert_int_eq(spread.windows, 2);
+    ck_assert_int_eq(mbr_drift_monitor_restore(read, path, &err), MBR_OK);
+    ck_assert_int_eq(mbr_drift_monitor_save(read, other_path, &err), MBR_OK);
+    char command[300];
+    snprintf(command, sizeof command, "cmp %s %s", path, other_path);
+    ck_assert_int_eq(system(command), 0);
+    ck_assert_int_eq(mbr_drift_monitor_save(one, other_path, &err), MBR_OK);
+    ck_assert_int_eq(system(command), 0);
+    /* A window whose judgement is under way when the monitor ends is told all the same. */
+    rows(two, (size_t)(3000 - most), 1e6);
+    ck_assert_int_eq(spread.windows, 2);
+    mbr_drift_monitor_release(&two);
+    ck_assert_int_eq(spread.windows, 3);
+    mbr_drift_monitor_release(&one);
+    mbr_drift_monitor_release(&read);
+    mbr_drift_baseline_release(&b);
+}
+END_TEST
+
+/* Quantiles of a sample: near those of all rows, in memory that does not grow; saved in the middle it goes on alike. */
+START_TEST(samples_stand_for_long_windows)
+{
+    mbr_drift_baseline *b = fit();
+    told t = { 0 };
+    mbr_drift_options o = { .window_rows = 60000, .sample = 1000, .on_event = tell, .user = &t };
+    mbr_drift_monitor *m = watch(b, o), *again = watch(b, o), *other = watch(b, o);
+    mbr_memory_use use;
+    size_t early = 0;
+    for (int i = 0; i < 15; i++) {
+        fill(i < 8 ? 0.0 : 1.0);
+        rows(m, ROWS, i);
+        if (i >= 7)
+            rows(again, ROWS, i);
+        if (i == 6) {
+            ck_assert_int_eq(mbr_drift_monitor_save(m, path, &err), MBR_OK);
+            ck_assert_int_eq(mbr_drift_monitor_restore(again, path, &err), MBR_OK);
+            mbr_env_memory(env, &use);
+            early = use.in_use;
+        }
+    }
+    mbr_env_memory(env, &use);
+    ck_assert_uint_le(use.in_use, early + early / 4);
+    ck_assert_int_eq(t.windows, 2);
+    ck_assert_int_eq(t.last, MBR_DRIFT_ALARM);
+    mbr_drift_result r = { .size = sizeof r }, same = r;
+    ck_assert_int_eq(mbr_drift_monitor_result(m, 0, &r, &err), MBR_OK);
+    ck_assert_int_eq(mbr_drift_monitor_result(again, 0, &same, &err), MBR_OK);
+    ck_assert(memcmp(&r.ks, &same.ks, sizeof r.ks) == 0 && memcmp(&r.wasserstein, &same.wasserstein, sizeof r.ks) == 0);
+    ck_assert_uint_eq(r.rows, 60000);
+    /* Seven of fifteen rows are one further: the distance is 7/15 of that, the shift 7/15 in the mean. */
+    ck_assert_msg(fabs(r.wasserstein - 7.0 / 15.0) < 0.12, "%g", r.wasserstein);
+    ck_assert(r.ks > 0.1 && r.ks < 0.3);
+    /* Two halves together. */
+    fill(0.0);
+    for (int i = 0; i < 3; i++)
+        rows(other, ROWS, i);
+    ck_assert_int_eq(mbr_drift_monitor_merge(again, other, &err), MBR_OK);
+    mbr_drift_monitor *sketch = watch(b, (mbr_drift_options){ .window_rows = 60000, .whole = 1000 });
+    for (int i = 0; i < 3; i++)
+        rows(sketch, ROWS, i);
+    for (int i = 0; i < 3; i++)
+        rows(other, ROWS, i);
+    ck_assert_int_eq(mbr_drift_monitor_merge(sketch, other, &err), MBR_ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.text, "same options"));
+    mbr_drift_monitor_release(&sketch);
+    mbr_drift_monitor_release(&m);
+    mbr_drift_monitor_release(&again);
+    mbr_drift_monitor_release(&other);
+    mbr_drift_options few = { .size = sizeof few, .sample = 50 };
+    ck_assert_int_eq(mbr_drift_monitor_new(b, &few, &m, &err), MBR_ERR_ARGUMENT);
+    mbr_drift_baseline_release(&b);
+}
+END_TEST
+
 START_TEST(what_is_no_number_or_text_has_an_answer)
 {
     mbr_drift_baseline *b = fit();
@@ -609,6 +719,8 @@ int main(void)
     tcase_add_test(t, single_rows_and_batches_say_the_same);
     tcase_add_test(t, merged_windows_say_what_one_would);
     tcase_add_test(t, windows_by_time_bear_a_clock_that_steps_back);
+    tcase_add_test(t, windows_judged_bit_by_bit_say_the_same);
+    tcase_add_test(t, samples_stand_for_long_windows);
     tcase_add_test(t, what_is_no_number_or_text_has_an_answer);
     tcase_add_test(t, poor_baselines_work);
     tcase_add_test(t, extreme_numbers_make_a_baseline);

@@ -462,6 +462,11 @@ START_TEST(pipelines_that_are_refused)
         { SMALL "drift: {}\n", MBR_ERR_FORMAT, "baseline" },
         { SMALL "drift: {baseline: none.drift}\n", MBR_ERR_IO, "none.drift" },
         { SMALL "drift: {baseline: none.drift, widow: 5}\n", MBR_ERR_FORMAT, "window" },
+        { SMALL "drift: {baseline: none.drift, clock: amount}\n", MBR_ERR_FORMAT, "no column 'amount' that is a time" },
+        { SMALL "drift: {baseline: none.drift, sample: 10}\n", MBR_ERR_FORMAT, "a sample has 100 to" },
+        /* A fallback for a model that fails is none for one that never was there. */
+        { "version: 1\nname: x\nmodel: {path: gone.onnx}\n" SMALL_INPUTS SMALL_TENSORS SMALL_OUTPUTS SMALL_RULES
+          "fallback: {action: A, model: A}\n", MBR_ERR_IO, "gone.onnx" },
         { SMALL "rulez: []\n", MBR_ERR_FORMAT, "did you mean 'rules'?" },
         { "version: 2\nname: x\nmodel: {path: a}\ninputs: {}\ntensors: []\noutputs: []\nrules: []\n", MBR_ERR_FORMAT,
           "version 2 of the pipeline format" },

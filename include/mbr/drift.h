@@ -185,6 +185,11 @@ typedef struct mbr_drift_options {
     void *user;
     int pending;               /* predictions that wait for their label, the oldest goes first; 0: 65536 */
     uint64_t seed;             /* of samples */
+    size_t sample;             /* quantiles of at most so many rows of a window, drawn evenly, in place of a sketch of all
+                                  beyond `whole`; counts, range and shares are of all rows; 0: no sample */
+    int spread;                /* not 0: a full window is judged bit by bit while the next rows come: a column with each
+                                  row, then the correlations of one, then all together; the level and what it sets off
+                                  follow that many rows later. Saving, merging and release judge the rest at once */
 } mbr_drift_options;
 
 /*

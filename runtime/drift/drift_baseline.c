@@ -323,37 +323,61 @@ double mbr_calibrate(const mbr_calibration *c, double score)
 
 /* ---- samples ---- */
 
+mbr_status mbr_correlating_begin(mbr_correlating *c, mbr_memory *memory, size_t n, int related_count, mbr_error *err)
+{
+    size_t k = (size_t)related_count;
+    c->n = n;
+    c->ranks = mbr_alloc(memory, (k * n + n + 1) * sizeof *c->ranks);
+    c->keys = mbr_alloc(memory, (2 * n + 1) * sizeof *c->keys);
+    c->sound = mbr_calloc(memory, k + 1, sizeof *c->sound);
+    if (c->ranks && c->keys && c->sound)
+        return MBR_OK;
+    mbr_correlating_end(c, memory);
+    return mbr_no_memory(err, (k + 1) * n * sizeof *c->ranks);
+}
+
+void mbr_correlating_column(mbr_correlating *c, const double *cells, size_t width, const int *related, int related_count,
+                            int column, double *triangle)
+{
+    size_t n = c->n, i = (size_t)column;
+    double *values = c->ranks + (size_t)related_count * n;
+    const double *a = c->ranks + i * n;
+    for (size_t r = 0; r < n; r++) {
+        double x = cells[r * width + (size_t)related[i]];
+        values[r] = isnan(x) ? -(double)INFINITY : x;
+    }
+    c->sound[i] = n > 3 && mbr_stat_ranks(values, c->ranks + i * n, c->keys, n);
+    for (size_t h = 0; h < i; h++) {
+        const double *b = c->ranks + h * n;
+        double sums[4] = { 0.0, 0.0, 0.0, 0.0 }; /* so that additions do not wait for each other */
+        bool both = c->sound[i] && c->sound[h];
+        size_t r = 0;
+        for (; both && r + 4 <= n; r += 4)
+            for (int l = 0; l < 4; l++)
+                sums[l] += a[r + l] * b[r + l];
+        for (; both && r < n; r++)
+            sums[0] += a[r] * b[r];
+        triangle[i * (i - 1) / 2 + h] = both ? sums[0] + sums[1] + sums[2] + sums[3] : (double)NAN;
+    }
+}
+
+void mbr_correlating_end(mbr_correlating *c, mbr_memory *memory)
+{
+    mbr_free(memory, c->ranks);
+    mbr_free(memory, c->keys);
+    mbr_free(memory, c->sound);
+    *c = (mbr_correlating){ 0 };
+}
+
 mbr_status mbr_drift_correlate(mbr_memory *memory, const double *cells, size_t width, size_t n, const int *related,
                                int related_count, double *triangle, mbr_error *err)
 {
-    size_t k = (size_t)related_count;
-    double *ranks = mbr_alloc(memory, (k * n + n + 1) * sizeof *ranks);
-    uint64_t *keys = mbr_alloc(memory, (2 * n + 1) * sizeof *keys);
-    bool *sound = mbr_calloc(memory, k + 1, sizeof *sound);
-    mbr_status st = ranks && keys && sound ? MBR_OK : mbr_no_memory(err, (k + 1) * n * sizeof *ranks);
-    for (size_t i = 0; st == MBR_OK && i < k; i++) {
-        double *column = ranks + k * n;
-        for (size_t r = 0; r < n; r++) {
-            double x = cells[r * width + (size_t)related[i]];
-            column[r] = isnan(x) ? -(double)INFINITY : x;
-        }
-        sound[i] = n > 3 && mbr_stat_ranks(column, ranks + i * n, keys, n);
-        for (size_t h = 0; h < i; h++) {
-            const double *a = ranks + i * n, *b = ranks + h * n;
-            double sums[4] = { 0.0, 0.0, 0.0, 0.0 }; /* so that additions do not wait for each other */
-            size_t r = 0;
-            for (; sound[i] && sound[h] && r + 4 <= n; r += 4)
-                for (int l = 0; l < 4; l++)
-                    sums[l] += a[r + l] * b[r + l];
-            for (; sound[i] && sound[h] && r < n; r++)
-                sums[0] += a[r] * b[r];
-            triangle[i * (i - 1) / 2 + h] = sound[i] && sound[h] ? sums[0] + sums[1] + sums[2] + sums[3] : (double)NAN;
-        }
-    }
-    mbr_free(memory, ranks);
-    mbr_free(memory, keys);
-    mbr_free(memory, sound);
-    return st;
+    mbr_correlating c;
+    MBR_TRY(mbr_correlating_begin(&c, memory, n, related_count, err));
+    for (int i = 0; i < related_count; i++)
+        mbr_correlating_column(&c, cells, width, related, related_count, i, triangle);
+    mbr_correlating_end(&c, memory);
+    return MBR_OK;
 }
 
 void mbr_reservoir_init(mbr_reservoir *r, size_t size, uint64_t seed)

@@ -100,6 +100,19 @@ double mbr_calibrate(const mbr_calibration *c, double score);
 mbr_status mbr_drift_correlate(mbr_memory *memory, const double *cells, size_t width, size_t n, const int *related,
                                int related_count, double *triangle, mbr_error *err);
 
+/* The same, a column a call: begin takes the memory, end gives it back. */
+typedef struct mbr_correlating {
+    size_t n;
+    double *ranks; /* (related_count + 1, n) */
+    uint64_t *keys;
+    bool *sound;
+} mbr_correlating;
+
+mbr_status mbr_correlating_begin(mbr_correlating *c, mbr_memory *memory, size_t n, int related_count, mbr_error *err);
+void mbr_correlating_column(mbr_correlating *c, const double *cells, size_t width, const int *related, int related_count,
+                            int column, double *triangle);
+void mbr_correlating_end(mbr_correlating *c, mbr_memory *memory);
+
 /* Which of a stream's rows are in a sample of it, with few draws (Li's algorithm L, 1994). */
 typedef struct mbr_reservoir {
     uint64_t seen, next; /* rows so far; the next one to be taken */
@@ -194,16 +207,21 @@ struct mbr_drift_monitor {
     mbr_histogram_fn *histogram;
     double *block;                /* (col_count, MBR_DRIFT_STRIDE) */
     size_t fill;                  /* rows in it */
-    mbr_window open, last;
+    bool *texts;                  /* (col_count), which are categories */
+    mbr_window open, full, last;  /* full: being judged, and then the last one */
     mbr_sketch *sketches;         /* (col_count), of the open window */
+    mbr_sketch *full_sketches;    /* (col_count), of the full one */
+    int slice;                    /* of judging `full`, what is next; -1: nothing is to be judged */
     double *values, *weights;     /* (item_count), scratch of judging */
     uint32_t *places;             /* (item_count + MBR_DRIFT_BUCKETS + 2), the same */
     size_t item_count;
+    mbr_correlating correlating;
+    double *correlations;         /* of the full window, as of the baseline */
     double clock, elapsed;        /* time of the last rows; of the open window */
     uint64_t unsaved;             /* rows since the state was saved */
     /* what is known */
     uint64_t windows, total_rows;
-    mbr_drift_judged judged;      /* of the last window */
+    mbr_drift_judged judged, judging; /* of the last window, of the full one */
     bool has_judged;
     mbr_col_state *col_states;    /* (col_count + MBR_EXTRA_COUNT) */
     mbr_drift_level level;
@@ -228,7 +246,11 @@ mbr_status mbr_drift_monitor_make(mbr_memory *memory, mbr_drift_baseline *baseli
 mbr_status mbr_drift_monitor_new_in(mbr_memory *memory, mbr_drift_baseline *baseline, const mbr_drift_options *options,
                                     mbr_drift_monitor **out, mbr_error *err);
 mbr_status mbr_drift_flush(mbr_drift_monitor *m, mbr_error *err);                          /* window.c */
-mbr_status mbr_drift_judge(mbr_drift_monitor *m, mbr_error *err);                          /* judge.c */
+/* Judges a slice of the full window: a column, or what there is of all; 0 to mbr_drift_slices - 1 in turn. */
+mbr_status mbr_drift_judge(mbr_drift_monitor *m, int slice, mbr_error *err);               /* judge.c */
+int mbr_drift_slices(const mbr_drift_monitor *m);
+/* Judges the rest of a full window, and what follows of that. */
+mbr_status mbr_drift_settle(mbr_drift_monitor *m, mbr_error *err);                         /* monitor.c */
 mbr_drift_level mbr_col_state_step(mbr_col_state *s, double p, const mbr_drift_options *o);
 mbr_status mbr_drift_write_state(mbr_drift_monitor *m, mbr_out *out, mbr_error *err);      /* state.c */
 mbr_status mbr_drift_read_state(mbr_drift_monitor *m, const void *data, size_t bytes, const char *name, mbr_error *err);

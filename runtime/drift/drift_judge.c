@@ -142,8 +142,8 @@ static mbr_status reserve_items(mbr_drift_monitor *m, size_t size, mbr_error *er
     return m->item_count ? MBR_OK : mbr_no_memory(err, size * sizeof *m->values);
 }
 
-/* Values of a window that is kept whole, in order: they lie where the baseline's lie, more or less. */
-static void sort_whole(mbr_drift_monitor *m, const mbr_base_col *base, const mbr_sketch *s)
+/* Values of a window that is kept whole, or a sample, in order: they lie where the baseline's lie, more or less. */
+static void sort_plain(mbr_drift_monitor *m, const mbr_base_col *base, const mbr_sketch *s)
 {
     size_t n = s->level[0].count;
     int buckets = 256;
@@ -158,9 +158,9 @@ static void sort_whole(mbr_drift_monitor *m, const mbr_base_col *base, const mbr
 static mbr_status judge_number(mbr_drift_monitor *m, int index, mbr_drift_result *r, verdict *v, mbr_error *err)
 {
     const mbr_base_col *base = &m->baseline->cols[index];
-    const mbr_live_col *live = &m->open.cols[index];
+    const mbr_live_col *live = &m->full.cols[index];
     const mbr_drift_options *o = &m->options;
-    mbr_sketch *s = &m->sketches[index];
+    mbr_sketch *s = &m->full_sketches[index];
     r->infinite = live->infinite;
     r->below = live->below;
     r->above = live->above;
@@ -181,36 +181,36 @@ static mbr_status judge_number(mbr_drift_monitor *m, int index, mbr_drift_result
     if (!base->values || !s->count)
         return MBR_OK;
     size_t size = mbr_sketch_size(s);
-    bool whole = mbr_sketch_is_whole(s);
+    bool plain = mbr_sketch_is_plain(s);
     MBR_TRY(reserve_items(m, size, err));
-    if (whole && size >= LEAST_ALONG)
-        sort_whole(m, base, s);
+    if (plain && size >= LEAST_ALONG)
+        sort_plain(m, base, s);
     else
         MBR_TRY(mbr_sketch_items(s, m->values, m->weights, err));
     mbr_sample a = { base->quantiles, NULL, base->quantile_count, (double)base->values / (double)base->quantile_count,
                      (double)base->values };
-    mbr_sample b = { m->values, whole ? NULL : m->weights, size, 1.0, (double)s->count };
+    mbr_sample b = { m->values, plain ? NULL : m->weights, size, 1.0, (double)s->count };
     mbr_stat_distances(&a, &b, &r->ks, &r->wasserstein);
-    r->rank_error = base->rank_error + (mbr_sketch_is_whole(s) ? 0.0 : MBR_SKETCH_ERROR);
+    r->rank_error = base->rank_error + (plain ? 0.0 : MBR_SKETCH_ERROR);
     r->ks_p = mbr_stat_ks_p(r->ks, (double)base->values, (double)s->count);
     double certain = r->ks - r->rank_error;
     add_test(v, certain < o->least_distance ? 1.0
                                             : mbr_stat_ks_p(certain, (double)base->values, (double)s->count),
              "quantiles");
-    double beyond = mbr_stat_beyond_p(live->below, base->values, s->count);
-    double above = mbr_stat_beyond_p(live->above, base->values, s->count);
+    double beyond = mbr_stat_beyond_p(live->below, base->values, (uint64_t)n);
+    double above = mbr_stat_beyond_p(live->above, base->values, (uint64_t)n);
     beyond = 2.0 * (above < beyond ? above : beyond);
     add_test(v, beyond < 1.0 ? beyond : 1.0, "range");
     double *shares;
     size_t count = 0;
-    mbr_status st = r->rank_error == 0.0 ? whole_shares(m->memory, &a, &b, &shares, &count, err)
-                                         : binned_shares(m->memory, base, live, &shares, &count, err);
+    mbr_status st = r->rank_error == 0.0 && mbr_sketch_is_whole(s) ? whole_shares(m->memory, &a, &b, &shares, &count, err)
+                                                                   : binned_shares(m->memory, base, live, &shares, &count, err);
     if (st == MBR_OK) {
         r->psi = mbr_stat_psi(shares, shares + count, count);
         r->js = mbr_stat_js(shares, shares + count, count);
         for (size_t i = 0; i < count; i++) {
             shares[i] *= (double)base->values;
-            shares[count + i] *= (double)s->count;
+            shares[count + i] *= n;
         }
         r->chi2 = mbr_stat_chi2(shares, shares + count, count, &r->chi2_p);
         r->chi2_fit = mbr_stat_chi2_fit(shares, shares + count, count, &r->chi2_fit_p);
@@ -249,7 +249,7 @@ static double merged_chi2_p(double *a, double *b, size_t n)
 static mbr_status judge_category(mbr_drift_monitor *m, int index, mbr_drift_result *r, verdict *v, mbr_error *err)
 {
     const mbr_base_col *base = &m->baseline->cols[index];
-    const mbr_live_col *live = &m->open.cols[index];
+    const mbr_live_col *live = &m->full.cols[index];
     const mbr_drift_options *o = &m->options;
     size_t named = base->name_count, most = named + 1 + live->strange.used;
     uint64_t present = r->rows - live->missing - live->counts[named + 1];
@@ -296,22 +296,39 @@ static mbr_status judge_category(mbr_drift_monitor *m, int index, mbr_drift_resu
 
 /* ---- all columns together ---- */
 
-/* The largest change of a rank correlation, in Fisher's scale with Bonett and Wright's variance (2000). */
-static mbr_status judge_related(mbr_drift_monitor *m, mbr_drift_judged *j, mbr_error *err)
+/* Whether there are enough rows for correlations to be told from chance. */
+static bool are_related(const mbr_drift_monitor *m)
+{
+    return m->baseline->related_count > 1 && m->full.reservoir.count >= 30 && m->baseline->related_rows >= 30.0;
+}
+
+static mbr_status relate(mbr_drift_monitor *m, int column, mbr_error *err)
 {
     const mbr_drift_baseline *b = m->baseline;
-    size_t n = m->open.reservoir.count, k = (size_t)b->related_count, pairs = k > 1 ? k * (k - 1) / 2 : 0, tests = 0;
+    if (!are_related(m))
+        return MBR_OK;
+    if (column == 0) {
+        mbr_correlating_end(&m->correlating, m->memory);
+        MBR_TRY(mbr_correlating_begin(&m->correlating, m->memory, m->full.reservoir.count, b->related_count, err));
+    }
+    mbr_correlating_column(&m->correlating, m->full.sample, (size_t)b->col_count, b->related, b->related_count, column,
+                           m->correlations);
+    if (column == b->related_count - 1)
+        mbr_correlating_end(&m->correlating, m->memory);
+    return MBR_OK;
+}
+
+/* The largest change of a rank correlation, in Fisher's scale with Bonett and Wright's variance (2000). */
+static void judge_related(mbr_drift_monitor *m, mbr_drift_judged *j)
+{
+    const mbr_drift_baseline *b = m->baseline;
+    size_t n = m->full.reservoir.count, k = (size_t)b->related_count, tests = 0;
+    double least = 1.0;
     j->p[MBR_EXTRA_RELATED] = (double)NAN;
     j->related[0] = j->related[1] = -1;
-    if (!pairs || n < 30 || b->related_rows < 30.0)
-        return MBR_OK;
-    double *now = mbr_alloc(m->memory, pairs * sizeof *now), least = 1.0;
-    mbr_status st = now ? mbr_drift_correlate(m->memory, m->open.sample, (size_t)b->col_count, n, b->related,
-                                              b->related_count, now, err)
-                        : mbr_no_memory(err, pairs * sizeof *now);
-    for (size_t i = 1; st == MBR_OK && i < k; i++)
+    for (size_t i = 1; are_related(m) && i < k; i++)
         for (size_t h = 0; h < i; h++) {
-            double r = b->correlations[i * (i - 1) / 2 + h], s = now[i * (i - 1) / 2 + h];
+            double r = b->correlations[i * (i - 1) / 2 + h], s = m->correlations[i * (i - 1) / 2 + h];
             if (isnan(r) || isnan(s))
                 continue;
             tests++;
@@ -327,16 +344,14 @@ static mbr_status judge_related(mbr_drift_monitor *m, mbr_drift_judged *j, mbr_e
                 j->correlation[1] = s;
             }
         }
-    if (st == MBR_OK && tests)
+    if (tests)
         j->p[MBR_EXTRA_RELATED] = least * (double)tests < 1.0 ? least * (double)tests : 1.0;
-    mbr_free(m->memory, now);
-    return st;
 }
 
 /* Confidence-based estimation: calibrated scores are chances, so that the confusion matrix can be expected. */
 static void judge_quality(mbr_drift_monitor *m, mbr_drift_judged *j)
 {
-    const mbr_live_quality *q = &m->open.quality;
+    const mbr_live_quality *q = &m->full.quality;
     const mbr_calibration *c = &m->baseline->calibration;
     mbr_drift_quality *r = &j->quality;
     double nothing = (double)NAN, n = (double)q->rows;
@@ -368,38 +383,33 @@ static void judge_quality(mbr_drift_monitor *m, mbr_drift_judged *j)
     j->p[MBR_EXTRA_ACCURACY] = fabs(mean - c->confidence) < m->options.least_distance / 2.0 && !isnan(r->p) ? 1.0 : r->p;
 }
 
-static mbr_status judge_columns(mbr_drift_monitor *m, mbr_drift_judged *j, mbr_error *err)
+static mbr_status judge_column(mbr_drift_monitor *m, int i, mbr_error *err)
 {
     double nothing = (double)NAN;
-    for (int i = 0; i < m->baseline->col_count; i++) {
-        mbr_drift_result *r = &j->results[i];
-        verdict v = { .p = 2.0 };
-        *r = (mbr_drift_result){ .size = sizeof *r, .rows = m->open.rows, .mean = nothing, .deviation = nothing,
-                                 .ks = nothing, .ks_p = nothing, .psi = nothing, .js = nothing, .wasserstein = nothing,
-                                 .chi2 = nothing, .chi2_p = nothing, .chi2_fit = nothing, .chi2_fit_p = nothing,
-                                 .baseline_deviation = nothing };
-        MBR_TRY(m->baseline->cols[i].type == MBR_DRIFT_NUMBER ? judge_number(m, i, r, &v, err)
-                                                              : judge_category(m, i, r, &v, err));
-        double p = v.p * v.tests;
-        r->p = v.tests && p < 1.0 ? p : 1.0;
-        r->reason = v.tests ? v.reason : NULL;
-    }
+    mbr_drift_result *r = &m->judging.results[i];
+    verdict v = { .p = 2.0 };
+    *r = (mbr_drift_result){ .size = sizeof *r, .rows = m->full.rows, .mean = nothing, .deviation = nothing,
+                             .ks = nothing, .ks_p = nothing, .psi = nothing, .js = nothing, .wasserstein = nothing,
+                             .chi2 = nothing, .chi2_p = nothing, .chi2_fit = nothing, .chi2_fit_p = nothing,
+                             .baseline_deviation = nothing };
+    MBR_TRY(m->texts[i] ? judge_category(m, i, r, &v, err) : judge_number(m, i, r, &v, err));
+    double p = v.p * v.tests;
+    r->p = v.tests && p < 1.0 ? p : 1.0;
+    r->reason = v.tests ? v.reason : NULL;
     return MBR_OK;
 }
 
-mbr_status mbr_drift_judge(mbr_drift_monitor *m, mbr_error *err)
+/* What belongs to no column, and all chances together. */
+static mbr_status judge_all(mbr_drift_monitor *m, mbr_error *err)
 {
-    mbr_drift_judged *j = &m->judged;
+    mbr_drift_judged *j = &m->judging;
     size_t cols = (size_t)m->baseline->col_count, n = 0;
     double *p = mbr_alloc(m->memory, 2 * (cols + MBR_EXTRA_COUNT) * sizeof *p);
     size_t *order = mbr_alloc(m->memory, (cols + MBR_EXTRA_COUNT) * sizeof *order);
     mbr_status st = p && order ? MBR_OK : mbr_no_memory(err, 2 * (cols + MBR_EXTRA_COUNT) * sizeof *p);
-    if (st == MBR_OK)
-        st = judge_columns(m, j, err);
-    if (st == MBR_OK)
-        st = judge_related(m, j, err);
     if (st == MBR_OK) {
         double *adjusted = p + cols + MBR_EXTRA_COUNT;
+        judge_related(m, j);
         judge_quality(m, j);
         for (; n < cols; n++)
             p[n] = j->results[n].p;
@@ -414,6 +424,19 @@ mbr_status mbr_drift_judge(mbr_drift_monitor *m, mbr_error *err)
     mbr_free(m->memory, p);
     mbr_free(m->memory, order);
     return st;
+}
+
+int mbr_drift_slices(const mbr_drift_monitor *m)
+{
+    return m->baseline->col_count + m->baseline->related_count + 1;
+}
+
+mbr_status mbr_drift_judge(mbr_drift_monitor *m, int slice, mbr_error *err)
+{
+    int cols = m->baseline->col_count;
+    if (slice < cols)
+        return judge_column(m, slice, err);
+    return slice + 1 < mbr_drift_slices(m) ? relate(m, slice - cols, err) : judge_all(m, err);
 }
 
 /* Up at once, and to an alarm also by a second warning in a row; down after enough quiet windows. */

@@ -89,12 +89,14 @@ static mbr_status read_options(mbr_drift_monitor *m, const mbr_drift_options *fr
     o->clear_after = o->clear_after ? o->clear_after : 3;
     o->save_rows = o->save_rows ? o->save_rows : 10000;
     o->pending = o->pending ? o->pending : 65536;
+    o->whole = o->sample ? o->sample : o->whole;
     if (o->window_seconds < 0.0 || isnan(o->window_seconds) || !(o->warn > 0.0 && o->warn < 1.0) ||
         !(o->alarm > 0.0 && o->alarm <= o->warn) || !(o->least_distance > 0.0 && o->least_distance < 1.0) ||
-        o->clear_after < 0 || o->pending < 1 || o->pending > 1 << 24 || o->action_count < 0 ||
+        o->clear_after < 0 || (o->sample && o->sample < 100) || o->pending < 1 || o->pending > 1 << 24 || o->action_count < 0 ||
         (o->action_count && !o->actions) || (unsigned)o->control > MBR_DRIFT_BONFERRONI)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "an option of the monitor is out of bounds: levels and least_distance "
-                        "lie between 0 and 1, alarm is not above warn, counts are not negative");
+                        "lie between 0 and 1, alarm is not above warn, counts are not negative, a sample has at least "
+                        "100 rows");
     MBR_TRY(copy_text(&m->arena, &o->state_path, err));
     return copy_actions(m, err);
 }
@@ -106,22 +108,32 @@ static mbr_status make_arrays(mbr_drift_monitor *m, mbr_error *err)
     m->waiting_slots = 16;
     while (m->waiting_slots < 2 * pending)
         m->waiting_slots *= 2;
+    size_t pairs = (size_t)b->related_count * (size_t)b->related_count / 2;
     m->judged.results = mbr_arena_calloc(&m->store, cols, sizeof *m->judged.results);
+    m->judging.results = mbr_arena_calloc(&m->store, cols, sizeof *m->judging.results);
+    m->correlations = mbr_arena_calloc(&m->store, pairs + 1, sizeof *m->correlations);
+    m->texts = mbr_arena_calloc(&m->store, cols, sizeof *m->texts);
     m->col_states = mbr_arena_calloc(&m->store, cols + MBR_EXTRA_COUNT, sizeof *m->col_states);
     m->timeline = mbr_arena_calloc(&m->store, MBR_DRIFT_TIMELINE, sizeof *m->timeline);
     m->past_psi = mbr_arena_calloc(&m->store, MBR_DRIFT_TIMELINE * cols, sizeof *m->past_psi);
     m->past_ks = mbr_arena_calloc(&m->store, MBR_DRIFT_TIMELINE * cols, sizeof *m->past_ks);
-    m->sketches = mbr_arena_calloc(&m->store, cols, sizeof *m->sketches);
+    m->sketches = mbr_arena_calloc(&m->store, 2 * cols, sizeof *m->sketches);
     m->block = mbr_arena_calloc(&m->store, cols, MBR_DRIFT_STRIDE * sizeof *m->block);
     bool labels = b->score >= 0;
     m->waiting = labels ? mbr_arena_calloc(&m->store, m->waiting_slots, sizeof *m->waiting) : NULL;
     m->waiting_order = labels ? mbr_arena_calloc(&m->store, pending, sizeof *m->waiting_order) : NULL;
     if (!m->judged.results || !m->col_states || !m->timeline || !m->past_psi || !m->past_ks || !m->sketches ||
-        !m->block || (labels && (!m->waiting || !m->waiting_order)))
+        !m->block || !m->judging.results || !m->correlations || !m->texts || (labels && (!m->waiting || !m->waiting_order)))
         return mbr_no_memory(err, cols * MBR_DRIFT_TIMELINE * 2 * sizeof *m->past_psi);
+    for (size_t i = 0; i < 2 * cols; i++) {
+        mbr_sketch_init(&m->sketches[i], m->memory, m->options.whole, m->options.seed + i % cols);
+        m->sketches[i].sample = m->sketches[i].sampled = m->options.sample > 0;
+    }
     for (size_t i = 0; i < cols; i++)
-        mbr_sketch_init(&m->sketches[i], m->memory, m->options.whole, m->options.seed + i);
+        m->texts[i] = b->cols[i].type == MBR_DRIFT_CATEGORY;
+    m->full_sketches = m->sketches + cols;
     MBR_TRY(mbr_window_init(&m->open, m->memory, b, m->options.seed + cols, err));
+    MBR_TRY(mbr_window_init(&m->full, m->memory, b, m->options.seed + cols + 2, err));
     return mbr_window_init(&m->last, m->memory, b, m->options.seed + cols + 1, err);
 }
 
@@ -129,10 +141,13 @@ static void destroy(mbr_drift_monitor *m)
 {
     if (m->actions)
         mbr_actions_free(m);
-    for (int i = 0; m->sketches && i < m->baseline->col_count; i++)
-        if (m->sketches[i].memory)
-            mbr_sketch_destroy(&m->sketches[i]);
+    mbr_sketch *sketches = m->full_sketches < m->sketches ? m->full_sketches : m->sketches;
+    for (int i = 0; sketches && i < 2 * m->baseline->col_count; i++)
+        if (sketches[i].memory)
+            mbr_sketch_destroy(&sketches[i]);
+    mbr_correlating_end(&m->correlating, m->memory);
     mbr_window_destroy(&m->open, m->baseline);
+    mbr_window_destroy(&m->full, m->baseline);
     mbr_window_destroy(&m->last, m->baseline);
     mbr_free(m->memory, m->values);
     mbr_free(m->memory, m->weights);
@@ -159,6 +174,7 @@ mbr_status mbr_drift_monitor_make(mbr_memory *memory, mbr_drift_baseline *baseli
     mbr_arena_init(&m->store, m->memory, 0);
     m->histogram = mbr_histogram_best();
     m->clock = (double)NAN;
+    m->slice = -1;
     mbr_concept_init(&m->concept);
     mbr_status st = read_options(m, options, bare, err);
     if (st == MBR_OK)
@@ -204,6 +220,7 @@ void mbr_drift_monitor_release(mbr_drift_monitor **monitor)
         return;
     mbr_drift_monitor *m = *monitor;
     *monitor = NULL;
+    (void)mbr_drift_settle(m, NULL); /* what a full window says is told, whatever comes after it */
     if (m->options.state_path)
         (void)mbr_drift_monitor_save(m, m->options.state_path, NULL);
     destroy(m);
@@ -311,24 +328,32 @@ static void remember(mbr_drift_monitor *m, double time)
     }
 }
 
-static mbr_status close_window(mbr_drift_monitor *m, mbr_error *err)
+static void swap_sketches(mbr_drift_monitor *m)
+{
+    mbr_sketch *sketches = m->sketches;
+    m->sketches = m->full_sketches;
+    m->full_sketches = sketches;
+}
+
+/* What a window that has been judged sets off. */
+static void conclude(mbr_drift_monitor *m)
 {
     int cols = m->baseline->col_count;
-    MBR_TRY(mbr_drift_flush(m, err));
-    if (m->open.rows < m->options.least_rows || m->open.rows == 0 || m->options.accumulate)
-        return MBR_OK;
-    MBR_TRY(mbr_drift_judge(m, err));
+    mbr_drift_judged judged = m->judging;
+    m->judging = m->judged;
+    m->judged = judged;
+    mbr_window full = m->full;
+    m->full = m->last;
+    m->last = full;
+    m->slice = -1;
+    for (int i = 0; i < cols; i++)
+        mbr_sketch_clear(&m->full_sketches[i]);
+    if (!m->options.spread) /* one of the two is enough, and keeps its memory */
+        swap_sketches(m);
     m->has_judged = true;
     m->windows++;
-    m->elapsed = 0.0;
-    mbr_window swap = m->open;
-    m->open = m->last;
-    m->last = swap;
-    mbr_window_clear(&m->open, m->baseline);
-    for (int i = 0; i < cols; i++) {
-        mbr_sketch_clear(&m->sketches[i]);
+    for (int i = 0; i < cols; i++)
         m->judged.results[i].level = mbr_col_state_step(&m->col_states[i], m->judged.results[i].adjusted, &m->options);
-    }
     for (int i = 0; i < MBR_EXTRA_COUNT; i++)
         mbr_col_state_step(&m->col_states[cols + i], m->judged.adjusted[i], &m->options);
     if (m->concept_level != MBR_DRIFT_OK && ++m->concept_quiet >= m->options.clear_after)
@@ -345,15 +370,49 @@ static mbr_status close_window(mbr_drift_monitor *m, mbr_error *err)
     remember(m, m->last.end);
     mbr_drift_tell(m, &e);
     save_state(m);
+}
+
+/* The next slices of a full window, at most so many. What fails is tried again by the next call. */
+static mbr_status judge(mbr_drift_monitor *m, size_t slices, mbr_error *err)
+{
+    for (; m->slice >= 0 && slices > 0; slices--) {
+        MBR_TRY(mbr_drift_judge(m, m->slice, err));
+        if (++m->slice == mbr_drift_slices(m))
+            conclude(m);
+    }
     return MBR_OK;
+}
+
+mbr_status mbr_drift_settle(mbr_drift_monitor *m, mbr_error *err)
+{
+    return judge(m, SIZE_MAX, err);
+}
+
+/* The open window is full: it is judged at once, or with the rows that come. */
+static mbr_status close_window(mbr_drift_monitor *m, mbr_error *err)
+{
+    MBR_TRY(mbr_drift_settle(m, err)); /* the one before it */
+    MBR_TRY(mbr_drift_flush(m, err));
+    if (m->open.rows < m->options.least_rows || m->open.rows == 0 || m->options.accumulate)
+        return MBR_OK;
+    m->elapsed = 0.0;
+    m->slice = 0;
+    mbr_window swap = m->open;
+    m->open = m->full;
+    m->full = swap;
+    mbr_window_clear(&m->open, m->baseline);
+    swap_sketches(m);
+    return m->options.spread ? MBR_OK : mbr_drift_settle(m, err);
 }
 
 mbr_status mbr_drift_monitor_close_window(mbr_drift_monitor *m, mbr_error *err)
 {
-    return close_window(m, err);
+    MBR_TRY(close_window(m, err));
+    return mbr_drift_settle(m, err);
 }
 
-/* Steps back count as no time at all; the next rows are timed from there. */
+/* A step back of less than a window is a row out of order, for which no time has passed. After a longer one the next
+ * rows are timed from there. */
 static mbr_status advance(mbr_drift_monitor *m, double time, mbr_error *err)
 {
     if (!isfinite(time)) {
@@ -363,7 +422,8 @@ static mbr_status advance(mbr_drift_monitor *m, double time, mbr_error *err)
     }
     if (time > m->clock)
         m->elapsed += time - m->clock;
-    m->clock = time;
+    if (!(m->clock - time < m->options.window_seconds) || time > m->clock)
+        m->clock = time;
     if (m->options.window_seconds > 0.0 && m->elapsed >= m->options.window_seconds) {
         MBR_TRY(close_window(m, err));
         m->elapsed = 0.0;
@@ -394,36 +454,59 @@ static double place_of(mbr_drift_monitor *m, int index, const mbr_string *text, 
     return (double)place;
 }
 
+static mbr_status lacks(const mbr_drift_monitor *m, int column, mbr_error *err)
+{
+    return mbr_fail(err, MBR_ERR_ARGUMENT, "column '%s' has no %s", m->baseline->cols[column].name,
+                    m->texts[column] ? "texts" : "numbers");
+}
+
+/* One row into the block: decisions come one by one, and few have the time for more than a load and a store a value. */
+static mbr_status put_row(mbr_drift_monitor *m, const mbr_drift_cells *cells, mbr_status *st, mbr_error *err)
+{
+    double *to = m->block + m->fill;
+    int cols = m->baseline->col_count;
+    for (int i = 0; i < cols; i++, to += MBR_DRIFT_STRIDE)
+        if (cells[i].numbers && !m->texts[i])
+            *to = *cells[i].numbers;
+        else if (cells[i].texts && m->texts[i])
+            *to = place_of(m, i, cells[i].texts, st, err);
+        else
+            return lacks(m, i, err);
+    return MBR_OK;
+}
+
+static mbr_status put_rows(mbr_drift_monitor *m, const mbr_drift_cells *cells, size_t first, size_t n, mbr_status *st,
+                           mbr_error *err)
+{
+    double *to = m->block + m->fill;
+    for (int i = 0; i < m->baseline->col_count; i++, to += MBR_DRIFT_STRIDE) {
+        size_t stride = cells[i].stride ? cells[i].stride : 1;
+        if (m->texts[i] ? !cells[i].texts : !cells[i].numbers)
+            return lacks(m, i, err);
+        if (m->texts[i]) {
+            for (size_t r = 0; r < n; r++)
+                to[r] = place_of(m, i, &cells[i].texts[(first + r) * stride], st, err);
+        } else if (stride == 1) {
+            memcpy(to, cells[i].numbers + first, n * sizeof *to);
+        } else {
+            for (size_t r = 0; r < n; r++)
+                to[r] = cells[i].numbers[(first + r) * stride];
+        }
+    }
+    return MBR_OK;
+}
+
 mbr_status mbr_drift_monitor_rows(mbr_drift_monitor *m, const mbr_drift_cells *cells, size_t rows, double time,
                                   mbr_error *err)
 {
-    const mbr_drift_baseline *b = m->baseline;
     mbr_status st = MBR_OK;
-    for (int i = 0; rows && i < b->col_count; i++)
-        if (b->cols[i].type == MBR_DRIFT_NUMBER ? !cells[i].numbers : !cells[i].texts)
-            return mbr_fail(err, MBR_ERR_ARGUMENT, "column '%s' has no %s", b->cols[i].name,
-                            b->cols[i].type == MBR_DRIFT_NUMBER ? "numbers" : "texts");
     if (rows)
         MBR_TRY(advance(m, time, err));
     for (size_t first = 0; first < rows;) {
         size_t n = mbr_min_size(rows - first, MBR_DRIFT_BLOCK - m->fill);
         uint64_t left = m->options.accumulate ? UINT64_MAX : m->options.window_rows - (m->open.rows + m->fill);
         n = left < n ? (size_t)left : n;
-        for (int i = 0; i < b->col_count; i++) {
-            double *to = m->block + (size_t)i * MBR_DRIFT_STRIDE + m->fill;
-            size_t stride = cells[i].stride ? cells[i].stride : 1;
-            if (b->cols[i].type == MBR_DRIFT_NUMBER && n == 1) { /* decisions come one by one */
-                *to = cells[i].numbers[first * stride];
-            } else if (b->cols[i].type == MBR_DRIFT_CATEGORY) {
-                for (size_t r = 0; r < n; r++)
-                    to[r] = place_of(m, i, &cells[i].texts[(first + r) * stride], &st, err);
-            } else if (stride == 1) {
-                memcpy(to, cells[i].numbers + first, n * sizeof *to);
-            } else {
-                for (size_t r = 0; r < n; r++)
-                    to[r] = cells[i].numbers[(first + r) * stride];
-            }
-        }
+        MBR_TRY(rows == 1 ? put_row(m, cells, &st, err) : put_rows(m, cells, first, n, &st, err));
         m->open.begin = isnan(m->open.begin) ? m->clock : m->open.begin;
         m->open.end = m->clock;
         m->fill += n;
@@ -432,6 +515,8 @@ mbr_status mbr_drift_monitor_rows(mbr_drift_monitor *m, const mbr_drift_cells *c
         first += n;
         if (m->fill == MBR_DRIFT_BLOCK)
             MBR_TRY(mbr_drift_flush(m, err));
+        if (m->slice >= 0)
+            MBR_TRY(judge(m, m->options.spread ? n : SIZE_MAX, err));
         if (!m->options.accumulate && m->open.rows + m->fill >= m->options.window_rows)
             MBR_TRY(close_window(m, err));
         if (m->unsaved >= m->options.save_rows)

@@ -15,13 +15,15 @@ struct mbr_pipeline_drift {
     mbr_drift_baseline *baseline;
     int *from; /* of each of the baseline's columns, in the scope */
     int count;
+    int clock; /* column whose times windows go by; -1: the time of the decision */
     mbr_drift_options options;
     mbr_drift_action actions[5];
 };
 
 struct mbr_decider_drift {
     const int *from;
-    int count;
+    int count, clock;   /* as of the pipeline's */
+    double time;        /* by the clock, of the row before; NaN: none had one */
     mbr_drift_cells *cells;
     int cells_of;       /* the row that they begin with; -1: none yet */
     mbr_drift_monitor *monitor;
@@ -32,9 +34,9 @@ struct mbr_decider_drift {
 };
 
 typedef struct drift_keys {
-    mbr_string baseline, state, retrain, webhook;
+    mbr_string baseline, state, retrain, webhook, clock;
     const mbr_node *command;
-    int64_t window, clear_after;
+    int64_t window, clear_after, sample;
     double seconds, warn, alarm;
     bool log, fallback;
 } drift_keys;
@@ -45,6 +47,7 @@ static const mbr_param drift_params[] = {
     KEY(baseline, MBR_PARAM_STRING, true), KEY(state, MBR_PARAM_STRING, false), KEY(retrain, MBR_PARAM_STRING, false),
     KEY(webhook, MBR_PARAM_STRING, false), KEY(command, MBR_PARAM_NODE, false), KEY(window, MBR_PARAM_INT, false),
     KEY(clear_after, MBR_PARAM_INT, false), KEY(seconds, MBR_PARAM_NUMBER, false), KEY(warn, MBR_PARAM_NUMBER, false),
+    KEY(sample, MBR_PARAM_INT, false), KEY(clock, MBR_PARAM_STRING, false),
     KEY(alarm, MBR_PARAM_NUMBER, false), KEY(log, MBR_PARAM_BOOL, false), KEY(fallback, MBR_PARAM_BOOL, false),
     { .name = NULL }
 };
@@ -117,13 +120,19 @@ mbr_status mbr_pipeline_read_drift(mbr_pipeline *p, const mbr_reading *r, const 
     if (!drift || !path || (keys.state.data && !state))
         return mbr_no_memory(r->err, sizeof *drift);
     p->drift = drift;
-    if (keys.window < 0 || keys.clear_after < 0 || keys.clear_after > 1000000)
-        return mbr_node_fail(r, n, "'drift': window and clear_after are not negative");
+    if (keys.window < 0 || keys.clear_after < 0 || keys.clear_after > 1000000 ||
+        (keys.sample && (keys.sample < 100 || keys.sample > 1000000)))
+        return mbr_node_fail(r, n, "'drift': window and clear_after are not negative, a sample has 100 to 1,000,000 rows");
+    drift->clock = keys.clock.data ? mbr_scope_find(&p->scope, keys.clock.data, keys.clock.size) : -1;
+    if (keys.clock.data && (drift->clock < 0 || p->scope.cols[drift->clock].type != MBR_COL_TIME ||
+                            p->scope.cols[drift->clock].width != 1))
+        return mbr_node_fail(r, n, "'clock' of 'drift': there is no column '%s' that is a time", keys.clock.data);
     drift->options = (mbr_drift_options){ .size = sizeof drift->options, .window_rows = (uint64_t)keys.window,
                                           .window_seconds = isnan(keys.seconds) ? 0.0 : keys.seconds,
                                           .warn = isnan(keys.warn) ? 0.0 : keys.warn,
                                           .alarm = isnan(keys.alarm) ? 0.0 : keys.alarm,
-                                          .clear_after = (int)keys.clear_after, .state_path = state };
+                                          .clear_after = (int)keys.clear_after, .state_path = state,
+                                          .sample = (size_t)keys.sample, .spread = 1 };
     mbr_status st = mbr_drift_baseline_open(p->env, path, &drift->baseline, r->err);
     if (st != MBR_OK)
         return mbr_fail_at(r->err, st, "%s:%d: drift: ", r->file, n->line);
@@ -146,6 +155,8 @@ static mbr_decider_drift *attach(mbr_decider *d, const int *from, int count)
         return NULL;
     drift->from = from;
     drift->count = count;
+    drift->clock = -1;
+    drift->time = (double)NAN;
     drift->cells_of = -1;
     drift->cells = mbr_arena_calloc(&d->arena, (size_t)count + 1, sizeof *drift->cells);
     return drift->cells ? drift : NULL;
@@ -159,6 +170,7 @@ mbr_status mbr_decider_begin_drift(mbr_decider *d, mbr_error *err)
     mbr_decider_drift *mine = attach(d, drift->from, drift->count);
     if (!mine)
         return mbr_no_memory(err, sizeof *mine);
+    mine->clock = drift->clock;
     MBR_TRY(mbr_drift_monitor_new_in(d->memory, drift->baseline, &drift->options, &mine->monitor, err));
     d->drift = mine;
     return MBR_OK;
@@ -181,6 +193,16 @@ static double label_value(const mbr_string *s)
     return s->data && mbr_text_number(s->data, s->size, &x) ? x : (double)NAN;
 }
 
+/* When a row came: by the clock of windows, where the pipeline has one. */
+static double time_of(mbr_decider *d, mbr_decider_drift *drift, int row)
+{
+    if (drift->clock < 0)
+        return (double)mbr_decider_time(d) * 1e-6;
+    double time = d->rows.lanes[drift->clock].num[row];
+    drift->time = isfinite(time) ? time : drift->time;
+    return drift->time;
+}
+
 void mbr_decider_watch(mbr_decider *d)
 {
     mbr_decider_drift *drift = d->drift;
@@ -189,7 +211,8 @@ void mbr_decider_watch(mbr_decider *d)
     /* Runs of sound rows: faulty and skipped ones never reach the model, and say nothing about its data. */
     for (int first = 0, end; first < d->rows.count; first = end) {
         for (end = first; end < d->rows.count && !d->rows.fault[end] && !d->skipped[end]; end++)
-            continue;
+            if (drift->clock >= 0 && end > first)
+                break; /* each row has a time of its own */
         /* Lanes stay where they are: a decider of single rows looks for them once. */
         for (int i = 0; end > first && first != drift->cells_of && i < drift->count; i++) {
             const mbr_lane *lane = &d->rows.lanes[drift->from[i]];
@@ -208,9 +231,10 @@ void mbr_decider_watch(mbr_decider *d)
         drift->cells_of = n ? first : drift->cells_of;
         if (n && drift->fit && drift->status == MBR_OK)
             drift->status = mbr_drift_fit_rows(drift->fit, drift->cells, n, drift->err);
-        else if (n && drift->monitor)
-            (void)mbr_drift_monitor_rows(drift->monitor, drift->cells, n, (double)mbr_decider_time(d) * 1e-6, NULL);
-        end += end < d->rows.count;
+        double time = n && drift->monitor ? time_of(d, drift, first) : (double)NAN;
+        if (!isnan(time))
+            (void)mbr_drift_monitor_rows(drift->monitor, drift->cells, n, time, NULL);
+        end += end < d->rows.count && (d->rows.fault[end] || d->skipped[end]);
     }
 }
 
@@ -221,6 +245,8 @@ bool mbr_decider_falls_back(const mbr_decider *d)
 
 mbr_drift_monitor *mbr_decider_monitor(mbr_decider *d)
 {
+    if (d->drift && d->drift->monitor)
+        (void)mbr_drift_settle(d->drift->monitor, NULL); /* who looks at it sees what is there */
     return d->drift ? d->drift->monitor : NULL;
 }
 

@@ -189,8 +189,9 @@ void mbr_sketch_clear(mbr_sketch *s)
 {
     for (int h = 0; h < MBR_SKETCH_LEVELS; h++)
         s->level[h].count = 0;
-    s->count = 0;
-    s->levels = 0;
+    s->count = s->at = s->pick = 0;
+    s->levels = s->bits = 0;
+    s->sampled = s->sample;
 }
 
 /* Room of levels: k at the top, two thirds of the one above further down. */
@@ -298,10 +299,73 @@ static mbr_status compact_full(mbr_sketch *s, bool cascade, mbr_error *err)
     return MBR_OK;
 }
 
+/* ---- samples ---- */
+
+/* Of each two neighbours one stays. */
+static void thin(mbr_sketch *s)
+{
+    mbr_sketch_level *l = &s->level[0];
+    for (size_t i = 0; i < l->count / 2; i++)
+        l->items[i] = l->items[2 * i + (mbr_random_bits(&s->random) >> 63)];
+    if (l->count % 2) /* who has no neighbour stays half the time */
+        l->items[l->count / 2] = l->items[l->count - 1];
+    l->count = l->count / 2 + (l->count % 2 && mbr_random_bits(&s->random) >> 63);
+    s->count = l->count;
+    s->bits++;
+    s->at = s->pick = 0;
+}
+
+static mbr_status sample(mbr_sketch *s, const double *x, size_t n, mbr_error *err)
+{
+    mbr_sketch_level *l = &s->level[0];
+    for (size_t i = 0; i < n;) {
+        if (s->at == 0) {
+            while (l->count >= s->whole && s->bits < 62)
+                thin(s);
+            s->pick = s->bits ? mbr_random_bits(&s->random) >> (64 - s->bits) : 0;
+        }
+        size_t group = (size_t)1 << s->bits, take = mbr_min_size(group - s->at, n - i);
+        if (s->pick >= s->at && s->pick - s->at < take && isfinite(x[i + (s->pick - s->at)])) {
+            MBR_TRY(reserve(s, l, mbr_max_size(l->count + 1, mbr_min_size(s->whole, 64)), err));
+            l->items[l->count++] = x[i + (s->pick - s->at)];
+            s->count = l->count;
+        }
+        i += take;
+        s->at = s->at + take == group ? 0 : s->at + take;
+    }
+    return MBR_OK;
+}
+
+static mbr_status merge_samples(mbr_sketch *s, const mbr_sketch *from, mbr_error *err)
+{
+    mbr_sketch_level *l = &s->level[0];
+    if (s->levels > 0 || from->levels > 0)
+        return mbr_fail(err, MBR_ERR_INPUT, "one of the two windows is a sample, the other a sketch: give both monitors the "
+                        "same options");
+    /* Theirs are thinned on their way where they stand for fewer values. */
+    while (s->bits < from->bits)
+        thin(s);
+    int fewer = s->bits - from->bits;
+    MBR_TRY(reserve(s, l, l->count + from->level[0].count + 1, err));
+    for (size_t i = 0; i < from->level[0].count; i++) {
+        l->items[l->count] = from->level[0].items[i];
+        l->count += fewer == 0 || mbr_random_bits(&s->random) >> (64 - fewer) == 0;
+    }
+    while (l->count > s->whole && s->bits < 62)
+        thin(s);
+    s->count = l->count;
+    s->sampled = true;
+    return MBR_OK;
+}
+
 mbr_status mbr_sketch_add(mbr_sketch *s, const double *x, size_t n, mbr_error *err)
 {
+    if (s->sampled && s->levels == 0 && s->bits > 0)
+        return sample(s, x, n, err);
     while (n > 0) {
         mbr_sketch_level *l = &s->level[0];
+        if (s->sampled && s->levels == 0 && l->count >= s->whole)
+            return sample(s, x, n, err);
         if (s->levels == 0 && l->count == s->whole)
             mbr_sketch_set_levels(s, 1);
         if (s->levels > 0)
@@ -323,6 +387,8 @@ mbr_status mbr_sketch_add(mbr_sketch *s, const double *x, size_t n, mbr_error *e
 
 mbr_status mbr_sketch_merge(mbr_sketch *s, const mbr_sketch *from, mbr_error *err)
 {
+    if (s->bits > 0 || from->bits > 0)
+        return merge_samples(s, from, err);
     if (from->levels == 0)
         return mbr_sketch_add(s, from->level[0].items, from->level[0].count, err);
     if (s->levels == 0)

@@ -6,6 +6,10 @@
  * quantile approximation in streams, 2016), levels of items of weight 2^level, each of which throws away every second
  * item of its sorted self when it is full. With k = MBR_SKETCH_K the rank of any value is off by less than
  * MBR_SKETCH_ERROR of the count (tests/test_drift_sketch.c measures it).
+ *
+ * Or, where `sample` is set, a sample beyond that: one value of each 2^bits that follow each other, drawn evenly, between
+ * half of `whole` and all of it; bits is one more each time there would be more. Nothing is sorted, and most values are
+ * not even looked at.
  */
 #ifndef MBR_RUNTIME_DRIFT_SKETCH_H
 #define MBR_RUNTIME_DRIFT_SKETCH_H
@@ -25,9 +29,13 @@ typedef struct mbr_sketch_level {
 typedef struct mbr_sketch {
     mbr_memory *memory;
     size_t whole;      /* values kept before levels begin */
-    uint64_t count;    /* values taken */
+    uint64_t count;    /* values taken; of a sample those that are kept */
     uint64_t random;   /* state of the coin */
-    int levels;        /* 0: the values are whole, in level[0] */
+    int levels;        /* 0: the values are whole or a sample, in level[0] */
+    bool sample;       /* from the next mbr_sketch_clear on; sampled: now */
+    bool sampled;
+    int bits;          /* a value of the sample stands for 2^bits */
+    uint64_t at, pick; /* of the group that is under way: values seen, and which is taken */
     uint32_t room[MBR_SKETCH_LEVELS]; /* of each level, before it is halved */
     double *spare;     /* of sorting, (spare_count) */
     size_t spare_count;
@@ -43,7 +51,14 @@ void mbr_sketch_set_levels(mbr_sketch *s, int levels);
 mbr_status mbr_sketch_add(mbr_sketch *s, const double *x, size_t n, mbr_error *err);
 mbr_status mbr_sketch_merge(mbr_sketch *s, const mbr_sketch *from, mbr_error *err);
 
+/* All values are there, as they are. */
 static inline bool mbr_sketch_is_whole(const mbr_sketch *s)
+{
+    return s->levels == 0 && s->bits == 0;
+}
+
+/* All items weigh the same, and level[0] has them in no order. */
+static inline bool mbr_sketch_is_plain(const mbr_sketch *s)
 {
     return s->levels == 0;
 }

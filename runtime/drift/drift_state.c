@@ -14,11 +14,17 @@ static const char *const reasons[] = { "", "quantiles", "missing", "infinite", "
 
 /* ---- writing ---- */
 
+#define SAMPLED 64 /* and above, where the number of levels stands: a sample of so many bits less */
+
 static void write_sketch(const mbr_sketch *s, mbr_out *out)
 {
-    mbr_out_u64(out, (uint64_t)s->levels);
+    mbr_out_u64(out, s->bits ? (uint64_t)(SAMPLED + s->bits) : (uint64_t)s->levels);
     mbr_out_u64(out, s->count);
     mbr_out_u64(out, s->random);
+    if (s->bits) {
+        mbr_out_u64(out, s->at);
+        mbr_out_u64(out, s->pick);
+    }
     for (int h = 0; h < (s->levels ? s->levels : 1); h++) {
         mbr_out_u64(out, s->level[h].count);
         mbr_out_f64s(out, s->level[h].items, s->level[h].count);
@@ -158,6 +164,7 @@ mbr_status mbr_drift_write_state(mbr_drift_monitor *m, mbr_out *out, mbr_error *
 
 mbr_status mbr_drift_monitor_save(mbr_drift_monitor *m, const char *path, mbr_error *err)
 {
+    MBR_TRY(mbr_drift_settle(m, err));
     mbr_status flushed = mbr_drift_flush(m, err);
     MBR_TRY(mbr_drift_write_state(m, &m->out, err));
     MBR_TRY(mbr_write_atomically(path, m->out.data, m->out.used, m->options.durable != 0, err));
@@ -166,11 +173,26 @@ mbr_status mbr_drift_monitor_save(mbr_drift_monitor *m, const char *path, mbr_er
 
 /* ---- reading, into a monitor that has observed nothing ---- */
 
+/* Zero is no state of a generator; any other goes on as it was. */
+static uint64_t read_random(mbr_in *in)
+{
+    uint64_t state = mbr_in_u64(in);
+    return state ? state : 1;
+}
+
 static mbr_status read_sketch(mbr_sketch *s, mbr_in *in, mbr_error *err)
 {
-    int levels = (int)mbr_in_range(in, 0, MBR_SKETCH_LEVELS);
+    int levels = (int)mbr_in_range(in, 0, SAMPLED + 62);
     uint64_t count = mbr_in_u64(in), found = 0;
-    s->random = mbr_in_u64(in) | 1;
+    s->random = read_random(in);
+    s->bits = levels > SAMPLED ? levels - SAMPLED : 0;
+    in->bad |= levels > MBR_SKETCH_LEVELS && !s->bits;
+    if (s->bits) {
+        levels = 0;
+        s->sampled = true;
+        s->at = mbr_in_range(in, 0, ((uint64_t)1 << s->bits) - 1);
+        s->pick = mbr_in_range(in, 0, ((uint64_t)1 << s->bits) - 1);
+    }
     mbr_sketch_set_levels(s, levels);
     for (int h = 0; h < (levels ? levels : 1) && !in->bad; h++) {
         size_t n = mbr_in_count(in, SIZE_MAX / 16, 8);
@@ -188,7 +210,7 @@ static mbr_status read_sketch(mbr_sketch *s, mbr_in *in, mbr_error *err)
     in->bad |= found != count || (levels > 1 && s->level[levels - 1].count == 0);
     s->count = in->bad ? 0 : count;
     /* More than this monitor keeps whole. */
-    if (!in->bad && levels == 0 && s->level[0].count > s->whole)
+    if (!in->bad && levels == 0 && !s->sampled && s->level[0].count > s->whole)
         mbr_sketch_set_levels(s, 1);
     return MBR_OK;
 }
@@ -242,7 +264,7 @@ static mbr_status read_window(mbr_window *w, const mbr_drift_baseline *b, mbr_in
     r->seen = mbr_in_u64(in);
     r->next = mbr_in_u64(in);
     r->w = mbr_in_f64(in);
-    r->random = mbr_in_u64(in) | 1;
+    r->random = read_random(in);
     r->count = (size_t)mbr_in_range(in, 0, r->size);
     in->bad |= !(r->w > 0.0 && r->w <= 1.0) || r->count > r->seen || r->seen != w->rows;
     mbr_in_f64s(in, w->sample, r->count * (size_t)b->col_count);
@@ -422,6 +444,7 @@ static mbr_status open_state(const mbr_drift_monitor *m, const char *path, mbr_d
 mbr_status mbr_drift_monitor_restore(mbr_drift_monitor *m, const char *path, mbr_error *err)
 {
     mbr_drift_monitor *read;
+    MBR_TRY(mbr_drift_settle(m, err));
     MBR_TRY(open_state(m, path, &read, err));
     mbr_drift_monitor old = *m;
     mbr_arena arena = read->arena;
@@ -451,6 +474,8 @@ mbr_status mbr_drift_monitor_merge(mbr_drift_monitor *m, mbr_drift_monitor *from
     if (m == from || m->baseline->digest != from->baseline->digest)
         return mbr_fail(err, MBR_ERR_ARGUMENT, m == from ? "a monitor cannot take itself in"
                                                          : "the two monitors have different baselines");
+    MBR_TRY(mbr_drift_settle(m, err));
+    MBR_TRY(mbr_drift_settle(from, err));
     MBR_TRY(mbr_drift_absorb(m, from, err));
     m->total_rows += from->open.rows;
     mbr_window_clear(&from->open, from->baseline);

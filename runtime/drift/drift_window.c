@@ -128,7 +128,7 @@ mbr_status mbr_drift_flush(mbr_drift_monitor *m, mbr_error *err)
     for (int i = 0; i < b->col_count; i++) {
         const double *x = m->block + (size_t)i * MBR_DRIFT_STRIDE;
         mbr_live_col *c = &w->cols[i];
-        if (b->cols[i].type == MBR_DRIFT_NUMBER) {
+        if (!m->texts[i]) {
             count_numbers(m, i);
             /* Without memory the quantiles lack these values; everything else is complete. */
             mbr_status added = mbr_sketch_add(&m->sketches[i], x, n, err);
