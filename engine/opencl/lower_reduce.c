@@ -88,6 +88,9 @@ static mbr_status reduce(mbr_cl_lower *l, const mbr_reduce_args *a)
     const char *sum = wide ? "double" : number(t);
     bool is_unsigned = sum[0] == 'u';
     size_t group = dense || s.kept < 1024 ? mbr_cl_lines(l, a->reduced_count, wide ? 8 : number_size(t)) : 1;
+    /* dense columns, on CPUs */
+    bool columns = one && !dense && group == 1 && t == MBR_DTYPE_F32 && !wide && s.gone_strides[0] >= 16 &&
+                   (l->device->type & CL_DEVICE_TYPE_CPU) && a->op != MBR_REDUCE_LOG_SUM_EXP;
     const char *init = a->op == MBR_REDUCE_PROD                  ? "1"
                        : least && is_unsigned                    ? "0"
                        : least && is_int                         ? "LONG_MIN"
@@ -97,7 +100,19 @@ static mbr_status reduce(mbr_cl_lower *l, const mbr_reduce_args *a)
                        : is_int                                  ? "LONG_MAX"
                                                                  : "INFINITY";
     snprintf(options, sizeof options, "-DT=%s -DA=%s -DINIT=%s -DJOIN=%s -DTERM=%s -DFINISH=%s%s%s", mbr_cl_name(t), sum,
-             init, how[a->op].join, how[a->op].term, how[a->op].finish, one ? " -DONE" : "", group == 1 ? " -DALONE" : "");
+             init, how[a->op].join, how[a->op].term, how[a->op].finish, columns ? " -DCOLUMNS" : one ? " -DONE" : "",
+             group == 1 ? " -DALONE" : "");
+    if (columns) {
+        size_t inner = (size_t)s.gone_strides[0], outer = a->kept_count / inner;
+        mbr_cl_kernel(l, "reduce", "reduce_columns", options);
+        mbr_cl_in(l, 0);
+        mbr_cl_out(l, 0);
+        mbr_cl_int(l, (int64_t)outer);
+        mbr_cl_int(l, (int64_t)a->reduced_count);
+        mbr_cl_int(l, (int64_t)inner);
+        mbr_cl_go_rows(l, (inner + 15) / 16, outer, 1);
+        return l->status;
+    }
     mbr_cl_kernel(l, "reduce", "reduce", options);
     mbr_cl_in(l, 0);
     mbr_cl_out(l, 0);

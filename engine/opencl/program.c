@@ -113,12 +113,35 @@ void mbr_cl_shared_free(mbr_cl_device *d)
 
 /* --- programs --- */
 
-static const char *source_text(const char *name)
+/* What a byte of a text stands for, at `to` where that is not NULL; returns its length. */
+static size_t spell(unsigned char byte, char *to)
 {
-    for (const mbr_cl_source *s = mbr_cl_sources; s->name; s++)
-        if (strcmp(s->name, name) == 0)
-            return s->text;
-    return NULL;
+    if (byte >= 128) {
+        size_t n = spell(mbr_cl_pairs[byte - 128][0], to);
+        return n + spell(mbr_cl_pairs[byte - 128][1], to ? to + n : NULL);
+    }
+    if (to)
+        *to = (char)byte;
+    return 1;
+}
+
+/* The text of a source, the caller's. NULL: there is none of that name, or no memory. */
+static char *source_text(mbr_memory *memory, const char *name)
+{
+    const mbr_cl_source *s = mbr_cl_sources;
+    while (s->name && strcmp(s->name, name) != 0)
+        s++;
+    size_t n = 0;
+    for (const unsigned char *c = s->text; c && *c; c++)
+        n += spell(*c, NULL);
+    char *text = s->name ? mbr_alloc(memory, n + 1) : NULL;
+    if (!text)
+        return NULL;
+    text[n] = '\0';
+    n = 0;
+    for (const unsigned char *c = s->text; *c; c++)
+        n += spell(*c, text + n);
+    return text;
 }
 
 static char *copy(mbr_memory *memory, const char *text)
@@ -159,18 +182,11 @@ static void to_store(mbr_cl_device *d, cl_program program, mbr_hash key)
 }
 
 /* Builds p->program, or says in p->why what the driver has against it. */
-static void build(mbr_cl_device *d, mbr_cl_program *p)
+static void build(mbr_cl_device *d, mbr_cl_program *p, const char *texts[4])
 {
-    const char *texts[4] = { source_text("common"), source_text(p->name), p->extra, p->options };
     cl_uint n = p->extra ? 3 : 2;
     cl_int code;
-    if (!texts[0] || !texts[1]) {
-        mbr_error e;
-        mbr_fail(&e, MBR_ERR_INTERNAL, "there is no source %s.cl", p->name);
-        memcpy(p->why, e.text, sizeof p->why - 1);
-        return;
-    }
-    mbr_hash key = mbr_cl_store_key(d, texts, MBR_COUNT_OF(texts));
+    mbr_hash key = mbr_cl_store_key(d, texts, 4);
     p->program = from_store(d, p, key);
     if (p->program)
         return;
@@ -217,7 +233,17 @@ static mbr_cl_program *new_program(mbr_cl_device *d, const char *name, const cha
         free_program(d, p);
         return NULL;
     }
-    build(d, p);
+    char *common = source_text(d->memory, "common"), *own = source_text(d->memory, name);
+    const char *texts[4] = { common, own, p->extra, p->options };
+    bool there = common && own;
+    if (there)
+        build(d, p, texts);
+    mbr_free(d->memory, common);
+    mbr_free(d->memory, own);
+    if (!there) {
+        free_program(d, p);
+        return NULL;
+    }
     p->next = d->shared->programs;
     d->shared->programs = p;
     return p;

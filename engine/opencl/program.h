@@ -8,10 +8,11 @@
 /* A file of kernels/opencl/, without its comments; the build makes the table. */
 typedef struct mbr_cl_source {
     const char *name; /* NULL: the end */
-    const char *text; /* terminated */
+    const unsigned char *text; /* ends with 0; a byte from 128 on stands for a pair of bytes */
 } mbr_cl_source;
 
 extern const mbr_cl_source mbr_cl_sources[];
+extern const unsigned char mbr_cl_pairs[128][2];
 
 mbr_status mbr_cl_shared_new(mbr_cl_device *d, mbr_error *err);
 void mbr_cl_shared_free(mbr_cl_device *d);

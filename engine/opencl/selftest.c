@@ -180,7 +180,7 @@ bool mbr_cl_family_passes(mbr_cl_device *d, const char *family)
         const char *texts[] = { "test", family, t->graph };
         mbr_hash key = mbr_cl_store_key(d, texts, MBR_COUNT_OF(texts));
         for (const mbr_cl_source *s = mbr_cl_sources; s->name; s++)
-            key = mbr_hash_bytes(s->text, strlen(s->text), key);
+            key = mbr_hash_bytes(s->text, strlen((const char *)s->text), key);
         size_t bytes;
         void *kept = mbr_cl_store_read(d, key, &bytes);
         mbr_free(d->memory, kept);

@@ -159,7 +159,16 @@ static C softplus(C a)
 #define OP_HARD_SWISH(a) ((a) * OP_CLIP((a) / 6 + K(0.5), 0, 1))
 #define OP_MISH(a) ((a) * tanh(softplus(a)))
 #define OP_SWISH(a, x) ((a) * sigmoid((x) * (a)))
-#define OP_GELU(a) (K(0.5) * (a) * erfc(-(a) * K(0.70710678118654752440)))
+#ifdef DOUBLE
+#define OP_GELU(a) (0.5 * (a) * erfc(-(a) * 0.70710678118654752440))
+#else
+static float gelu(float a)
+{
+    float z = fabs(a) * 0.70710678f, t = 1 / (1 + 0.5f * z), r = t * exp(ERFC_EXPONENT(t) - z * z);
+    return 0.5f * a * (a < 0 ? r : 2 - r);
+}
+#define OP_GELU(a) gelu(a)
+#endif
 #define OP_GELU_TANH(a) ((a) * sigmoid(K(1.59576912160573071176) * ((a) + K(0.044715) * (a) * (a) * (a))))
 #define OP_SHRINK(a, x, y) ((a) < -(x) ? (a) + (y) : (a) > (x) ? (a) - (y) : 0)
 #define OP_ISNAN(a) isnan(a)

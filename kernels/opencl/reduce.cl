@@ -39,6 +39,37 @@ static int place_of(int i, int rank, __private const int *dims, __private const 
 #define ELEMENT(k) ((A)LOAD(T, x, base + place_of(k, s.gone_rank, s.gone_dims, s.gone_strides)))
 #endif
 
+#ifdef COLUMNS
+/* Of f32 (outer, gone, inner): a work-item has 16 columns, of which `inner` may leave few for the last. */
+__kernel void reduce_columns(TENSOR(const float, x), TENSOR(float, y), const int outer, const int gone, const int inner)
+{
+    int c = get_global_id(0) * 16, o = get_global_id(1);
+    OPEN(const float, x);
+    OPEN(float, y);
+    if (c >= inner || o >= outer)
+        return;
+    x += (size_t)o * gone * inner + c;
+    y += (size_t)o * inner + c;
+    if (c + 16 <= inner) {
+        float16 v = INIT;
+        for (int k = 0; k < gone; k++) {
+            float16 e = vload16(0, x + (size_t)k * inner);
+            v = JOIN(v, TERM(e));
+        }
+        vstore16(FINISH(v, gone), 0, y);
+        return;
+    }
+    for (int i = 0; i < inner - c; i++) {
+        float v = INIT;
+        for (int k = 0; k < gone; k++) {
+            float e = x[(size_t)k * inner + i];
+            v = JOIN(v, TERM(e));
+        }
+        y[i] = FINISH(v, gone);
+    }
+}
+#endif
+
 __kernel void reduce(TENSOR(const MEM(T), x), TENSOR(MEM(T), y), const shape s, __local A *here)
 {
     int o = LINE;
