@@ -101,9 +101,9 @@ mbr_status mbr_session_profile_span(const mbr_session *s, int index, mbr_profile
     while (at >= all->n[row])
         at -= all->n[row++];
     const mbr_span *x = &all->spans[(size_t)row * all->room + at];
-    mbr_profile_span r = { .size = span->size, .row = (int)x->entry, .worker = row < all->rows - 1 ? row : -1,
-                           .phase = x->phase, .tiles = x->tiles, .begin_ns = (double)x->begin,
-                           .end_ns = (double)x->end };
+    bool thread = row < all->rows - MBR_SPANS_DEVICE;
+    mbr_profile_span r = { .size = span->size, .row = (int)x->entry, .worker = thread ? row : row - all->rows, .phase = x->phase,
+                           .tiles = x->tiles, .begin_ns = (double)x->begin, .end_ns = (double)x->end };
     memcpy(span, &r, span->size < sizeof r ? span->size : sizeof r);
     return MBR_OK;
 }

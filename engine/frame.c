@@ -286,6 +286,11 @@ void mbr_frame_record(mbr_frame *f, struct mbr_spans *spans)
     f->run->spans = spans;
 }
 
+struct mbr_spans *mbr_frame_spans(const mbr_frame *f)
+{
+    return f->run->spans;
+}
+
 int mbr_frame_workers(const mbr_frame *f)
 {
     return f->run->workers;

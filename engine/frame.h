@@ -87,6 +87,7 @@ mbr_status mbr_run_room(mbr_run *run, const mbr_ir_module *m, mbr_error *err);
 typedef void (*mbr_step_hook)(void *user, const mbr_step *step, bool begin);
 void mbr_frame_set_hook(mbr_frame *f, mbr_step_hook hook, void *user);
 void mbr_frame_record(mbr_frame *f, struct mbr_spans *spans); /* NULL: no longer */
+struct mbr_spans *mbr_frame_spans(const mbr_frame *f);
 int mbr_frame_workers(const mbr_frame *f);
 bool mbr_frame_wants_team(const mbr_frame *f); /* a step seen so far has work for more than one thread */
 const mbr_program *mbr_frame_program(const mbr_frame *f);

@@ -88,7 +88,7 @@ static mbr_status run_placed_step(mbr_frame *f, uint32_t k, bool there, bool *fa
     mbr_status st;
     if (there) {
         st = fn->run(f->device, k, err);
-        if (st == MBR_OK && f->hook) /* its time is its own */
+        if (st == MBR_OK && f->hook && !f->run->spans) /* its time is its own; a picture shows what overlaps */
             st = fn->wait(f->device, err);
         *failed = st != MBR_OK;
         return st;

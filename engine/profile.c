@@ -231,7 +231,7 @@ mbr_status mbr_profile_record(mbr_profile *p, size_t room, mbr_error *err)
     *s = (mbr_spans){ 0 };
     if (!room)
         return MBR_OK;
-    int rows = mbr_frame_workers(p->frame) + 1;
+    int rows = mbr_frame_workers(p->frame) + MBR_SPANS_DEVICE;
     size_t bytes;
     if (!mbr_mul_size((size_t)rows, room, &bytes) || !mbr_mul_size(bytes, sizeof *s->spans, &bytes))
         return mbr_no_memory(err, SIZE_MAX);

@@ -12,7 +12,9 @@
 #include "engine/device.h"
 #include "engine/opencl/device.h"
 #include "engine/opencl/frame.h"
+#include "engine/opencl/measure.h"
 #include "engine/opencl/selftest.h"
+#include "engine/profile.h"
 #include "tests/ir_text.h"
 #include "tests/opencl_leaks.h"
 
@@ -132,11 +134,13 @@ static cl_int CL_API_CALL finish(cl_command_queue q)
     return fails(FAIL_READ) ? CL_DEVICE_NOT_AVAILABLE : plain.clFinish(q);
 }
 
-static bool poor;
+static bool poor, discrete;
 
 static cl_int CL_API_CALL device_info(cl_device_id id, cl_device_info what, size_t room, void *to, size_t *n)
 {
     cl_int code = plain.clGetDeviceInfo(id, what, room, to, n);
+    if (discrete && to && what == CL_DEVICE_HOST_UNIFIED_MEMORY)
+        *(cl_bool *)to = CL_FALSE;
     if (!poor || code != CL_SUCCESS || !to)
         return code;
     if (what == CL_DEVICE_MAX_WORK_GROUP_SIZE)
@@ -184,7 +188,7 @@ static void setup(void)
     wrap();
     alive = from_source = 0;
     memset(fail_at, 0, sizeof fail_at);
-    poor = false;
+    poor = discrete = false;
     open_it();
 }
 
@@ -344,6 +348,123 @@ START_TEST(a_poor_device_does_what_it_can)
 }
 END_TEST
 
+/* Two branches of products, with steps that overwrite what they read, and one that reads both. */
+static const char *const branches =
+    "module \"m\" ir 8 opset ai.onnx 17\n"
+    "graph main(%a: f32[n, 64], %w: f32[64, 64]) -> (%y, %l3) {\n"
+    "  %l1: f32[n, 64] = ai.onnx.MatMul@13(%a, %w)\n"
+    "  %r1: f32[n, 64] = ai.onnx.Erf@13(%a)\n"
+    "  %l2: f32[n, 64] = ai.onnx.Relu@14(%l1)\n"
+    "  %r2: f32[n, 64] = ai.onnx.MatMul@13(%r1, %w)\n"
+    "  %l3: f32[n, 64] = ai.onnx.MatMul@13(%l2, %w)\n"
+    "  %r3: f32[n, 64] = ai.onnx.Add@14(%r2, %a)\n"
+    "  %r4: f32[n, 64] = ai.onnx.Erf@13(%r3)\n"
+    "  %l4: f32[n, 64] = ai.onnx.Tanh@13(%l3)\n"
+    "  %l5: f32[n, 64] = ai.onnx.MatMul@13(%l4, %w)\n"
+    "  %r5: f32[n, 64] = ai.onnx.MatMul@13(%r4, %w)\n"
+    "  %x: f32[n, 64] = ai.onnx.Mul@14(%l5, %r4)\n"
+    "  %r6: f32[n, 64] = ai.onnx.Relu@14(%r5)\n"
+    "  %y: f32[n, 64] = ai.onnx.Add@14(%x, %r6)\n"
+    "}\n";
+
+/* Whatever runs where, the answer is the CPU's: in shared memory and in memory of the device's own. */
+static void any_placement_is_right(bool own_memory)
+{
+    ir_session cpu, s;
+    uint32_t seed = 20261123;
+    mbr_cl_device_close(device);
+    discrete = own_memory;
+    open_it();
+    open_graph(&cpu, branches, NULL);
+    open_graph(&s, branches, &device->base);
+    for (int round = 0; round < 60; round++) {
+        const ir_size sizes[] = { { "n", round % 20 < 10 ? 33 : 200 }, { NULL, 0 } };
+        int where[32] = { 0 };
+        mbr_value *in[2] = { ir_input(&memory, &cpu, 0, sizes, (uint64_t)round), ir_input(&memory, &cpu, 1, sizes, 7) };
+        for (uint32_t k = 0; k < s.p->n_steps && round % 3 == 0; k++) {
+            seed = seed * 1664525 + 1013904223;
+            where[k] = seed >> 30 & 1;
+        }
+        if (round % 3 == 0) /* three runs of each: what was wanted once is brought early */
+            ck_assert_int_eq(mbr_frame_place(s.f, where, NULL, &err), MBR_OK);
+        ir_run(&cpu, in);
+        ir_run(&s, in);
+        for (size_t i = 0; i < 2; i++)
+            ck_assert_msg(ir_close_enough(mbr_frame_output(s.f, i), mbr_frame_output(cpu.f, i)), "round %d", round);
+        mbr_value_drop(in[0]);
+        mbr_value_drop(in[1]);
+    }
+    close_session(&s);
+    close_session(&cpu);
+}
+
+START_TEST(any_placement_in_shared_memory)
+{
+    any_placement_is_right(false);
+}
+END_TEST
+
+START_TEST(any_placement_in_its_own_memory)
+{
+    any_placement_is_right(true);
+}
+END_TEST
+
+/* A launch is under way while the CPU runs the other branch; transfers are there, too. */
+START_TEST(both_work_at_once)
+{
+    ir_session s;
+    mbr_profile *profile;
+    int where[32];
+    bool at_once = false;
+    mbr_cl_device_close(device);
+    discrete = true;
+    open_it();
+    open_graph(&s, branches, &device->base);
+    for (uint32_t k = 0; k < s.p->n_steps; k++)
+        where[k] = s.p->steps[k].node->outputs[0]->name[0] == 'l';
+    ck_assert_int_eq(mbr_frame_place(s.f, where, NULL, &err), MBR_OK);
+    const ir_size sizes[] = { { "n", 6000 }, { NULL, 0 } };
+    mbr_value *in[2] = { ir_input(&memory, &s, 0, sizes, 1), ir_input(&memory, &s, 1, sizes, 7) };
+    ck_assert_int_eq(mbr_profile_new(s.f, &profile, &err), MBR_OK);
+    size_t transfers = 0;
+    for (int run = 0; run < 20 && !(at_once && transfers); run++) {
+        ck_assert_int_eq(mbr_profile_record(profile, 1000, &err), MBR_OK);
+        ir_run(&s, in);
+        ir_run(&s, in);
+        const mbr_spans *all = mbr_profile_spans(profile);
+        int launches = all->rows - MBR_SPANS_DEVICE, steps = all->rows - MBR_SPANS_STEPS;
+        transfers = all->n[all->rows - MBR_SPANS_TRANSFERS];
+        ck_assert_uint_gt(all->n[launches], 0);
+        for (size_t i = 0; i < all->n[launches]; i++)
+            for (size_t k = 0; k < all->n[steps]; k++) {
+                const mbr_span *a = &all->spans[(size_t)launches * all->room + i];
+                const mbr_span *b = &all->spans[(size_t)steps * all->room + k];
+                at_once = at_once || (!where[b->entry] && a->begin < b->end && b->begin < a->end);
+            }
+    }
+    ck_assert_uint_gt(transfers, 0);
+    ck_assert(at_once);
+    mbr_profile_free(profile);
+    mbr_value_drop(in[0]);
+    mbr_value_drop(in[1]);
+    close_session(&s);
+}
+END_TEST
+
+/* What is measured of a device makes sense. */
+START_TEST(facts_are_measured)
+{
+    mbr_plan_device d;
+    ck_assert_msg(mbr_cl_measure(device, &d, &err) == MBR_OK, "%s", err.text);
+    ck_assert(d.gflops_f32 > 0.01 && d.gflops_f32 < 1e6);
+    ck_assert(d.memory_gbps > 0.01 && d.memory_gbps < 1e5);
+    ck_assert(d.launch_us > 0.1 && d.launch_us < 1e5);
+    ck_assert(d.upload_us > 0.01 && d.upload_gbps > 0.01 && d.download_us > 0.01 && d.download_gbps > 0.01);
+    ck_assert_str_eq(d.name, "opencl:0");
+}
+END_TEST
+
 static int each_file(void (*what)(const char *))
 {
     char path[512];
@@ -445,6 +566,10 @@ int main(void)
     tcase_add_test(t, a_size_touches_its_own_steps);
     tcase_add_test(t, failures_leave_the_answer);
     tcase_add_test(t, a_poor_device_does_what_it_can);
+    tcase_add_test(t, any_placement_in_shared_memory);
+    tcase_add_test(t, any_placement_in_its_own_memory);
+    tcase_add_test(t, both_work_at_once);
+    tcase_add_test(t, facts_are_measured);
     tcase_add_test(t, the_store_is_used_and_not_trusted);
     tcase_add_test(t, the_tests_of_families_pass);
     Suite *suite = suite_create("opencl_device");

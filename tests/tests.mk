@@ -72,9 +72,10 @@ tests_test_dynamic_SOURCES = tests/test_dynamic.c tests/ir_text.h tests/random.h
 tests_test_rounds_SOURCES = tests/test_rounds.c tests/ir_text.h tests/random.h
 
 if HAVE_OPENCL
-MBR_UNIT_TESTS += tests/test_opencl_device
+MBR_UNIT_TESTS += tests/test_opencl_device tests/test_opencl_threads
 endif
 tests_test_opencl_device_SOURCES = tests/test_opencl_device.c tests/ir_text.h tests/opencl_leaks.h tests/random.h
+tests_test_opencl_threads_SOURCES = tests/test_opencl_threads.c tests/ir_text.h tests/opencl_leaks.h tests/random.h
 
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
@@ -199,6 +200,9 @@ EXTRA_DIST += tests/plans tests/program.sh tests/faulty_plugin.c tests/fake_icd.
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).
 MBR_THREAD_TESTS = tests/test_frame tests/test_sessions tests/test_team
+if HAVE_OPENCL
+MBR_THREAD_TESTS += tests/test_opencl_threads
+endif
 MBR_KERNEL_TESTS = tests/test_base tests/test_cpu tests/test_elementwise tests/test_index tests/test_half tests/kernels/check-kernels
 
 check_PROGRAMS += $(MBR_PLAIN_TESTS)

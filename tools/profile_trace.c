@@ -32,8 +32,10 @@ static void event(FILE *f, const profile *p, const mbr_profile_span *s, double o
     shape_text(r, shape, sizeof shape);
     op_text(r->domain, r->op, op, sizeof op);
     fprintf(f, ",\n{\"ph\": \"X\", \"pid\": 1, \"tid\": %d, \"ts\": %.3f, \"dur\": %.3f, \"name\": \"%s\", \"cat\": ",
-            s->worker + 1, (s->begin_ns - origin) / 1e3, (s->end_ns - s->begin_ns) / 1e3, op);
-    fputs(s->worker < 0 ? "\"step\"" : "\"tiles\"", f);
+            s->worker >= -1 ? s->worker + 1 : p->limits.threads - 1 - s->worker, (s->begin_ns - origin) / 1e3,
+            (s->end_ns - s->begin_ns) / 1e3, op);
+    static const char *const kinds[] = { "\"launch\"", "\"transfer\"", "\"step\"", "\"tiles\"" };
+    fputs(kinds[s->worker >= 0 ? 3 : s->worker + 3], f);
     fprintf(f, ", \"args\": {\"node\": ");
     print_json_string(f, r->node);
     fprintf(f, ", \"kernel\": \"%s\", \"output\": \"%s\", \"step\": %d", r->kernel, shape, s->row);
@@ -53,11 +55,20 @@ static int print_trace(FILE *f, const profile *p, const stretch *runs, int n_run
     track(f, 0, "steps", -1);
     for (int i = 0; i < p->limits.threads; i++)
         track(f, i + 1, "thread", i);
+    int n = mbr_session_profile_span_count(p->l.session), tracks[] = { 0, 0 };
+    for (int i = 0; i < n; i++) {
+        mbr_profile_span s = { .size = sizeof s };
+        if (mbr_session_profile_span(p->l.session, i, &s, &err) == MBR_OK && s.worker <= -2)
+            tracks[-2 - s.worker] = 1;
+    }
+    if (tracks[0])
+        track(f, p->limits.threads + 1, "transfers", -1);
+    if (tracks[1])
+        track(f, p->limits.threads + 2, "device", -1);
     for (int i = 0; i < n_runs; i++)
         fprintf(f, ",\n{\"ph\": \"X\", \"pid\": 1, \"tid\": 0, \"ts\": %.3f, \"dur\": %.3f, \"name\": \"run %d\", "
                    "\"cat\": \"run\"}",
                 (runs[i].begin - origin) / 1e3, (runs[i].end - runs[i].begin) / 1e3, i);
-    int n = mbr_session_profile_span_count(p->l.session);
     for (int i = 0; i < n; i++) {
         mbr_profile_span s = { .size = sizeof s };
         if (mbr_session_profile_span(p->l.session, i, &s, &err) != MBR_OK)

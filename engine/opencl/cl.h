@@ -16,7 +16,7 @@
     X(clGetProgramInfo) X(clReleaseProgram) X(clCreateKernel) X(clReleaseKernel) X(clSetKernelArg)                     \
     X(clGetKernelWorkGroupInfo) X(clEnqueueNDRangeKernel) X(clEnqueueReadBuffer) X(clEnqueueWriteBuffer)               \
     X(clEnqueueCopyBuffer) X(clEnqueueMapBuffer) X(clEnqueueUnmapMemObject) X(clFlush) X(clFinish)                     \
-    X(clWaitForEvents) X(clReleaseEvent) X(clGetEventProfilingInfo)
+    X(clWaitForEvents) X(clRetainEvent) X(clReleaseEvent) X(clGetEventProfilingInfo)
 
 typedef struct mbr_cl {
 #define MBR_CL_MEMBER(name) __typeof__(&name) name;

@@ -14,12 +14,6 @@ static mbr_cl_frame *of(const mbr_device_frame *df)
     return (mbr_cl_frame *)(uintptr_t)df;
 }
 
-static mbr_status device_fail(mbr_cl_frame *cf, const char *what, cl_int code, mbr_error *err)
-{
-    cf->lost = true;
-    return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s: %s failed: %s", cf->d->label, what, mbr_cl_error_name(code));
-}
-
 /* --- buffers --- */
 
 static void drop_buffer(mbr_cl_device *d, mbr_cl_buffer *b)
@@ -74,8 +68,7 @@ static void close_frame(mbr_device_frame *df)
     if (!cf)
         return;
     const mbr_cl *cl = cf->d->cl;
-    if (cf->queue)
-        cl->clFinish(cf->queue);
+    (void)mbr_cl_run_wait(df, NULL);
     for (uint32_t k = 0; cf->steps && k < cf->p->n_steps; k++)
         mbr_cl_drop_launches(cf, &cf->steps[k]);
     drop_buffer(cf->d, &cf->slab);
@@ -86,6 +79,8 @@ static void close_frame(mbr_device_frame *df)
         drop_buffer(cf->d, &cf->own[v]);
     if (cf->queue)
         cl->clReleaseCommandQueue(cf->queue);
+    if (cf->copies)
+        cl->clReleaseCommandQueue(cf->copies);
     mbr_arena_destroy(&cf->arena);
     mbr_free(cf->d->memory, cf);
 }
@@ -120,12 +115,21 @@ static mbr_status open_frame(mbr_device *device, mbr_frame *f, mbr_device_frame 
     cf->where = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->where);
     cf->rooms = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->rooms);
     cf->moved = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->moved);
+    cf->wanted = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->wanted);
+    cf->maker = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->maker);
+    cf->arrives = mbr_arena_calloc(&cf->arena, p->n_values + 1, sizeof *cf->arrives);
+    cf->transfers = mbr_arena_calloc(&cf->arena, 2 * (p->n_values + (size_t)1), sizeof *cf->transfers);
+    cf->done = mbr_arena_calloc(&cf->arena, p->n_steps + 1, sizeof *cf->done);
+    cf->flight = mbr_arena_calloc(&cf->arena, p->n_steps + 1, sizeof *cf->flight);
     cf->steps = mbr_arena_calloc(&cf->arena, p->n_steps + 1, sizeof *cf->steps);
-    mbr_status st = cf->places && cf->own && cf->canon && cf->where && cf->rooms && cf->moved && cf->steps
+    mbr_status st = cf->places && cf->own && cf->canon && cf->where && cf->rooms && cf->moved && cf->wanted &&
+                            cf->maker && cf->arrives && cf->transfers && cf->done && cf->flight && cf->steps
                         ? MBR_OK : mbr_no_memory(err, p->n_values);
     if (st == MBR_OK) {
         cf->queue = d->cl->clCreateCommandQueue(d->context, d->id, 0, &code);
-        if (!cf->queue)
+        if (cf->queue)
+            cf->copies = d->cl->clCreateCommandQueue(d->context, d->id, 0, &code);
+        if (!cf->copies)
             st = mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s gives no queue: %s", d->label, mbr_cl_error_name(code));
     }
     if (st != MBR_OK) {
@@ -255,10 +259,7 @@ static mbr_status lay_out(mbr_device_frame *df, mbr_error *err)
     mbr_error why;
     if (cf->lost)
         return MBR_OK;
-    if (cf->busy) {
-        cf->d->cl->clFinish(cf->queue);
-        cf->busy = false;
-    }
+    (void)mbr_cl_run_wait(df, NULL);
     mbr_cl_place *before = mbr_alloc(cf->d->memory, (p->n_values + 1) * sizeof *before);
     if (!before)
         return mbr_no_memory(err, p->n_values * sizeof *before);
@@ -282,128 +283,7 @@ static mbr_status lay_out(mbr_device_frame *df, mbr_error *err)
     return MBR_OK;
 }
 
-/* --- a run --- */
-
-static void begin(mbr_device_frame *df)
-{
-    mbr_cl_frame *cf = of(df);
-    memset(cf->where, MBR_CL_ON_HOST, cf->p->n_values);
-    cf->flagged = false;
-}
-
-static bool has(const mbr_device_frame *df, size_t step)
-{
-    const mbr_cl_frame *cf = of(df);
-    return !cf->lost && cf->steps[step].on;
-}
-
-/* Everything before has ended. */
-static mbr_status wait_all(mbr_device_frame *df, mbr_error *err)
-{
-    mbr_cl_frame *cf = of(df);
-    if (!cf->busy)
-        return MBR_OK;
-    cf->busy = false;
-    cl_int code = cf->d->cl->clFinish(cf->queue);
-    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, "a run", code, err);
-}
-
-static bool is_shared(const mbr_cl_frame *cf, uint32_t v)
-{
-    return cf->slab.host && cf->places[v].mem == cf->slab.mem;
-}
-
-/* Shared memory is mapped for the time that the driver may want to move bytes between caches. */
-static mbr_status map_around(mbr_cl_frame *cf, uint32_t v, cl_map_flags flags, mbr_error *err)
-{
-    cl_int code;
-    size_t bytes = mbr_value_bytes(mbr_frame_value(cf->f, v));
-    const mbr_cl *cl = cf->d->cl;
-    void *at = cl->clEnqueueMapBuffer(cf->queue, cf->slab.mem, CL_TRUE, flags, cf->places[v].at, bytes, 0, NULL, NULL,
-                                      &code);
-    if (at)
-        code = cl->clEnqueueUnmapMemObject(cf->queue, cf->slab.mem, at, 0, NULL, NULL);
-    cf->busy = true;
-    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, "mapping", code, err);
-}
-
-/* Brings a value to the device or to the host, where it is not there yet. */
-static mbr_status bring(mbr_cl_frame *cf, uint32_t v, uint8_t to, mbr_error *err)
-{
-    uint32_t c = cf->canon[v];
-    const mbr_value *value = mbr_frame_value(cf->f, v);
-    size_t bytes = mbr_value_bytes(value);
-    bool up = to == MBR_CL_ON_DEVICE;
-    cl_int code;
-    if ((cf->where[c] & to) || (up && mbr_cl_constant_of(cf, v)))
-        return MBR_OK;
-    cf->where[c] |= to;
-    if (bytes == 0)
-        return MBR_OK;
-    if (is_shared(cf, v))
-        return map_around(cf, v, up ? CL_MAP_WRITE : CL_MAP_READ, err);
-    /* blocking, but for what stays as it is until the end: a later step of the CPU may put other bytes there */
-    mbr_place of_root = cf->p->values[mbr_program_root(cf->p, v)].place;
-    cl_bool block = of_root == MBR_PLACE_BOUND || of_root == MBR_PLACE_CONTENT ? CL_FALSE : CL_TRUE;
-    cf->busy = true;
-    if (up)
-        code = cf->d->cl->clEnqueueWriteBuffer(cf->queue, cf->places[v].mem, block, cf->places[v].at, bytes, value->data,
-                                               0, NULL, NULL);
-    else
-        code = cf->d->cl->clEnqueueReadBuffer(cf->queue, cf->places[v].mem, CL_TRUE, cf->places[v].at, bytes, value->data,
-                                              0, NULL, NULL);
-    return code == CL_SUCCESS ? MBR_OK : device_fail(cf, up ? "a transfer to the device" : "a transfer from the device",
-                                                     code, err);
-}
-
-static mbr_status run_step(mbr_device_frame *df, size_t k, mbr_error *err)
-{
-    mbr_cl_frame *cf = of(df);
-    const mbr_program_step *ps = &cf->p->steps[k];
-    const mbr_cl_step *cs = &cf->steps[k];
-    for (uint32_t i = 0; i < ps->n_in; i++)
-        if (ps->in[i] != MBR_NO_VALUE && cf->places[ps->in[i]].mem)
-            MBR_TRY(bring(cf, ps->in[i], MBR_CL_ON_DEVICE, err));
-    cf->busy = true;
-    if (cs->flags && !cf->flagged) {
-        static const cl_int none = 0;
-        cl_int code = cf->d->cl->clEnqueueWriteBuffer(cf->queue, cf->flag.mem, CL_FALSE, 0, sizeof none, &none, 0, NULL,
-                                                      NULL);
-        if (code != CL_SUCCESS)
-            return device_fail(cf, "a transfer to the device", code, err);
-        cf->flagged = true;
-    }
-    for (unsigned i = 0; i < cs->n; i++) {
-        const mbr_cl_launch *l = &cs->launches[i];
-        cl_int code = cf->d->cl->clEnqueueNDRangeKernel(cf->queue, l->kernel, l->dims, NULL, l->global,
-                                                        l->grouped ? l->local : NULL, 0, NULL, NULL);
-        if (code != CL_SUCCESS)
-            return device_fail(cf, l->name, code, err);
-    }
-    for (uint32_t i = 0; i < ps->n_out; i++)
-        if (ps->out[i] != MBR_NO_VALUE && cf->canon[ps->out[i]] == ps->out[i])
-            cf->where[ps->out[i]] = MBR_CL_ON_DEVICE;
-    return MBR_OK;
-}
-
-/* May sizes follow from it? */
-static bool tells_sizes(const mbr_step *s, uint32_t i)
-{
-    return i < 32 && (s->op->content_inputs >> i & 1 || (s->in[i] && mbr_value_bytes(s->in[i]) <= 4096));
-}
-
-static mbr_status fetch(mbr_device_frame *df, const mbr_step *s, bool all, mbr_error *err)
-{
-    mbr_cl_frame *cf = of(df);
-    const mbr_program_step *ps = &cf->p->steps[mbr_step_index(s)];
-    if (cf->lost)
-        return MBR_OK;
-    for (uint32_t i = 0; i < ps->n_in; i++)
-        if (ps->in[i] != MBR_NO_VALUE && (all || tells_sizes(s, i)))
-            MBR_TRY(bring(cf, ps->in[i], MBR_CL_ON_HOST, err));
-    /* in shared memory the step may write where launches in flight still read */
-    return cf->slab.host && all ? wait_all(df, err) : MBR_OK;
-}
+/* --- late steps --- */
 
 /* A value that has no place by the plan gets memory of its own. */
 static bool place_own(mbr_cl_frame *cf, uint32_t v)
@@ -454,37 +334,6 @@ static bool late(mbr_device_frame *df, size_t k)
     return cs->on;
 }
 
-static void wrote(mbr_device_frame *df, const mbr_step *s)
-{
-    mbr_cl_frame *cf = of(df);
-    const mbr_program_step *ps = &cf->p->steps[mbr_step_index(s)];
-    for (uint32_t i = 0; i < ps->n_out; i++)
-        if (ps->out[i] != MBR_NO_VALUE && cf->canon[ps->out[i]] == ps->out[i])
-            cf->where[ps->out[i]] = MBR_CL_ON_HOST;
-}
-
-/* Did a kernel meet an error? */
-static mbr_status read_flag(mbr_cl_frame *cf, mbr_error *err)
-{
-    cl_int met = 0;
-    if (!cf->flagged)
-        return MBR_OK;
-    cl_int code = cf->d->cl->clEnqueueReadBuffer(cf->queue, cf->flag.mem, CL_TRUE, 0, sizeof met, &met, 0, NULL, NULL);
-    if (code != CL_SUCCESS)
-        return device_fail(cf, "a transfer from the device", code, err);
-    return met ? mbr_fail(err, MBR_ERR_RUN, "%s met an index out of range or a zero divisor", cf->d->label) : MBR_OK;
-}
-
-static mbr_status finish(mbr_device_frame *df, mbr_error *err)
-{
-    mbr_cl_frame *cf = of(df);
-    const mbr_ir_graph *g = cf->p->graph;
-    MBR_TRY(read_flag(cf, err));
-    for (size_t i = 0; i < g->n_outputs && !cf->lost; i++)
-        MBR_TRY(bring(cf, g->outputs[i]->id, MBR_CL_ON_HOST, err));
-    return wait_all(df, err);
-}
-
 static bool takes(const mbr_device *device, const mbr_ir_node *n)
 {
     mbr_cl_device *d = (mbr_cl_device *)(uintptr_t)device;
@@ -510,7 +359,9 @@ static void free_device(mbr_device *device)
 }
 
 const mbr_device_functions mbr_cl_frame_functions = { .takes = takes, .open = open_frame, .close = close_frame,
-                                                      .lay_out = lay_out, .begin = begin, .has = has, .run = run_step,
-                                                      .fetch = fetch, .wrote = wrote, .wait = wait_all,
-                                                      .finish = finish, .why = why, .late = late,
+                                                      .lay_out = lay_out, .begin = mbr_cl_run_begin,
+                                                      .has = mbr_cl_run_has, .run = mbr_cl_run_step,
+                                                      .fetch = mbr_cl_run_fetch, .wrote = mbr_cl_run_wrote,
+                                                      .wait = mbr_cl_run_wait, .finish = mbr_cl_run_finish,
+                                                      .why = why, .late = late,
                                                       .forget = forget, .free = free_device };

@@ -46,12 +46,23 @@ typedef struct mbr_cl_buffer {
     unsigned made;    /* how often: kernels know buffers by handles that a driver may give again */
 } mbr_cl_buffer;
 
+/* On its way in this run. */
+typedef struct mbr_cl_transfer {
+    uint32_t value;          /* canonical */
+    cl_event event;
+    bool up;                 /* to the device */
+    bool ended;              /* somebody has waited for it */
+    bool ordered;            /* launches from now on come after it */
+} mbr_cl_transfer;
+
+typedef struct mbr_cl_note mbr_cl_note; /* trace.c */
+
 typedef struct mbr_cl_frame {
     struct mbr_device *device; /* first: what engine/device.h calls mbr_device_frame */
     mbr_cl_device *d;
     mbr_frame *f;
     const mbr_program *p;
-    cl_command_queue queue;
+    cl_command_queue queue, copies; /* of launches, and of transfers that overlap them */
     mbr_cl_buffer slab, io, scratch;
     mbr_cl_buffer flag;    /* an int: not 0 once a kernel met what is an error (lower.h) */
     bool flagged;          /* in this run a step might have */
@@ -61,6 +72,20 @@ typedef struct mbr_cl_frame {
     bool *moved;           /* (n_values) it is elsewhere than when steps were lowered last */
     uint32_t *canon;       /* (n_values) the value whose bytes and content a view shows */
     uint8_t *where;        /* (n_values) of canonical values: ON_HOST, ON_DEVICE */
+    bool *wanted;          /* (n_values) canonical: the host needed it in some run */
+    uint32_t *maker;       /* (n_values) canonical: the step that made it on the device */
+    cl_event *arrives;     /* (n_values) canonical: its transfer, until somebody has waited for it */
+    mbr_cl_transfer *transfers; /* (n_transfers) of a run: at most two a value */
+    uint32_t n_transfers;
+    cl_event *done;        /* (n_steps) of the last launch of a step in flight, or NULL */
+    uint32_t *flight;      /* (n_flight) steps started in this run; those before `reached` have ended */
+    uint32_t n_flight, reached;
+    uint32_t now;          /* the step that transfers are for */
+    bool mixed, mixing;    /* the CPU had steps in the last run; has in this one */
+    bool tracing;          /* the queues take times */
+    cl_event traced;       /* of the latest launch */
+    mbr_cl_note *notes;    /* (n_notes) what is traced in this run */
+    size_t n_notes, most_notes;
     mbr_cl_step *steps;    /* (n_steps) */
     size_t scratch_needed; /* by the steps lowered so far */
     bool lowered;          /* the steps are, for the places and sizes that they had then */
@@ -82,6 +107,15 @@ mbr_status mbr_cl_lower_step(mbr_cl_frame *cf, size_t k, mbr_step *s, mbr_error 
 /* The constant that v is or shows, NULL: none; and its place on the device, uploaded where it is not there yet. */
 const mbr_ir_value *mbr_cl_constant_of(const mbr_cl_frame *cf, uint32_t v);
 mbr_status mbr_cl_constant(mbr_cl_frame *cf, uint32_t v, mbr_cl_place *place, mbr_error *err);
+
+/* run.c: what engine/device.h asks while steps run. */
+void mbr_cl_run_begin(mbr_device_frame *df);
+bool mbr_cl_run_has(const mbr_device_frame *df, size_t step);
+mbr_status mbr_cl_run_step(mbr_device_frame *df, size_t k, mbr_error *err);
+mbr_status mbr_cl_run_fetch(mbr_device_frame *df, const mbr_step *s, bool all, mbr_error *err);
+void mbr_cl_run_wrote(mbr_device_frame *df, const mbr_step *s);
+mbr_status mbr_cl_run_wait(mbr_device_frame *df, mbr_error *err);
+mbr_status mbr_cl_run_finish(mbr_device_frame *df, mbr_error *err);
 
 void mbr_cl_drop_launches(mbr_cl_frame *cf, mbr_cl_step *cs);
 

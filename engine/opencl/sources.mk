@@ -29,10 +29,13 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/product.h \
     engine/opencl/program.c \
     engine/opencl/program.h \
+    engine/opencl/run.c \
     engine/opencl/selftest.c \
     engine/opencl/selftest.h \
     engine/opencl/store.c \
-    engine/opencl/store.h
+    engine/opencl/store.h \
+    engine/opencl/trace.c \
+    engine/opencl/trace.h
 MBR_OPENCL_KERNELS = \
     kernels/opencl/attention.cl \
     kernels/opencl/common.cl \

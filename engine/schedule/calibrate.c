@@ -288,7 +288,7 @@ mbr_status mbr_rates_get(mbr_team *team, mbr_memory *memory, const mbr_log *log,
              mbr_team_size(team));
     mbr_kept_find(&kept, "rates", key, folder);
     mbr_rates_default(r);
-    if (folder && strcmp(folder, "off") == 0)
+    if (mbr_kept_off(folder))
         return MBR_OK;
     if (mbr_kept_read(&kept, text, sizeof text) && mbr_rates_parse(r, text, NULL) == MBR_OK) {
         r->source = "kept";

@@ -50,6 +50,12 @@ void mbr_kept_find(mbr_kept *k, const char *kind, const char *key, const char *f
     snprintf(k->path, sizeof k->path, "%s/%s-%016llx", place, kind, (unsigned long long)hash.a);
 }
 
+bool mbr_kept_off(const char *folder)
+{
+    const char *place = folder ? folder : getenv("MBR_CACHE");
+    return place && strcmp(place, "off") == 0;
+}
+
 bool mbr_kept_read(const mbr_kept *k, char *text, size_t room)
 {
     char all[4096], sum[SUM_CHARS + 1];

@@ -19,6 +19,8 @@ typedef struct mbr_kept {
 
 /* folder: as MBR_CACHE; NULL: where that says. "off": nowhere. */
 void mbr_kept_find(mbr_kept *k, const char *kind, const char *key, const char *folder);
+/* Nothing is to be kept, nor to be measured for one process. */
+bool mbr_kept_off(const char *folder);
 /* The text that was kept, with a terminator. */
 bool mbr_kept_read(const mbr_kept *k, char *text, size_t room);
 void mbr_kept_write(const mbr_kept *k, const char *text, const mbr_log *log);

@@ -144,7 +144,8 @@ MBR_API mbr_status mbr_session_profile_node(const mbr_session *session, int inde
 typedef struct mbr_profile_span {
     size_t size;           /* set by the caller to sizeof(mbr_profile_span) */
     int row;
-    int worker;            /* 0: the session's thread; -1: the step as a whole */
+    int worker;            /* 0: the session's thread; -1: the step as a whole; -2: a transfer for it, from or to a
+                              device; -3: a launch of it on a device */
     int phase;
     size_t tiles;          /* pieces of the step's work; a step that is not cut has no span but its whole */
     double begin_ns, end_ns; /* of the monotonic clock */
