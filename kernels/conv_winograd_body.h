@@ -82,8 +82,12 @@ static wg_plan wg_plan_of(const mbr_conv_args *a)
     double each = (double)p.places * (double)a->channels;
     double all = each * (double)p.pieces * (double)(panels * GEMM_NR);
     p.tp = mbr_min_size(4 * GEMM_MR, gemm_up(p.pieces, GEMM_MR));
-    /* where pieces alone make enough tiles, and small ones, all filters are in one: its pieces are transformed once */
-    bool whole = p.pieces >= 9 * p.tp && each * (double)(p.tp * panels * GEMM_NR) <= GEMM_TILE_MACS / 4;
+    /* where pieces alone make small tiles, all filters are in one: its pieces are transformed once. Few tiles are even. */
+    bool whole = p.pieces >= 2 * p.tp && each * (double)(p.tp * panels * GEMM_NR) <= GEMM_TILE_MACS / 4;
+    if (whole && p.pieces < 9 * p.tp) {
+        size_t tiles = (p.pieces / p.tp + 1) / 2 * 2;
+        p.tp = gemm_up((p.pieces + tiles - 1) / tiles, GEMM_MR);
+    }
     size_t cells = (size_t)((whole ? GEMM_TILE_MACS : gemm_tile_macs(all)) / each);
     p.tn = gemm_clamp(cells / (p.tp * GEMM_NR), 1, panels);
     p.n_tiles = (panels + p.tn - 1) / p.tn;

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define MOST_STAGES 16
-#define MOST_BAND_BYTES (2 << 20)
+#define LEAST_BAND 4 /* rows: what the larger pieces of Winograd's algorithm are high */
+#define MOST_BAND 16
 #define LEAST_GAIN 4 /* of what two neighbours take in memory, over what stays whole; the time is about the same */
 
 typedef struct rows_plan {
@@ -98,8 +99,10 @@ static bool plan_from(mbr_ir_node *n, rows_plan *p)
     if (p->n < 2)
         return false;
     double outside = image_bytes(p->nodes[0]->inputs[0]) + image_bytes(p->nodes[p->n - 1]->outputs[0]);
-    p->band = widest * 16 > MOST_BAND_BYTES || p->height % 16 ? 8 : 16;
-    return widest * (double)p->height > 8 * l2 && pair > LEAST_GAIN * outside && reach <= p->band &&
+    p->band = LEAST_BAND;
+    while (p->band < reach && p->band <= MOST_BAND)
+        p->band *= 2;
+    return widest * (double)p->height > 8 * l2 && pair > LEAST_GAIN * outside && p->band <= MOST_BAND &&
            p->height >= 4 * p->band;
 }
 
