@@ -532,8 +532,8 @@ static void fini(mbr_step *s)
 
 #define ROW(dom, op_name, version, most, what)                                                                         \
     { .domain = dom, .name = op_name, .since = version, .min_in = 2, .max_in = most, .min_out = 1, .max_out = 1,       \
-      .flags = MBR_OP_PACKS_ALIKE, .any_address = 1u << 1, .infer = infer, .prepare = prepare, .run = run, .pack = pack,                            \
-      .fini = fini, .state_size = sizeof(matmul_state),                                                                \
+      .flags = MBR_OP_PACKS_ALIKE, .any_address = 1u << 1, .infer = infer, .prepare = prepare, .run = run,             \
+      .pack = pack, .fini = fini, .state_size = sizeof(matmul_state),                                                  \
       .param = what }
 
 /* Gemm 1 and 6 had an attribute broadcast for C; all that it allowed is what broadcasting allows. */
