@@ -585,7 +585,7 @@ START_TEST(what_does_not_fit_is_refused_with_the_bill)
         ck_assert_msg(strstr(err.text, items[i]) != NULL, "'%s' does not say '%s'", err.text, items[i]);
     printf("%s\n", err.text);
     mbr_pipeline_release(&p);
-    OK(open_text(HEAD "resources: {memory: 9 MiB}\n", &p));
+    OK(open_text(HEAD "resources: {memory: 3300 KiB}\n", &p));
     OK(mbr_decider_new(p, NULL, &d, &err));
     for (int i = 0; i < 300; i++)
         ck_assert_str_eq(decide(d).action, "LOW");
