@@ -237,11 +237,11 @@ START_TEST(spans_lie_in_their_steps)
     ck_assert_int_eq(mbr_profile_record(r.p, 1000, &err), MBR_OK);
     ck_assert_msg(mbr_frame_run(r.s.f, &err) == MBR_OK, "%s", err.text);
     const mbr_spans *s = mbr_profile_spans(r.p);
-    ck_assert_int_eq(s->rows, mbr_team_size(team) + 1);
+    ck_assert_int_eq(s->rows, mbr_team_size(team) + MBR_SPANS_DEVICE);
     const mbr_span *whole = &s->spans[(size_t)(s->rows - 1) * s->room];
     size_t steps = s->n[s->rows - 1], tiles = 0;
     ck_assert_uint_eq(steps, mbr_profile_count(r.p));
-    for (int w = 0; w < s->rows - 1; w++)
+    for (int w = 0; w < s->rows - MBR_SPANS_STEPS; w++)
         for (size_t i = 0; i < s->n[w]; i++) {
             const mbr_span *x = &s->spans[(size_t)w * s->room + i];
             size_t k = 0;
