@@ -71,14 +71,21 @@ static void forget_flight(mbr_cl_frame *cf)
     cf->n_flight = cf->reached = cf->n_transfers = 0;
 }
 
+static cl_int finish(const mbr_cl_frame *cf)
+{
+    cl_int code = cf->d->cl->clFinish(cf->queue), copied = cf->d->cl->clFinish(cf->copies);
+    return code != CL_SUCCESS ? code : copied;
+}
+
 mbr_status mbr_cl_run_wait(mbr_device_frame *df, mbr_error *err)
 {
     mbr_cl_frame *cf = of(df);
     if (!cf->busy)
         return MBR_OK;
     cf->busy = false;
-    cl_int code = cf->d->cl->clFinish(cf->queue), copied = cf->d->cl->clFinish(cf->copies);
-    code = code != CL_SUCCESS ? code : copied;
+    cl_int code = finish(cf);
+    if (code != CL_SUCCESS) /* the memory that it may still write to is about to go: one more try */
+        (void)finish(cf);
     mbr_cl_trace_take(cf, code == CL_SUCCESS);
     forget_flight(cf);
     return check(cf, "a run", code, err);
