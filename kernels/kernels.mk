@@ -119,7 +119,6 @@ MBR_KERNELS_BASE = \
     kernels/ref/einsum_ref.c \
     kernels/ref/element.c \
     kernels/ref/element.h \
-    kernels/ref/elementwise_ref.c \
     kernels/ref/features_ref.c \
     kernels/ref/features_rows.c \
     kernels/ref/gemm_ref.c \
@@ -147,7 +146,6 @@ MBR_KERNELS_BASE = \
     kernels/ref/qlinear_ref.c \
     kernels/ref/qmatmul_any_ref.c \
     kernels/ref/qout_ref.h \
-    kernels/ref/quantize_ref.c \
     kernels/ref/recurrence_ref.c \
     kernels/ref/reduce_ref.c \
     kernels/ref/resize_ref.c \
@@ -201,6 +199,7 @@ MBR_KERNELS_VEC = \
     kernels/ref/convert_vec.c \
     kernels/ref/copy_vec.c \
     kernels/ref/dots_vec.c \
+    kernels/ref/elementwise_ref.c \
     kernels/ref/features_vec.c \
     kernels/ref/gemm_vec.c \
     kernels/ref/histogram_vec.c \
@@ -208,6 +207,7 @@ MBR_KERNELS_VEC = \
     kernels/ref/pixels_vec.c \
     kernels/ref/pool_vec.c \
     kernels/ref/qgemm_vec.c \
+    kernels/ref/quantize_ref.c \
     kernels/ref/quantize_vec.c \
     kernels/ref/reduce_vec.c \
     kernels/ref/resize_vec.c \
