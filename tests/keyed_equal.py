@@ -16,6 +16,7 @@ try:
     import numpy as np
     import pandas as pd
     import scipy.signal
+    import scipy.stats
 except ImportError:
     print("SKIP: pandas or scipy is not there")
     sys.exit(77)
@@ -48,7 +49,9 @@ inputs:
   shop: {type: string}
   sample: {type: number}
   zero: {type: number}
+  burst: {type: array}
 features:
+  - {name: b, kind: array, from: burst, dtype: f64, shape: [-1, 2]}
 %s
 tensors:
   - {input: x, from: zero}
@@ -138,6 +141,66 @@ def steps():
     for method in ("linear", "previous"):
         add("grid_" + method, "kind: lag, from: sample, key: key, time: when, period: 5s, max_gap: 2m, method: %s, "
             "lags: [0]" % method, lambda g, m=method: on_grid(g, m))
+    return made + burst_steps()
+
+
+def burst_steps():
+    """The same for the samples in a tensor, whose channel 0 lacks some: how a score is made of a step, and its twin."""
+    made = []
+
+    def add(name, step, score, twin):
+        made.append((name, "  - {name: of_%s, %s}\n  - {name: %s, %s}" %
+                     (name, step, name, score.replace("IT", "of_" + name)),
+                     lambda g: np.array([twin(b) for b in g.burst], float)))
+
+    def first(index):
+        return 'kind: expr, expr: "IT[%d]"' % index
+
+    def at(index):
+        return "kind: values, from: IT, at: %d, width: 1" % index
+
+    def whole(b, what):
+        there = ~np.isnan(b[:, 0])
+        v = b[there, 0]
+        if len(v) < 9:
+            return np.nan
+        return {"mean": np.mean, "std": lambda v: np.std(v, ddof=1), "min": np.min, "max": np.max,
+                "median": np.median, "rms": lambda v: np.sqrt(np.mean(v * v)),
+                "slope": lambda v: np.polyfit(np.arange(len(b))[there], v, 1)[0],
+                "kurtosis": lambda v: scipy.stats.kurtosis(v, bias=False)}[what](v)
+
+    def rolled(b, what, index):
+        r = pd.DataFrame(b).rolling(12, min_periods=4)
+        values = getattr(r, {"kurtosis": "kurt"}.get(what, what))().to_numpy()[11::3].ravel()
+        return values[index] if index < len(values) else np.nan
+
+    def power(v, taper):
+        if len(v) < 16:
+            return np.nan
+        f, p = scipy.signal.periodogram(v, 100.0, window="boxcar" if taper == "none" else taper, detrend="constant",
+                                        scaling="density")
+        return p[(f >= 10) & (f < 30)].sum() * 100.0 / 16
+
+    def windows(b, index):
+        if len(b) < 4:
+            return np.nan
+        values = np.lib.stride_tricks.sliding_window_view(b, 4, axis=0)[::2].ravel()
+        return values[index] if index < len(values) else np.nan
+
+    for what in ("mean", "std", "min", "max", "median", "slope", "rms", "kurtosis"):
+        add("burst_" + what, "kind: rolling, from: b, min_samples: 9, ops: [%s]" % what, first(0),
+            lambda b, f=what: whole(b, f))
+    for what in ("mean", "std", "max", "median", "kurtosis"):
+        for index in (0, 5):
+            add("frames_%s_%d" % (what, index), "kind: rolling, from: b, length: 12, min_samples: 4, hop: 3, ops: [%s]" %
+                what, at(index), lambda b, f=what, i=index: rolled(b, f, i))
+    for taper in ("none", "hann", "hamming", "blackman"):
+        fft = "kind: fft_bands, from: b, length: 16, rate: 100, bands: [10, 30], taper: " + taper
+        add("burst_fft_" + taper, fft, first(1), lambda b, t=taper: power(b[-16:, 1], t))
+        add("frames_fft_" + taper, fft + ", hop: 2", at(7), lambda b, t=taper: power(b[6:22, 1], t))
+    add("burst_lag", "kind: lag, from: b, lags: [7]", first(1), lambda b: b[-8, 1] if len(b) >= 8 else np.nan)
+    add("burst_window", "kind: window, from: b, length: 4, hop: 2, layout: channels_first, dtype: f64", at(9),
+        lambda b: windows(b, 9))
     return made
 
 
@@ -155,6 +218,9 @@ def main():
         "key": rng.choice(["a", "bb", "ccc", "d d"], n), "when": 1.7e9 + np.cumsum(gaps),
         "x": np.where(rng.random(n) < 0.1, np.nan, 1000 + rng.normal(size=n)), "shop": rng.choice(list("pqrstuvw"), n),
         "sample": np.sin(np.arange(n) / 3) + rng.normal(size=n) / 5, "zero": 0.0})
+    bursts = [np.where(rng.random((k, 2)) < [0.2, 0], np.nan, 50 + rng.normal(size=(k, 2)))
+              for k in rng.integers(1, 40, n)]
+    rows["burst"] = [json.dumps(b.tolist()).replace("NaN", "null") for b in bursts]
     made, bad = steps(), 0
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "identity.onnx"), "wb") as f:
@@ -164,6 +230,7 @@ def main():
         rows.to_csv(os.path.join(folder, "rows.csv"), index=False, float_format="%.17g")
         out = subprocess.run([options.mbr, "decide", os.path.join(folder, "p.yaml"), os.path.join(folder, "rows.csv"),
                               "--json"], check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
+    rows["burst"] = bursts
     decisions = [json.loads(line) for line in out.splitlines() if '"scores"' in line]
     if len(decisions) != n:
         print("%d decisions for %d rows" % (len(decisions), n))

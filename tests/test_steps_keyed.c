@@ -5,6 +5,7 @@
 #endif
 #include "runtime/keyed/series.h"
 #include "runtime/keyed/store.h"
+#include "runtime/pipeline/element.h"
 #include "runtime/pipeline/node.h"
 #include "tests/pipeline_rows.h"
 #include "tests/random.h"
@@ -211,7 +212,7 @@ static void end_states(void)
 
 /* What the steps made of a row, as numbers: cells by their elements. */
 typedef struct made {
-    double x[64];
+    double x[160];
     int n;
     bool faulty;
 } made;
@@ -227,13 +228,13 @@ static void collect(int row, made *m)
             size_t count = cell->data ? mbr_cell_count(cell) : 0;
             m->x[m->n++] = cell->data ? (double)count : -1;
             for (size_t i = 0; i < count && i < 8; i++)
-                m->x[m->n++] = c->dtype == MBR_DTYPE_F32 ? (double)((float *)cell->data)[i] : ((double *)cell->data)[i];
+                m->x[m->n++] = mbr_element_load(c->dtype, cell->data, i);
             continue;
         }
         for (int w = 0; w < c->width; w++)
             m->x[m->n++] = b.lanes[col].num[row * c->width + w];
     }
-    ck_assert_int_le(m->n, 64);
+    ck_assert_int_le(m->n, (int)MBR_COUNT_OF(m->x));
 }
 
 /* Rows first to end - 1, in batches of at most `batch`. */
@@ -288,6 +289,130 @@ static void add_steps(void)
         " lags: [2]}");
 }
 
+/* Steps over what is in a tensor: windows of a card, and numbers put together. */
+static void add_tensor_steps(void)
+{
+    add("{name: w, kind: window, from: [amount, place], key: card, length: 9, hop: 2, dtype: f64}");
+    add("{name: wc, kind: window, from: [amount, place], key: card, length: 9, layout: channels_first, dtype: f64}");
+    add("{name: r, kind: rolling, from: w, ops: [mean, median], min_samples: 2}");
+    add("{name: rc, kind: rolling, from: wc, axis: 1, length: 4, ops: [max, slope]}");
+    add("{name: rh, kind: rolling, from: w, length: 4, min_samples: 1, hop: 5, ops: std}");
+    add("{name: f, kind: fft_bands, from: wc, axis: 1, rate: 8, bands: [0, 1, 5], taper: hamming}");
+    add("{name: fh, kind: fft_bands, from: w, length: 8, hop: 1, rate: 8, bands: [0, 1, 5]}");
+    add("{name: l, kind: lag, from: w, lags: [0, 8]}");
+    add("{name: lh, kind: lag, from: w, lags: [0, 1], hop: 7}");
+    add("{name: ww, kind: window, from: w, length: 3, dtype: f64}");
+    add("{name: wh, kind: window, from: wc, axis: 1, length: 3, hop: 3, layout: channels_first}");
+}
+
+/* The same statistics of the same samples, once row by row and once out of the window. */
+START_TEST(tensors_say_what_rows_say)
+{
+    static made rows[ROWS], windows[ROWS];
+    static const char *const how[][2] = {
+        { "kind: rolling, ops: [mean, std, min, max, median, slope, rms, kurtosis], min_samples: 3",
+          "length: 12, from: [amount, place], key: card" },
+        { "kind: fft_bands, rate: 12, bands: [0, 1, 2, 6], taper: hann",
+          "length: 12, from: [amount, place], key: card" },
+        { "kind: lag, lags: [0, 3, 11]", "from: [amount, place], key: card" },
+    };
+    random_seed("tensors");
+    draw_rows();
+    for (size_t k = 0; k < MBR_COUNT_OF(how); k++)
+        for (int axis = 0; axis < 2; axis++) {
+            char text[300];
+            for (int which = 0; which < 2; which++) {
+                open_scope();
+                if (which) {
+                    snprintf(text, sizeof text, "{name: w, kind: window, from: [amount, place], key: card, length: 12,"
+                             " dtype: f64, layout: %s}", axis ? "channels_first" : "samples_first");
+                    add(text);
+                    snprintf(text, sizeof text, "{name: x, %s, from: w, axis: %d}", how[k][0], axis);
+                } else {
+                    snprintf(text, sizeof text, "{name: x, %s, %s}", how[k][0], how[k][1]);
+                }
+                add(text);
+                begin_states();
+                run_rows(0, ROWS, BENCH_ROWS, which ? windows : rows);
+                end_states();
+                bench_close(&b);
+            }
+            for (int r = 0, full = 0; r < ROWS; r++) {
+                const made *w = &windows[r];
+                bool there = w->x[0] >= 0; /* elements of the window, 8 of them, and ready */
+                int skip = there ? 10 : 2;
+                full += there;
+                ck_assert(r + 1 < ROWS || full > 20);
+                ck_assert_int_eq(w->n - skip, rows[r].n);
+                for (int i = 0; i < rows[r].n; i++) {
+                    double due = there ? rows[r].x[i] : NAN, got = w->x[skip + i];
+                    ck_assert_msg((isnan(due) && isnan(got)) || due == got, "%s, axis %d, row %d, value %d: %.17g, due"
+                                  " %.17g", how[k][0], axis, r, i, got, due);
+                }
+            }
+        }
+}
+END_TEST
+
+START_TEST(tensors_by_hand)
+{
+    static made m[ROWS];
+    open_scope();
+    add("{name: t, kind: tensor, from: [amount, amount, place, place, amount, place], shape: [3, 2], dtype: f64}");
+    add("{name: r, kind: rolling, from: t, length: 2, hop: 1, ops: [mean, max]}");
+    add("{name: l, kind: lag, from: t, axis: 1, lags: [1]}");
+    add("{name: w, kind: window, from: t, length: 2, hop: 1, layout: channels_first, dtype: f64}");
+    ck_assert_int_eq(b.scope.cols[steps[1].out].dims[0], 2);
+    ck_assert_int_eq(b.scope.cols[steps[1].out].dims[1], 4);
+    ck_assert_int_eq(b.scope.cols[steps[3].out].rank, 3);
+    ck_assert_int_eq(b.scope.cols[steps[3].out].dims[0], 2);
+    begin_states();
+    amount[0] = 3;
+    place[0] = 1;
+    when[0] = 1;
+    card[0] = shop[0] = "x";
+    run_rows(0, 1, 1, m);
+    /* samples (3 3) (1 1) (3 1) */
+    static const double want[] = { 6, 3, 3, 1, 1, 3, 1, /* t, elements, of which 8 are looked at at most */
+                                   8, 2, 3, 2, 3, 2, 3, 1, 1,
+                                   3, 1, 3, /* channels are the columns of the other axis */
+                                   8, 3, 1, 3, 1, 1, 3, 1, 1, 1 };
+    ck_assert_int_eq(m[0].n, (int)MBR_COUNT_OF(want));
+    for (int i = 0; i < m[0].n; i++)
+        ck_assert_msg(m[0].x[i] == want[i], "value %d: %g", i, m[0].x[i]);
+    end_states();
+    bench_close(&b);
+}
+END_TEST
+
+/* Memory for the samples of a tensor is there, or the row is faulty and the next one is not. */
+START_TEST(tensors_without_memory)
+{
+    static made m[ROWS];
+    open_scope();
+    add("{name: t, kind: tensor, from: [amount, place], dtype: f64}");
+    add("{name: r, kind: rolling, from: t, ops: mean}");
+    begin_states();
+    amount[0] = place[0] = 2;
+    when[0] = 1;
+    card[0] = shop[0] = "x";
+    run_rows(0, 0, 1, m);
+    b.rows.count = 1;
+    memset(b.fault, 0, sizeof b.fault);
+    b.lanes[1].num[0] = b.lanes[2].num[0] = 2;
+    steps[0].kind->run(&steps[0], &b.rows);
+    atomic_store(&b.memory.fail_after, 0);
+    steps[1].kind->run(&steps[1], &b.rows);
+    atomic_store(&b.memory.fail_after, -1);
+    ck_assert_ptr_nonnull(b.fault[0]);
+    ck_assert(isnan(b.lanes[steps[1].out].num[0]));
+    run_rows(0, 1, 1, m);
+    ck_assert(!m[0].faulty && m[0].x[3] == 2);
+    end_states();
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(batches_and_rows)
 {
     static made one[ROWS], eight[ROWS];
@@ -295,6 +420,16 @@ START_TEST(batches_and_rows)
     draw_rows();
     open_scope();
     add_steps();
+    begin_states();
+    run_rows(0, ROWS, 1, one);
+    end_states();
+    begin_states();
+    run_rows(0, ROWS, BENCH_ROWS, eight);
+    end_states();
+    expect_same(one, eight, 0, ROWS);
+    bench_close(&b);
+    open_scope();
+    add_tensor_steps();
     begin_states();
     run_rows(0, ROWS, 1, one);
     end_states();
@@ -451,10 +586,32 @@ START_TEST(complaints)
         { "{name: n, kind: fft_bands, from: amount, length: 4, rate: 1, bands: [1, 0]}", "ascending" },
         { "{name: n, kind: fft_bands, from: amount, length: 4, rate: 0, bands: [0, 1]}", "'rate'" },
         { "{name: n, kind: resample, from: amount, time: when}", "'period'" },
+        { "{name: n, kind: window, from: amount}", "'length'" },
+        { "{name: n, kind: rolling, from: amount, length: 4, hop: 2, ops: mean}", "'hop' is of the samples in a" },
+        { "{name: n, kind: rolling, from: amount, length: 4, axis: 0, ops: mean}", "'axis' is of a tensor" },
+        { "{name: n, kind: rolling, from: [amount, t], length: 2, ops: mean}", "one tensor or numbers" },
+        { "{name: n, kind: rolling, from: t, key: card, ops: mean}", "take 'key'" },
+        { "{name: n, kind: rolling, from: t, time: when, ops: mean}", "take 'key'" },
+        { "{name: n, kind: rolling, from: t, axis: 2, ops: mean}", "'axis'" },
+        { "{name: n, kind: rolling, from: t, axis: -1, ops: mean}", "'axis'" },
+        { "{name: n, kind: rolling, from: t, length: 4, ops: mean}", "1 to 3 are due" },
+        { "{name: n, kind: rolling, from: t, length: -1, ops: mean}", "1 to 3 are due" },
+        { "{name: n, kind: rolling, from: t, hop: 1, ops: mean}", "'length'" },
+        { "{name: n, kind: rolling, from: t, length: 2, hop: 0, ops: mean}", "'hop'" },
+        { "{name: n, kind: rolling, from: t, min_samples: 4, ops: mean}", "'min_samples'" },
+        { "{name: n, kind: rolling, from: g, axis: 1, ops: mean}", "the same number in every row" },
+        { "{name: n, kind: fft_bands, from: g, rate: 1, bands: [0, 1]}", "'length'" },
+        { "{name: n, kind: window, from: g}", "'length'" },
+        { "{name: n, kind: rolling, from: shop, length: 4, ops: mean}", "numbers or tensors" },
+        { "{name: n, kind: rolling, from: deep, ops: mean}", "of one dimension, or of two" },
+        { "{name: n, kind: resample, from: t, time: when, period: 1s, max_gap: 1m}", "'t' is a tensor" },
         { "{name: n, kind: lag, from: amount, lags: [1], expire: 1h}", "'time'" },
         { "{name: n, kind: lag, from: amount, lags: [1], key: card, keys: -1}", "'keys'" },
     };
     open_scope();
+    add("{name: t, kind: tensor, from: [amount, amount, place, place, amount, place], shape: [3, 2]}");
+    add("{name: deep, kind: tensor, from: [amount, place], shape: [1, 1, 2]}");
+    add("{name: g, kind: resample, from: place, key: card, time: when, period: 10s, max_gap: 5m}");
     for (size_t i = 0; i < MBR_COUNT_OF(bad); i++) {
         ck_assert_msg(compile(bad[i][0]) != MBR_OK, "%s", bad[i][0]);
         ck_assert_msg(strstr(b.err.text, bad[i][1]) && strstr(b.err.text, "p.yaml:1"), "%s: %s", bad[i][0], b.err.text);
@@ -502,6 +659,9 @@ int main(void)
 #ifdef HAVE_YAML
     tc = tcase_create("steps");
     tcase_add_test(tc, batches_and_rows);
+    tcase_add_test(tc, tensors_say_what_rows_say);
+    tcase_add_test(tc, tensors_by_hand);
+    tcase_add_test(tc, tensors_without_memory);
     tcase_add_test(tc, more_than_a_group_holds);
     tcase_add_test(tc, saved_and_restored);
     tcase_add_test(tc, values_by_hand);

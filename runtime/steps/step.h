@@ -161,10 +161,10 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
     KIND(cross, mbr_compile_cross, 2, 8, MBR_TYPES_STRING, false) \
     /* state by key */ \
     KEEP(aggregate, mbr_compile_aggregate, 0, 0, MBR_TYPES_ANY, false) \
-    KEEP(window, mbr_compile_window, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
-    KEEP(lag, mbr_compile_lag, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
-    KEEP(rolling, mbr_compile_rolling, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
-    KEEP(fft_bands, mbr_compile_fft_bands, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
+    KEEP(window, mbr_compile_window, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
+    KEEP(lag, mbr_compile_lag, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
+    KEEP(rolling, mbr_compile_rolling, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
+    KEEP(fft_bands, mbr_compile_fft_bands, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER | MBR_TYPES_TENSOR, true) \
     KEEP(resample, mbr_compile_resample, 1, MBR_STEP_INPUTS, MBR_TYPES_NUMBER, true) \
     /* times */ \
     KIND(date_part, mbr_compile_date_part, 1, 1, MBR_TYPES_TIME, false) \
