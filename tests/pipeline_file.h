@@ -11,8 +11,26 @@
 #include <string.h>
 #include <unistd.h>
 
+static mbr_env *env;
+static mbr_error err;
+
+#define OK(call) ck_assert_msg((call) == MBR_OK, "%s: %s", #call, err.text)
+#define DIMS(...) (const int64_t[]){ __VA_ARGS__, -2 }
+
+static inline void setup(void)
+{
+    mbr_env_options o = { .size = sizeof o, .threads = 1 };
+    memset(&err, 0, sizeof err);
+    OK(mbr_env_new(&o, &env, &err));
+}
+
+static inline void teardown(void)
+{
+    mbr_env_release(&env);
+}
+
 /* Opens a pipeline text over a model's bytes, which are freed. */
-static inline mbr_status open_text(mbr_env *env, const char *text, wire *model, mbr_pipeline **out, mbr_error *err)
+static inline mbr_status open_text(const char *text, wire *model, mbr_pipeline **out)
 {
     char path[] = "/tmp/mbr-pipeline-XXXXXX";
     int fd = mkstemp(path);
@@ -22,9 +40,29 @@ static inline mbr_status open_text(mbr_env *env, const char *text, wire *model, 
     fclose(f);
     wire_free(model);
     mbr_pipeline_options o = { .size = sizeof o, .model_path = path };
-    mbr_status st = mbr_pipeline_open_memory(env, text, strlen(text), "p.yaml", &o, out, err);
+    mbr_status st = mbr_pipeline_open_memory(env, text, strlen(text), "p.yaml", &o, out, &err);
     unlink(path);
     return st;
+}
+
+/* The same, opened or refused with a message, and a decider of it. */
+static inline mbr_decider *open_decider(const char *text, wire model, int batch)
+{
+    mbr_pipeline *p;
+    mbr_decider *d;
+    mbr_decider_options o = { .size = sizeof o, .batch = batch };
+    OK(open_text(text, &model, &p));
+    OK(mbr_decider_new(p, &o, &d, &err));
+    mbr_pipeline_release(&p);
+    return d;
+}
+
+static inline void expect_refusal(const char *text, wire model, const char *message)
+{
+    mbr_pipeline *p = NULL;
+    ck_assert_msg(open_text(text, &model, &p) != MBR_OK, "opened: %s", text);
+    ck_assert_ptr_null(p);
+    ck_assert_msg(strstr(err.text, message) != NULL, "'%s' does not say '%s'", err.text, message);
 }
 
 /* Bytes as a reader. */
@@ -44,10 +82,17 @@ static inline ptrdiff_t read_text(void *user, void *to, size_t bytes)
 }
 
 static inline mbr_status decide_text(mbr_decider *d, const char *rows, mbr_rows_format format, mbr_decision_fn fn,
-                                     void *user, mbr_error *err)
+                                     void *user)
 {
     text_reader r = { rows, strlen(rows) };
-    return mbr_decider_reader(d, "rows", read_text, &r, format, fn, user, NULL, err);
+    return mbr_decider_reader(d, "rows", read_text, &r, format, fn, user, NULL, &err);
+}
+
+static inline mbr_status ignore(void *user, const mbr_decision *d)
+{
+    (void)user;
+    (void)d;
+    return MBR_OK;
 }
 
 /* ---- models ---- */

@@ -15,24 +15,6 @@
 
 #ifdef HAVE_YAML
 
-static mbr_env *env;
-static mbr_error err;
-
-static void setup(void)
-{
-    mbr_env_options o = { .size = sizeof o, .threads = 1 };
-    memset(&err, 0, sizeof err);
-    ck_assert_msg(mbr_env_new(&o, &env, &err) == MBR_OK, "%s", err.text);
-}
-
-static void teardown(void)
-{
-    mbr_env_release(&env);
-}
-
-#define DIMS(...) (const int64_t[]){ __VA_ARGS__, -2 }
-#define OK(call) ck_assert_msg((call) == MBR_OK, "%s: %s", #call, err.text)
-
 /*
  * x (N, 1), sum (1, N, 1), seen (N, S) -> more = sum + x, kept = [seen, x], y = more, z = the sum of kept: sums of all
  * that a key has brought, by a state of fixed size and by one that grows.
@@ -89,20 +71,13 @@ static mbr_status collect(void *user, const mbr_decision *d)
 
 static mbr_decider *open_sums(const char *text, int64_t rows, int batch)
 {
-    wire model = summing_model(rows);
-    mbr_pipeline *p;
-    mbr_decider *d;
-    mbr_decider_options o = { .size = sizeof o, .batch = batch };
-    OK(open_text(env, text, &model, &p, &err));
-    OK(mbr_decider_new(p, &o, &d, &err));
-    mbr_pipeline_release(&p);
-    return d;
+    return open_decider(text, summing_model(rows), batch);
 }
 
 static void expect(mbr_decider *d, const char *rows, const double *want, int count)
 {
     collected c = { 0 };
-    OK(decide_text(d, rows, MBR_ROWS_CSV, collect, &c, &err));
+    OK(decide_text(d, rows, MBR_ROWS_CSV, collect, &c));
     ck_assert_int_eq(c.count, count);
     for (int i = 0; i < count; i++) {
         bool same = isnan(want[i]) ? isnan(c.y[i]) && isnan(c.z[i]) : c.y[i] == want[i] && c.z[i] == want[i];
@@ -150,7 +125,7 @@ START_TEST(memory_is_bounded)
         /* 4 bytes of sum, 4 for each value seen: the third row would need 16 */
         d = open_sums(SUMS("  key: who\n", "  bytes: 12\n"), -1, batch);
         collected c = { 0 };
-        OK(decide_text(d, "who,x\na,1\na,1\na,1\na,1\n", MBR_ROWS_CSV, collect, &c, &err));
+        OK(decide_text(d, "who,x\na,1\na,1\na,1\na,1\n", MBR_ROWS_CSV, collect, &c));
         ck_assert_msg(strstr(c.error[2], "the state of this key would be 16 bytes") != NULL, "%s", c.error[2]);
         ck_assert(c.y[0] == 1 && c.y[1] == 2 && c.y[3] == 1 && !c.error[3][0]);
         mbr_decider_release(&d);
@@ -210,36 +185,26 @@ START_TEST(saved_restored_and_forked)
 }
 END_TEST
 
-static void expect_refusal(const char *text, const char *message)
+static void refused(const char *text, const char *message)
 {
-    wire model = summing_model(-1);
-    mbr_pipeline *p;
-    ck_assert_msg(open_text(env, text, &model, &p, &err) != MBR_OK, "opened: %s", text);
-    ck_assert_msg(strstr(err.text, message) != NULL, "'%s' does not say '%s'", err.text, message);
+    expect_refusal(text, summing_model(-1), message);
 }
 
 START_TEST(states_that_are_refused)
 {
-    expect_refusal(SUMS("  key: whom\n", ""), "'key' of 'state': there is no column 'whom'");
-    expect_refusal(SUMS("  key: who\n", "  time: x\n"), "'time' of 'state': 'x' is a number");
-    expect_refusal(SUMS("  key: who\n", "  most: 0\n"), "must be 1 to");
-    expect_refusal(SUMS("  key: who\n", "  expires: -1\n"), "'expires' of 'state' must be above 0");
-    expect_refusal(SUMS("    - {output: more, input: summ}\n", ""), "the model has no input 'summ'");
-    expect_refusal(SUMS("    - {output: moar, input: x}\n", ""), "the model has no output 'moar'");
-    expect_refusal(SUMS("    - {output: more, input: sum}\n", ""), "has two edges");
-    expect_refusal(SUMS("    - {output: y, input: x}\n", ""), "the input 'x' is a state; it has no entry in 'tensors'");
-    expect_refusal(SUMS("    - {output: y, input: x, axis: 2}\n", ""), "'axis' of state 'x' must be that of the rows");
-    expect_refusal(SUMS("    - {output: y, input: x, shape: [1, 2]}\n", ""), "dimension 1 of state 'x' cannot be 2");
-    expect_refusal(SUMS("    - {output: y, input: x, shape: [1]}\n", ""), "has 1 dimensions");
+    refused(SUMS("  key: whom\n", ""), "'key' of 'state': there is no column 'whom'");
+    refused(SUMS("  key: who\n", "  time: x\n"), "'time' of 'state': 'x' is a number");
+    refused(SUMS("  key: who\n", "  most: 0\n"), "must be 1 to");
+    refused(SUMS("  key: who\n", "  expires: -1\n"), "'expires' of 'state' must be above 0");
+    refused(SUMS("    - {output: more, input: summ}\n", ""), "the model has no input 'summ'");
+    refused(SUMS("    - {output: moar, input: x}\n", ""), "the model has no output 'moar'");
+    refused(SUMS("    - {output: more, input: sum}\n", ""), "has two edges");
+    refused(SUMS("    - {output: y, input: x}\n", ""), "the input 'x' is a state; it has no entry in 'tensors'");
+    refused(SUMS("    - {output: y, input: x, axis: 2}\n", ""), "'axis' of state 'x' must be that of the rows");
+    refused(SUMS("    - {output: y, input: x, shape: [1, 2]}\n", ""), "dimension 1 of state 'x' cannot be 2");
+    refused(SUMS("    - {output: y, input: x, shape: [1]}\n", ""), "has 1 dimensions");
 }
 END_TEST
-
-static mbr_status ignore(void *user, const mbr_decision *d)
-{
-    (void)user;
-    (void)d;
-    return MBR_OK;
-}
 
 START_TEST(without_memory)
 {
@@ -250,11 +215,11 @@ START_TEST(without_memory)
         mbr_pipeline *p = NULL;
         mbr_decider *d = NULL, *fork = NULL;
         atomic_store(&memory->fail_after, n);
-        mbr_status st = open_text(env, SUMS("  key: who\n", "  most: 2\n"), &model, &p, &err);
+        mbr_status st = open_text(SUMS("  key: who\n", "  most: 2\n"), &model, &p);
         if (st == MBR_OK)
             st = mbr_decider_new(p, NULL, &d, &err);
         if (st == MBR_OK)
-            st = decide_text(d, "who,x\na,1\na,2\nb,1\nc,1\n", MBR_ROWS_CSV, ignore, NULL, &err);
+            st = decide_text(d, "who,x\na,1\na,2\nb,1\nc,1\n", MBR_ROWS_CSV, ignore, NULL);
         if (st == MBR_OK)
             st = mbr_decider_fork(d, &fork, &err);
         bool none = atomic_load(&memory->fail_after) != 0;

@@ -18,23 +18,6 @@
 
 #ifdef HAVE_YAML
 
-static mbr_env *env;
-static mbr_error err;
-
-static void setup(void)
-{
-    mbr_env_options o = { .size = sizeof o, .threads = 1 };
-    memset(&err, 0, sizeof err);
-    ck_assert_msg(mbr_env_new(&o, &env, &err) == MBR_OK, "%s", err.text);
-}
-
-static void teardown(void)
-{
-    mbr_env_release(&env);
-}
-
-#define DIMS(...) (const int64_t[]){ __VA_ARGS__, -2 }
-
 /* ids, mask (N, S) -> total: sum of ids * mask (N, 1); kept: ids * mask (N, S) */
 static wire masked_model(int ids_dtype)
 {
@@ -58,25 +41,6 @@ static wire negative_model(const int64_t *dims)
     wire_add_node(&g, "", "Neg", "x", "y");
     add_output(&g, "y", 1, dims);
     return wire_model(8, 13, &g);
-}
-
-static mbr_decider *open_decider(const char *text, wire model, int batch)
-{
-    mbr_pipeline *p;
-    mbr_decider *d;
-    mbr_decider_options o = { .size = sizeof o, .batch = batch };
-    ck_assert_msg(open_text(env, text, &model, &p, &err) == MBR_OK, "%s", err.text);
-    ck_assert_msg(mbr_decider_new(p, &o, &d, &err) == MBR_OK, "%s", err.text);
-    mbr_pipeline_release(&p);
-    return d;
-}
-
-static void expect_refusal(const char *text, wire model, const char *message)
-{
-    mbr_pipeline *p = NULL;
-    ck_assert_msg(open_text(env, text, &model, &p, &err) != MBR_OK, "opened: %s", text);
-    ck_assert_ptr_null(p);
-    ck_assert_msg(strstr(err.text, message) != NULL, "'%s' does not say '%s'", err.text, message);
 }
 
 /* ---- texts of different lengths ---- */
@@ -118,7 +82,7 @@ static void expect_texts(const char *pipeline, int ids_dtype, int batch, bool pa
                                       { 597, 98, 99 }, { 120, NAN, NAN }, { 195, 97, NAN } };
     collected c = { 0 };
     mbr_decider *d = open_decider(pipeline, masked_model(ids_dtype), batch);
-    ck_assert_msg(decide_text(d, texts, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+    ck_assert_msg(decide_text(d, texts, MBR_ROWS_CSV, collect, &c) == MBR_OK, "%s", err.text);
     ck_assert_int_eq(c.count, (int)MBR_COUNT_OF(want));
     for (int i = 0; i < c.count; i++)
         for (int k = 0; k < 3; k++) {
@@ -156,7 +120,7 @@ START_TEST(what_an_element_type_cannot_hold)
     wire_add_node(&g, "", "Identity", "x", "y");
     add_output(&g, "y", MBR_DTYPE_U8, DIMS(-1, -3));
     mbr_decider *d = open_decider(text, wire_model(8, 13, &g), 4);
-    ck_assert_msg(decide_text(d, "text\na\n\xe2\x82\xac\n\xc3\xa9\n", MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s",
+    ck_assert_msg(decide_text(d, "text\na\n\xe2\x82\xac\n\xc3\xa9\n", MBR_ROWS_CSV, collect, &c) == MBR_OK, "%s",
                   err.text);
     ck_assert_int_eq(c.count, 3);
     ck_assert(c.scores[0][0] == 97 && c.scores[2][0] == 233);
@@ -181,7 +145,7 @@ static void expect_quads(const char *pipeline, const int64_t *dims, int batch)
 {
     collected c = { 0 };
     mbr_decider *d = open_decider(pipeline, negative_model(dims), batch);
-    ck_assert_msg(decide_text(d, quads, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+    ck_assert_msg(decide_text(d, quads, MBR_ROWS_CSV, collect, &c) == MBR_OK, "%s", err.text);
     ck_assert_int_eq(c.count, 3);
     ck_assert_msg(c.scores[0][0] == -4 && c.scores[1][0] == -8 && c.scores[2][0] == 4, "%g %g %g", c.scores[0][0],
                   c.scores[1][0], c.scores[2][0]);
@@ -235,7 +199,7 @@ START_TEST(padding_up_to_a_fixed_shape)
         "  - {name: v0, kind: expr, expr: 'v[0]'}\n  - {name: v2, kind: expr, expr: 'v[2]'}\n"
         "scores: [v0, v2]\nrules: [{then: A}]\nfallback: F\n";
     mbr_decider *d = open_decider(text, negative_model(DIMS(-1, 3)), 4);
-    ck_assert_msg(decide_text(d, "text\na\nabc\nabcd\n", MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+    ck_assert_msg(decide_text(d, "text\na\nabc\nabcd\n", MBR_ROWS_CSV, collect, &c) == MBR_OK, "%s", err.text);
     ck_assert_int_eq(c.count, 3);
     ck_assert(c.scores[0][0] == -97 && c.scores[0][1] == -7);
     ck_assert(c.scores[1][0] == -97 && c.scores[1][1] == -99);
@@ -283,7 +247,7 @@ START_TEST(texts_become_tokens)
                      "rules: [{then: A}]\nfallback: F\n", path, most ? ", most: 3" : "");
             mbr_decider *d = open_decider(text, masked_model(MBR_DTYPE_I64), batch);
             const char *rows = "text,no\nunaffable,1\n\"a,a , unaff\",2\n,3\naa zz,4\n";
-            ck_assert_msg(decide_text(d, rows, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+            ck_assert_msg(decide_text(d, rows, MBR_ROWS_CSV, collect, &c) == MBR_OK, "%s", err.text);
             ck_assert_int_eq(c.count, 4);
             ck_assert(c.scores[0][0] == 6 && c.scores[1][0] == (most ? 14 : 23) && c.scores[3][0] == 9);
             ck_assert(c.faulty[2] && !c.faulty[3]);
@@ -357,7 +321,7 @@ START_TEST(images_become_tensors)
         snprintf(rows, sizeof rows,
                  "file\nok.ppm\n../out.ppm\nlink.ppm\n%s/in/ok.ppm\nnone.ppm\nbroken.ppm\npipe.ppm\n./ok.ppm\n",
                  folder);
-        ck_assert_msg(decide_text(d, rows, MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s", err.text);
+        ck_assert_msg(decide_text(d, rows, MBR_ROWS_CSV, collect, &c) == MBR_OK, "%s", err.text);
         ck_assert_int_eq(c.count, 8);
         for (int k = 0; k < 8; k += 7)
             ck_assert_msg(c.scores[k][0] == cases[i].a && c.scores[k][1] == cases[i].b &&
@@ -417,7 +381,7 @@ START_TEST(arrays_become_tensors)
             n += (size_t)snprintf(text + n, sizeof text - n, json ? "}\n" : "\"\n");
         }
         mbr_decider *d = open_decider(ARRAYS(", shape: [-1, 2]"), negative_model(DIMS(-1, -3, 2)), 3);
-        ck_assert_msg(decide_text(d, text, json ? MBR_ROWS_JSONL : MBR_ROWS_CSV, collect, &c, &err) == MBR_OK, "%s",
+        ck_assert_msg(decide_text(d, text, json ? MBR_ROWS_JSONL : MBR_ROWS_CSV, collect, &c) == MBR_OK, "%s",
                       err.text);
         ck_assert_int_eq(c.count, (int)MBR_COUNT_OF(rows));
         for (size_t i = 0; i < MBR_COUNT_OF(rows); i++)
@@ -432,14 +396,14 @@ START_TEST(arrays_become_tensors)
         collected c = { 0 };
         mbr_decider *d = open_decider(ARRAYS(""), negative_model(DIMS(-1, -3, 2)), 1);
         snprintf(text, sizeof text, "list\n\"%s\"\n", broken[i]);
-        ck_assert_int_eq(decide_text(d, text, MBR_ROWS_CSV, collect, &c, &err), MBR_OK);
+        ck_assert_int_eq(decide_text(d, text, MBR_ROWS_CSV, collect, &c), MBR_OK);
         ck_assert_msg(c.count == 1 && c.faulty[0], "%s", broken[i]); /* a file of one column: "" is a row of it */
         mbr_decider_release(&d);
     }
     collected c = { 0 };
     mbr_decider *d = open_decider(ARRAYS(", dtype: u8"), negative_model(DIMS(-1, -3, 2)), 1);
     ck_assert_int_eq(decide_text(d, "{\"list\": [[1, 256]]}\n{\"list\": {\"a\": 1}}\n{\"list\": null}\n", MBR_ROWS_JSONL,
-                                 collect, &c, &err), MBR_OK);
+                                 collect, &c), MBR_OK);
     ck_assert_int_eq(c.count, 3);
     ck_assert_msg(strstr(c.error[0], "256 in column 'list' does not fit a tensor of u8"), "%s", c.error[0]);
     ck_assert_msg(strstr(c.error[1], "is a list or an object"), "%s", c.error[1]);
@@ -498,8 +462,7 @@ START_TEST(sounds_become_tensors)
         collected c = { 0 };
         snprintf(text, sizeof text, cases[i].pipeline, folder);
         mbr_decider *d = open_decider(text, negative_model(cases[i].dims), 3);
-        ck_assert_msg(decide_text(d, "file\nok.wav\n../ok.wav\nbroken.wav\nok.wav\n", MBR_ROWS_CSV, collect, &c,
-                                  &err) == MBR_OK, "%s", err.text);
+        ck_assert_msg(decide_text(d, "file\nok.wav\n../ok.wav\nbroken.wav\nok.wav\n", MBR_ROWS_CSV, collect, &c) == MBR_OK, "%s", err.text);
         ck_assert_int_eq(c.count, 4);
         for (int k = 0; k < 4; k += 3)
             ck_assert_msg(fabs(c.scores[k][0] - cases[i].a) < 1e-4 && fabs(c.scores[k][1] - cases[i].b) < 1e-4,
@@ -518,7 +481,7 @@ START_TEST(sounds_become_tensors)
     snprintf(text, sizeof text, SOUNDS(", rate: 16000, samples: 8}\n  - {name: x, kind: stft, from: s, n_fft: 4, "
                                        "hop: 4, padding: none, part: power}"), folder);
     mbr_decider *d = open_decider(text, negative_model(cases[0].dims), 1);
-    ck_assert_int_eq(decide_text(d, "file\nslow.wav\n", MBR_ROWS_CSV, collect, &c, &err), MBR_OK);
+    ck_assert_int_eq(decide_text(d, "file\nslow.wav\n", MBR_ROWS_CSV, collect, &c), MBR_OK);
     ck_assert_msg(c.faulty[0] && strstr(c.error[0], "20000 samples at 1 Hz"), "%s", c.error[0]);
     mbr_decider_release(&d);
     snprintf(text, sizeof text, SOUNDS("}\n  - {name: x, kind: mel, from: s, n_fft: 1}"), folder);
@@ -591,13 +554,13 @@ START_TEST(steps_with_state)
         mbr_pipeline *p;
         mbr_decider *d, *other;
         collected c = { 0 };
-        ck_assert_msg(open_text(env, text, &model, &p, &err) == MBR_OK, "%s", err.text);
+        ck_assert_msg(open_text(text, &model, &p) == MBR_OK, "%s", err.text);
         p->features[0].kind = p->posts[0].kind = &running_kind;
         ck_assert_msg(mbr_decider_new(p, &o, &d, &err) == MBR_OK, "%s", err.text);
         ck_assert_msg(mbr_decider_new(p, &o, &other, &err) == MBR_OK, "%s", err.text);
         ck_assert_int_eq(open_states, 4);
-        ck_assert_int_eq(decide_text(d, "a\n1\n2\nx\n3\n4\n", MBR_ROWS_CSV, collect, &c, &err), MBR_OK);
-        ck_assert_int_eq(decide_text(other, "a\n9\n", MBR_ROWS_CSV, collect, &c, &err), MBR_OK);
+        ck_assert_int_eq(decide_text(d, "a\n1\n2\nx\n3\n4\n", MBR_ROWS_CSV, collect, &c), MBR_OK);
+        ck_assert_int_eq(decide_text(other, "a\n9\n", MBR_ROWS_CSV, collect, &c), MBR_OK);
         static const double want[][2] = { { -1, -1 }, { -3, -4 }, { NAN, -4 }, { -6, -10 }, { -10, -20 }, { -9, -9 } };
         for (int i = 0; i < 6; i++)
             for (int k = 0; k < 2; k++)
@@ -619,13 +582,6 @@ END_TEST
 
 /* ---- memory ---- */
 
-static mbr_status ignore(void *user, const mbr_decision *d)
-{
-    (void)user;
-    (void)d;
-    return MBR_OK;
-}
-
 /* The n-th allocation fails, for all n: a status or a row's fault, never a crash, never a leak. */
 START_TEST(without_memory)
 {
@@ -637,11 +593,11 @@ START_TEST(without_memory)
         mbr_pipeline *p = NULL;
         mbr_decider *d = NULL;
         atomic_store(&memory->fail_after, n);
-        mbr_status st = open_text(env, TEXTS(", pad: 0"), &model, &p, &err);
+        mbr_status st = open_text(TEXTS(", pad: 0"), &model, &p);
         if (st == MBR_OK)
             st = mbr_decider_new(p, NULL, &d, &err);
         if (st == MBR_OK)
-            st = decide_text(d, texts, MBR_ROWS_CSV, ignore, NULL, &err);
+            st = decide_text(d, texts, MBR_ROWS_CSV, ignore, NULL);
         bool none = atomic_load(&memory->fail_after) != 0;
         atomic_store(&memory->fail_after, -1);
         failures += st != MBR_OK;

@@ -96,10 +96,12 @@ MBR_UNIT_TESTS += \
     tests/test_pipeline_text \
     tests/test_post \
     tests/test_reasons \
+    tests/test_replay \
     tests/test_steps_keyed \
     tests/test_tokenizer
 endif
-tests_test_actions_SOURCES = tests/test_actions.c tests/onnx_writer.h
+tests_test_actions_SOURCES = tests/test_actions.c tests/onnx_writer.h tests/pipeline_file.h tests/pipeline_folder.h \
+    tests/random.h
 tests_test_deadline_SOURCES = tests/test_deadline.c tests/onnx_writer.h tests/random.h
 tests_test_drift_SOURCES = tests/test_drift.c tests/random.h
 tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h
@@ -111,6 +113,8 @@ tests_test_steps_keyed_SOURCES = tests/test_steps_keyed.c tests/pipeline_rows.h 
 tests_test_pipeline_expr_SOURCES = tests/test_pipeline_expr.c tests/pipeline_rows.h
 tests_test_pipeline_state_SOURCES = tests/test_pipeline_state.c tests/onnx_writer.h tests/pipeline_file.h
 tests_test_pipeline_tensors_SOURCES = tests/test_pipeline_tensors.c tests/onnx_writer.h tests/pipeline_file.h
+tests_test_replay_SOURCES = tests/test_replay.c tests/onnx_writer.h tests/pipeline_file.h tests/pipeline_folder.h \
+    tests/random.h
 tests_test_pipeline_steps_SOURCES = tests/test_pipeline_steps.c tests/pipeline_rows.h
 
 # Need nothing but the library.

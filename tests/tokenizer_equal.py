@@ -348,6 +348,11 @@ def compare_decoding(args, name, path, t, r, count):
     return wrong + (at != len(got) and not wrong)
 
 
+def parts(lines, most=10000):
+    """How many lines each run of the program gets: its answers are held in memory."""
+    return [min(most, lines - at) for at in range(0, lines, most)]
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument('--mbr', default=os.environ.get('MBR', './mbr'))
@@ -374,13 +379,14 @@ def main():
             t.save(path)
             t = Tokenizer.from_file(path)
             wrong = 0
-            for args.zero, forbidden, share in ((False, '\n', 0.5), (True, '\0', 0.5)):
-                lines = [draw_line(r, words, forbidden) for _ in range(int(args.lines * share))]
-                wrong += compare(args, name, path, t, lines, False)
-                total += len(lines)
+            for args.zero, forbidden in ((False, '\n'), (True, '\0')):
+                for count in parts(args.lines // 2):
+                    lines = [draw_line(r, words, forbidden) for _ in range(count)]
+                    wrong += compare(args, name, path, t, lines, False)
+                    total += len(lines)
             args.zero = True
-            if name not in ('spm',):
-                lines = [(draw_line(r, words, '\0\t'), draw_line(r, words, '\0')) for _ in range(args.lines // 10)]
+            for count in parts(args.lines // 10 if name != 'spm' else 0):
+                lines = [(draw_line(r, words, '\0\t'), draw_line(r, words, '\0')) for _ in range(count)]
                 wrong += compare(args, name + ' pairs', path, t, lines, True)
                 total += len(lines)
             if name != 'bpe_words':  # that library's BPEDecoder panics on no tokens
