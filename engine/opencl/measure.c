@@ -7,12 +7,10 @@
 #endif
 #include "engine/opencl/measure.h"
 #include "base/hash.h"
-#include "engine/frame.h"
-#include "engine/infer.h"
 #include "engine/ops/op.h"
 #include "engine/schedule/schedule.h"
 #include "engine/spans.h"
-#include "engine/text.h"
+#include "engine/trial.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -46,62 +44,33 @@ static mbr_status write_chain(const char *type, const char *body, int n, char *t
     return MBR_OK;
 }
 
-typedef struct bench {
-    mbr_ir_module *m;
-    mbr_program *p;
-    mbr_run run;
-    mbr_frame *f;
-    mbr_value *x;
-} bench;
-
-static mbr_status open_bench(bench *b, mbr_cl_device *d, const char *text, mbr_error *err)
+static mbr_status open_chain(mbr_trial *t, mbr_cl_device *d, const char *text, mbr_error *err)
 {
-    MBR_TRY(mbr_text_parse(d->memory, NULL, text, strlen(text), &b->m, err));
-    b->m->device = &d->base;
-    MBR_TRY(mbr_infer_graph(b->m->main, err));
-    MBR_TRY(mbr_program_new(b->m->main, &b->p, err));
-    MBR_TRY(mbr_run_init(&b->run, d->memory, NULL, 1, b->m, err));
-    MBR_TRY(mbr_frame_new(b->p, &b->run, &b->f, err));
-    const mbr_ir_value *in = b->m->main->inputs[0];
-    MBR_TRY(mbr_value_create_tensor(d->memory, in->type.dtype, in->type.rank, in->type.dims, &b->x, err));
-    memset(b->x->data, 0, mbr_value_bytes(b->x));
-    MBR_TRY(mbr_frame_bind(b->f, 0, b->x, err));
-    MBR_TRY(mbr_frame_run(b->f, err));
-    for (uint32_t k = 0; k < b->p->n_steps; k++)
-        if (!mbr_frame_device(b->f) || !d->base.fn->has(mbr_frame_device(b->f), k))
+    MBR_TRY(mbr_trial_open(t, d->memory, NULL, &d->base, text, err));
+    MBR_TRY(mbr_trial_start(t, err));
+    for (uint32_t k = 0; k < t->program->n_steps; k++)
+        if (!mbr_frame_device(t->frame) || !d->base.fn->has(mbr_frame_device(t->frame), k))
             return mbr_fail(err, MBR_ERR_UNSUPPORTED, "%s does not run what is to be measured", d->label);
     return MBR_OK;
-}
-
-static void close_bench(bench *b, mbr_cl_device *d)
-{
-    mbr_frame_free(b->f);
-    if (b->run.memory)
-        mbr_run_destroy(&b->run);
-    mbr_program_free(b->p);
-    if (b->m)
-        mbr_cl_forget(d, b->m);
-    mbr_ir_module_free(b->m);
-    mbr_value_drop(b->x);
 }
 
 /* The shortest of some runs of a chain of n. */
 static mbr_status chain_ns(mbr_cl_device *d, const char *type, const char *body, int n, double *ns, mbr_error *err)
 {
     char text[2048];
-    bench b = { 0 };
+    mbr_trial chain;
     MBR_TRY(write_chain(type, body, n, text, sizeof text, err));
-    mbr_status st = open_bench(&b, d, text, err);
+    mbr_status st = open_chain(&chain, d, text, err);
     double all = 0;
     *ns = 1e30;
     for (int i = 0; st == MBR_OK && i < TRIES && (i < 2 || all < EACH_NS); i++) {
         uint64_t t = mbr_spans_now();
-        st = mbr_frame_run(b.f, err);
+        st = mbr_frame_run(chain.frame, err);
         double took = (double)(mbr_spans_now() - t);
         *ns = took < *ns ? took : *ns;
         all += took;
     }
-    close_bench(&b, d);
+    mbr_trial_close(&chain);
     return st;
 }
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/opencl/selftest.h"
-#include "engine/frame.h"
 #include "engine/opencl/frame.h"
 #include "engine/opencl/program.h"
 #include "engine/opencl/store.h"
-#include "engine/passes/pass.h"
-#include "engine/text.h"
+#include "engine/trial.h"
 
 #include <math.h>
 #include <string.h>
@@ -57,78 +55,34 @@ const mbr_cl_selftest mbr_cl_selftests[] = {
 
 /* --- running a graph on one side --- */
 
-typedef struct side {
-    mbr_ir_module *module;
-    mbr_program *program;
-    mbr_run run;
-    mbr_frame *frame;
-} side;
-
-static void close_side(side *s)
-{
-    mbr_device *device = s->module ? s->module->device : NULL;
-    if (!s->run.memory)
-        return;
-    mbr_frame_free(s->frame);
-    mbr_run_destroy(&s->run);
-    mbr_program_free(s->program);
-    if (device)
-        device->fn->forget(device, s->module);
-    mbr_ir_module_free(s->module);
-}
-
-static mbr_status open_side(side *s, mbr_cl_device *d, const char *graph, mbr_device *on, mbr_error *err)
-{
-    mbr_pass_set passes;
-    s->run.memory = d->memory;
-    MBR_TRY(mbr_text_parse(d->memory, d->log, graph, strlen(graph), &s->module, err));
-    MBR_TRY(mbr_pass_set_parse("none", &passes, err));
-    MBR_TRY(mbr_passes_run(s->module, &passes, NULL, err));
-    s->module->device = on;
-    MBR_TRY(mbr_program_new(s->module->main, &s->program, err));
-    MBR_TRY(mbr_run_init(&s->run, d->memory, NULL, 1, s->module, err));
-    return mbr_frame_new(s->program, &s->run, &s->frame, err);
-}
-
 /* Small numbers of both signs that repeat late; integers from 0 to 2. */
-static mbr_status new_input(mbr_cl_device *d, const mbr_ir_value *ir, uint32_t *seed, mbr_value **out, mbr_error *err)
+static mbr_status new_input(mbr_trial *t, size_t input, uint32_t *seed, mbr_error *err)
 {
-    int64_t dims[MBR_MAX_RANK];
-    for (int i = 0; i < ir->type.rank; i++)
-        dims[i] = mbr_dim_is_const(ir->type.dims[i]) ? ir->type.dims[i] : 1;
-    MBR_TRY(mbr_value_create_tensor(d->memory, ir->type.dtype, ir->type.rank, dims, out, err));
-    size_t n = mbr_value_count(*out), size = mbr_dtype_size(ir->type.dtype);
-    memset((*out)->data, 0, n * size);
+    mbr_dtype dtype = t->module->main->inputs[input]->type.dtype;
+    MBR_TRY(mbr_trial_input(t, input, err));
+    mbr_value *v = t->inputs[input];
+    size_t n = mbr_value_count(v), size = mbr_dtype_size(dtype);
     for (size_t i = 0; i < n; i++) {
         *seed = *seed * 1664525u + 1013904223u;
-        if (ir->type.dtype == MBR_DTYPE_F32)
-            ((float *)(*out)->data)[i] = (float)((int)(*seed >> 16) - 32768) / 32768.0f;
+        if (dtype == MBR_DTYPE_F32)
+            ((float *)v->data)[i] = (float)((int)(*seed >> 16) - 32768) / 32768.0f;
         else
-            ((uint8_t *)(*out)->data)[i * size] = (uint8_t)((*seed >> 16) % (ir->type.dtype == MBR_DTYPE_BOOL ? 2 : 3));
+            ((uint8_t *)v->data)[i * size] = (uint8_t)((*seed >> 16) % (dtype == MBR_DTYPE_BOOL ? 2 : 3));
     }
     return MBR_OK;
 }
 
-static mbr_status run_sides(mbr_cl_device *d, side *a, side *b, mbr_error *err)
+/* Both read the first one's inputs. */
+static mbr_status run_sides(mbr_trial *a, mbr_trial *b, mbr_error *err)
 {
     const mbr_ir_graph *g = a->module->main;
-    mbr_value *inputs[8] = { NULL };
     uint32_t seed = 1;
-    mbr_status st = MBR_OK;
-    for (size_t i = 0; i < g->n_inputs && i < MBR_COUNT_OF(inputs) && st == MBR_OK; i++) {
-        st = new_input(d, g->inputs[i], &seed, &inputs[i], err);
-        if (st == MBR_OK)
-            st = mbr_frame_bind(a->frame, i, inputs[i], err);
-        if (st == MBR_OK)
-            st = mbr_frame_bind(b->frame, i, inputs[i], err);
+    for (size_t i = 0; i < g->n_inputs && i < MBR_TRIAL_INPUTS; i++) {
+        MBR_TRY(new_input(a, i, &seed, err));
+        MBR_TRY(mbr_frame_bind(b->frame, i, a->inputs[i], err));
     }
-    if (st == MBR_OK)
-        st = mbr_frame_run(a->frame, err);
-    if (st == MBR_OK)
-        st = mbr_frame_run(b->frame, err);
-    for (size_t i = 0; i < MBR_COUNT_OF(inputs); i++)
-        mbr_value_drop(inputs[i]);
-    return st;
+    MBR_TRY(mbr_frame_run(a->frame, err));
+    return mbr_frame_run(b->frame, err);
 }
 
 static bool same(const mbr_value *got, const mbr_value *want, float tolerance)
@@ -148,25 +102,25 @@ static bool same(const mbr_value *got, const mbr_value *want, float tolerance)
 /* What the row's graph makes on the device is what it makes here. Where the device declines it, nothing is said. */
 static bool passes(mbr_cl_device *d, const mbr_cl_selftest *t, mbr_error *why)
 {
-    side ours = { 0 }, theirs = { 0 };
+    mbr_trial ours, theirs = { 0 };
     mbr_cl_device twin = *d; /* the same device, but for what it takes */
     mbr_fail(why, MBR_ERR_RUN, "it gives other numbers than the CPU");
     twin.testing = t->family;
     mbr_error mine;
-    mbr_status st = open_side(&ours, d, t->graph, NULL, &mine);
+    mbr_status st = mbr_trial_open(&ours, d->memory, d->log, NULL, t->graph, &mine);
     if (st != MBR_OK) { /* a row that is wrong, or no memory, says nothing about the device; tests find the former */
-        close_side(&ours);
+        mbr_trial_close(&ours);
         return true;
     }
-    st = open_side(&theirs, d, t->graph, &twin.base, why);
+    st = mbr_trial_open(&theirs, d->memory, d->log, &twin.base, t->graph, why);
     if (st == MBR_OK)
-        st = run_sides(d, &ours, &theirs, why);
+        st = run_sides(&ours, &theirs, why);
     const mbr_cl_frame *cf = st == MBR_OK ? (mbr_cl_frame *)mbr_frame_device(theirs.frame) : NULL;
     bool good = st == MBR_OK && !(cf && cf->lost);
     for (size_t i = 0; good && i < ours.module->main->n_outputs; i++)
         good = same(mbr_frame_output(theirs.frame, i), mbr_frame_output(ours.frame, i), t->tolerance ? t->tolerance : 1e-4f);
-    close_side(&theirs);
-    close_side(&ours);
+    mbr_trial_close(&theirs);
+    mbr_trial_close(&ours);
     return good;
 }
 

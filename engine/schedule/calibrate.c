@@ -9,13 +9,11 @@
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
-#include "engine/frame.h"
-#include "engine/infer.h"
 #include "engine/limits.h"
 #include "engine/schedule/kept.h"
 #include "engine/schedule/rates.h"
 #include "engine/spans.h"
-#include "engine/text.h"
+#include "engine/trial.h"
 #include "kernels/cpu.h"
 
 #include <stdio.h>
@@ -100,54 +98,21 @@ static void write_text(const sample *s, int size, char *text, size_t room)
     text[at] = '\0';
 }
 
-typedef struct bench {
-    mbr_ir_module *m;
-    mbr_program *p;
-    mbr_run run;
-    mbr_frame *f;
-    mbr_value *x;
-} bench;
-
-static mbr_status open_bench(bench *b, mbr_memory *memory, const sample *s, int size, mbr_error *err)
-{
-    char text[768];
-    int64_t dims[MBR_MAX_RANK];
-    write_text(s, size, text, sizeof text);
-    MBR_TRY(mbr_text_parse(memory, NULL, text, strlen(text), &b->m, err));
-    MBR_TRY(mbr_infer_graph(b->m->main, err));
-    MBR_TRY(mbr_program_new(b->m->main, &b->p, err));
-    MBR_TRY(mbr_run_init(&b->run, memory, NULL, 1, b->m, err));
-    MBR_TRY(mbr_frame_new(b->p, &b->run, &b->f, err));
-    const mbr_ir_value *in = b->m->main->inputs[0];
-    for (int d = 0; d < in->type.rank; d++)
-        dims[d] = in->type.dims[d];
-    MBR_TRY(mbr_value_create_tensor(memory, in->type.dtype, in->type.rank, dims, &b->x, err));
-    memset(b->x->data, 0, mbr_value_bytes(b->x));
-    MBR_TRY(mbr_frame_bind(b->f, 0, b->x, err));
-    return mbr_frame_run(b->f, err);
-}
-
-static void close_bench(bench *b)
-{
-    mbr_frame_free(b->f);
-    if (b->run.memory)
-        mbr_run_destroy(&b->run);
-    mbr_program_free(b->p);
-    mbr_ir_module_free(b->m);
-    mbr_value_drop(b->x);
-}
-
 /* Units of the sample, its shortest time as a step among others, and what a run costs beside it. */
 static mbr_status time_sample(mbr_memory *memory, const sample *s, int size, double *units, double *ns, double *beside,
                               mbr_error *err)
 {
-    bench b = { 0 };
+    char text[768];
+    mbr_trial b;
     mbr_work w;
     bool settled = false;
     double run = 1e30;
-    mbr_status st = open_bench(&b, memory, s, size, err);
+    write_text(s, size, text, sizeof text);
+    mbr_status st = mbr_trial_open(&b, memory, NULL, NULL, text, err);
     if (st == MBR_OK)
-        st = mbr_frame_settle(b.f, &settled, err);
+        st = mbr_trial_start(&b, err);
+    if (st == MBR_OK)
+        st = mbr_frame_settle(b.frame, &settled, err);
     *ns = 1e30;
     int rounds = 1;
     uint64_t begin = mbr_spans_now();
@@ -155,7 +120,7 @@ static mbr_status time_sample(mbr_memory *memory, const sample *s, int size, dou
         bool whole = !settled || i % 8 == 0;
         uint64_t t = mbr_spans_now();
         for (int k = 0; k < (whole ? 1 : rounds) && st == MBR_OK; k++)
-            st = whole ? mbr_frame_run(b.f, err) : mbr_frame_round(b.f, err);
+            st = whole ? mbr_frame_run(b.frame, err) : mbr_frame_round(b.frame, err);
         double took = (double)(mbr_spans_now() - t) / (whole ? 1 : rounds);
         run = whole && took < run ? took : run;
         *ns = (!whole || !settled) && took < *ns ? took : *ns;
@@ -163,13 +128,13 @@ static mbr_status time_sample(mbr_memory *memory, const sample *s, int size, dou
     }
     if (st == MBR_OK) {
         *beside = run - *ns;
-        mbr_work_of(mbr_frame_step(b.f, 0), &w);
+        mbr_work_of(mbr_frame_step(b.frame, 0), &w);
         *units = w.units;
         if (w.family != s->family)
             st = mbr_fail(err, MBR_ERR_INTERNAL, "a sample of %s is work of %s", mbr_work_names[s->family],
                           mbr_work_names[w.family]);
     }
-    close_bench(&b);
+    mbr_trial_close(&b);
     return st;
 }
 
