@@ -462,7 +462,7 @@ START_TEST(sounds_become_tensors)
         collected c = { 0 };
         snprintf(text, sizeof text, cases[i].pipeline, folder);
         mbr_decider *d = open_decider(text, negative_model(cases[i].dims), 3);
-        ck_assert_msg(decide_text(d, "file\nok.wav\n../ok.wav\nbroken.wav\nok.wav\n", MBR_ROWS_CSV, collect, &c) == MBR_OK, "%s", err.text);
+        OK(decide_text(d, "file\nok.wav\n../ok.wav\nbroken.wav\nok.wav\n", MBR_ROWS_CSV, collect, &c));
         ck_assert_int_eq(c.count, 4);
         for (int k = 0; k < 4; k += 3)
             ck_assert_msg(fabs(c.scores[k][0] - cases[i].a) < 1e-4 && fabs(c.scores[k][1] - cases[i].b) < 1e-4,
