@@ -19,4 +19,4 @@ bench_bench_decide_SOURCES = bench/bench_decide.c
 bench_bench_decide_LDADD = libmbr_all.la
 bench_bench_tokenize_SOURCES = bench/bench_tokenize.c
 bench_bench_tokenize_LDADD = libmbr_all.la
-EXTRA_DIST += bench/shapes bench/make_forest.py bench/denormals.py bench/inner_loops.py bench/overhead.py bench/classical.py bench/estimates.py bench/peers.py bench/tree_trainers.py bench/tokenizers.py bench/images.py
+EXTRA_DIST += bench/shapes bench/make_forest.py bench/denormals.py bench/inner_loops.py bench/overhead.py bench/classical.py bench/auto.py bench/estimates.py bench/peers.py bench/tree_trainers.py bench/tokenizers.py bench/images.py
