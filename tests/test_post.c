@@ -3,6 +3,7 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
+#include "base/env.h"
 #include "mbr/mbr.h"
 #include "mbr/post.h"
 #include "runtime/post/post.h"
@@ -321,6 +322,7 @@ END_TEST
 
 static bench b;
 static mbr_step step;
+static mbr_env *env;
 
 static void bench_tensors(const char *name, int rank, const int64_t *dims, int rows, const float *x)
 {
@@ -346,6 +348,8 @@ static void setup(void)
     static const float scores[24] = { 0.9f, 0.1f, 0.8f, 0.1f, 0.2f, 0.7f };
     static const float where[24] = { 0, 2, 3, 6, 7, 11 };
     static const char *const text[] = { "to \xc3\xa9t\xc3\xa9 be", "x", NULL, "y" };
+    if (!env)
+        ck_assert_int_eq(mbr_env_new(NULL, &env, &err), MBR_OK);
     bench_open(&b);
     bench_numbers(&b, "x", MBR_COL_NUMBER, 1, 4, x);
     bench_numbers(&b, "wide", MBR_COL_NUMBER, 3, 4, wide);
@@ -356,15 +360,30 @@ static void setup(void)
     bench_texts(&b, "text", 4, text);
 }
 
+static void drop_step(void)
+{
+    if (step.params && step.kind->drop)
+        step.kind->drop(&step);
+    step = (mbr_step){ .kind = NULL };
+}
+
+static void teardown_bench(void)
+{
+    drop_step();
+    bench_close(&b);
+}
+
 static void teardown(void)
 {
-    bench_close(&b);
+    teardown_bench();
+    mbr_env_release(&env);
 }
 
 static mbr_status compile(const char *text)
 {
-    mbr_compiling c = { .read = { .arena = &b.arena, .file = "p.yaml", .err = &b.err }, .scope = &b.scope };
+    mbr_compiling c = { .read = { .arena = &b.arena, .file = "p.yaml", .err = &b.err }, .scope = &b.scope, .env = env };
     mbr_node *n;
+    drop_step();
     b.err = (mbr_error){ 0 };
     MBR_TRY(mbr_yaml_read(&c.read, text, strlen(text), &n));
     return mbr_step_compile(&c, n, &step);
@@ -461,6 +480,212 @@ START_TEST(network_steps)
 }
 END_TEST
 
+/* ---- steps that read a file beside the pipeline ---- */
+
+static const float directions[] = { 1, 0, 0, 0, 1, 0, 0, 0, 1 };
+static const char pieces[] =
+    "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 7, \"content\": \"<x>\", \"single_word\": false, "
+    "\"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": true}], "
+    "\"decoder\": {\"type\": \"WordPiece\", \"prefix\": \"##\", \"cleanup\": true}, \"model\": "
+    "{\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"continuing_subword_prefix\": \"##\", "
+    "\"max_input_chars_per_word\": 12, \"vocab\": {\"[UNK]\": 0, \"un\": 1, \"##aff\": 2, \"##able\": 3, \"a\": 4, "
+    "\"##a\": 5, \",\": 6}}}";
+
+/* The text with the names of the test's files in the place of TABLE, LABELS, TOKENS. */
+static const char *with_files(const char *text)
+{
+    static char out[600];
+    size_t n = 0;
+    for (; *text; text++) {
+        const char *kind = strncmp(text, "TABLE", 5) == 0 ? "npy" : strncmp(text, "LABELS", 6) == 0 ? "txt"
+                         : strncmp(text, "TOKENS", 6) == 0 ? "json" : NULL;
+        if (kind) {
+            n += (size_t)snprintf(out + n, sizeof out - n, "test_post.%ld.%s", (long)getpid(), kind);
+            text += kind[0] == 'n' ? 4 : 5;
+        } else {
+            out[n++] = *text;
+        }
+        ck_assert_uint_lt(n, sizeof out - 40);
+    }
+    out[n] = '\0';
+    return out;
+}
+
+static void write_files(void)
+{
+    write_npy(with_files("TABLE"), directions, 3, 3);
+    FILE *f = fopen(with_files("LABELS"), "wb");
+    ck_assert_ptr_nonnull(f);
+    fputs("along x\nalong y\nalong z\n", f);
+    fclose(f);
+    f = fopen(with_files("TOKENS"), "wb");
+    ck_assert_ptr_nonnull(f);
+    fputs(pieces, f);
+    fclose(f);
+}
+
+static void remove_files(void)
+{
+    remove(with_files("TABLE"));
+    remove(with_files("LABELS"));
+    remove(with_files("TOKENS"));
+}
+
+START_TEST(neighbours_have_labels)
+{
+    static const char *const ways[] = { "labels: [along x, along y, along z]", "labels_file: LABELS" };
+    write_files();
+    for (size_t i = 0; i < MBR_COUNT_OF(ways); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "{name: o, kind: nearest, from: wide, table: TABLE, k: 4, %s}", ways[i]);
+        run(with_files(text));
+        ck_assert_int_eq(step.out_count, 8);
+        ck_assert_str_eq(b.scope.cols[step.outs[0]].name, "o.label_1");
+        ck_assert_str_eq(b.scope.cols[step.outs[7]].name, "o.score_4");
+        expect_text(0, 0, "along y"); /* of 1, 3, 2 */
+        expect_text(2, 0, "along z");
+        expect_text(4, 0, "along x");
+        ck_assert_double_eq_tol(number(1, 0), 3 / sqrt(14), 1e-6);
+        ck_assert_double_eq_tol(number(5, 0), 1 / sqrt(14), 1e-6);
+        expect_text(6, 0, NULL); /* the table has no fourth */
+        ck_assert(isnan(number(7, 0)));
+        expect_text(0, 1, NULL); /* a value is missing */
+        ck_assert(isnan(number(1, 2)) && !b.fault[1] && !b.fault[2]);
+        expect_text(0, 3, "along x"); /* of -1, -2, -3 */
+        ck_assert_double_eq_tol(number(1, 3), -1 / sqrt(14), 1e-6);
+    }
+    run(with_files("{name: o, kind: nearest, from: wide, table: TABLE, metric: dot}"));
+    ck_assert(number(0, 0) == 1 && number(1, 0) == 3);
+    run(with_files("{name: o, kind: nearest, from: wide, table: TABLE, metric: euclidean}"));
+    ck_assert_double_eq_tol(number(1, 0), -3, 1e-6);
+    static const char *const bad[] = {
+        "{name: o, kind: nearest, from: wide, table: TABLE, labels: [a, b]}", "2 labels for a table of 3 vectors",
+        "{name: o, kind: nearest, from: x, table: TABLE}", "'x' has 1 values a row, and the vectors of the table 3",
+        "{name: o, kind: nearest, from: frames, table: TABLE}", "'frames' has 12 values a row, and the vectors of the table 3",
+        "{name: o, kind: nearest, from: wide, table: LABELS}", "p.yaml:1: step 'o': ",
+        "{name: o, kind: nearest, from: wide, table: there-is-none}", "p.yaml:1: step 'o': ",
+        "{name: o, kind: nearest, from: wide, table: TABLE, k: 0}", "'k'",
+        "{name: o, kind: detokenize, from: wide, tokenizer: TABLE}", "p.yaml:1: step 'o': ",
+        "{name: o, kind: detokenize, from: wide, tokenizer: TOKENS, end: '</s>'}", "has no token '</s>'",
+    };
+    for (size_t i = 0; i < MBR_COUNT_OF(bad); i += 2) {
+        b.scope.count = 7;
+        ck_assert_msg(compile(with_files(bad[i])) != MBR_OK, "%s", bad[i]);
+        ck_assert_msg(strstr(b.err.text, bad[i + 1]), "%s: %s", bad[i], b.err.text);
+    }
+    remove_files();
+}
+END_TEST
+
+START_TEST(tokens_become_text)
+{
+    static const double special[] = { 1, 3, 7, 4, 7, 6, 99, 4, 4, 1.5, 1, 1 };
+    static const int64_t three[] = { 3 };
+    static const float ids[] = { 1, 2, 3, 6, 4, 5, 1, NAN, 1, 4294967296.0f, 1, 1 };
+    write_files();
+    run(with_files("{name: o, kind: detokenize, from: wide, tokenizer: TOKENS}"));
+    expect_text(0, 0, "unableaff"); /* of 1, 3, 2 */
+    expect_text(0, 1, "##aa");      /* missing values end the list */
+    expect_text(0, 2, NULL);        /* nothing but missing ones */
+    ck_assert(!b.fault[0] && !b.fault[1] && !b.fault[2]);
+    ck_assert_ptr_nonnull(strstr(b.fault[3], "-1 is no token"));
+    expect_text(0, 3, NULL);
+    run(with_files("{name: o, kind: detokenize, from: wide, tokenizer: TOKENS, end: '##aff'}"));
+    expect_text(0, 0, "unable");
+    run(with_files("{name: o, kind: detokenize, from: wide, tokenizer: TOKENS, end: un}"));
+    expect_text(0, 0, ""); /* the end at once is no text, and not missing */
+    b.scope.count = 0;
+    bench_numbers(&b, "ids", MBR_COL_NUMBER, 3, 4, special);
+    bench_tensors("tensor", 1, three, 4, ids);
+    for (int skip = 0; skip < 2; skip++) {
+        b.scope.count = 2;
+        memset(b.fault, 0, sizeof b.fault);
+        ck_assert_int_eq(compile(with_files(skip ? "{name: o, kind: detokenize, from: ids, tokenizer: TOKENS}"
+                                                 : "{name: o, kind: detokenize, from: ids, tokenizer: TOKENS, special: "
+                                                   "true}")), MBR_OK);
+        bench_lane(&b, step.out);
+        step.kind->run(&step, &b.rows);
+        expect_text(0, 0, skip ? "unable" : "unable <x>");
+        expect_text(0, 1, skip ? "a," : "a <x>,");
+        expect_text(0, 2, "a a"); /* what the tokenizer does not know is left out */
+        ck_assert_ptr_nonnull(strstr(b.fault[3], "1.5 is no token"));
+    }
+    b.scope.count = 2;
+    memset(b.fault, 0, sizeof b.fault);
+    ck_assert_int_eq(compile(with_files("{name: o, kind: detokenize, from: tensor, tokenizer: TOKENS}")), MBR_OK);
+    bench_lane(&b, step.out);
+    step.kind->run(&step, &b.rows);
+    expect_text(0, 0, "unaffable");
+    expect_text(0, 1, ", aa");
+    ck_assert_ptr_nonnull(strstr(b.fault[2], "nan is no token"));
+    ck_assert_ptr_nonnull(strstr(b.fault[3], "4.29497e+09 is no token"));
+    remove_files();
+}
+END_TEST
+
+/* Each allocation of opening a step, then each of running it, fails once: a message or a fault, never a leak. */
+START_TEST(without_memory)
+{
+    static const char *const steps[] = {
+        "{name: o, kind: boxes, from: [corners, classes], activation: softmax, score_threshold: 0.1}",
+        "{name: o, kind: boxes, from: [corners, classes], format: anchors, any_class: true, score_threshold: -1,"
+        " iou_threshold: 1, priors: {image: [64, 32], strides: [64, 64, 64], sizes: [[16], [32], [48]]}}",
+        "{name: o, kind: boxes, from: [corners, classes], format: anchors, anchors: TABLE}",
+        "{name: o, kind: ctc, from: frames, labels: ['', a, b], input: probabilities, beam: 20}",
+        "{name: o, kind: span, from: [wide, wide], longest: 2, text: text, offsets: offsets}",
+        "{name: o, kind: top_k, from: frames, k: 2}",
+        "{name: o, kind: nearest, from: wide, table: TABLE, k: 2, labels_file: LABELS}",
+        "{name: o, kind: detokenize, from: wide, tokenizer: TOKENS, end: '##aff'}",
+    };
+    static const float anchors[12] = { 0 };
+    for (size_t i = 0; i < MBR_COUNT_OF(steps); i++) {
+        char text[600];
+        int failures = 0;
+        write_files();
+        if (strstr(steps[i], "anchors: TABLE"))
+            write_npy(with_files("TABLE"), anchors, 3, 4);
+        snprintf(text, sizeof text, "%s", with_files(steps[i]));
+        for (int running = 0; running < 2; running++)
+            for (int of_env = 0; of_env < 2; of_env++) {
+                bool all = false;
+                for (long fail = 0; !all; fail++) {
+                    mbr_memory *memory = of_env ? mbr_env_heap(env) : &b.memory;
+                    size_t before = atomic_load(&mbr_env_heap(env)->in_use);
+                    ck_assert_int_lt(fail, 10000);
+                    if (!running)
+                        atomic_store(&memory->fail_after, fail);
+                    mbr_status st = compile(text);
+                    all = !running && atomic_load(&memory->fail_after) != 0;
+                    atomic_store(&memory->fail_after, -1);
+                    ck_assert_msg(st == MBR_OK || (!running && st == MBR_ERR_NO_MEMORY), "%s, allocation %ld: %s", text,
+                                  fail, b.err.text);
+                    failures += st != MBR_OK;
+                    for (int k = 0; running && k < step.out_count; k++)
+                        bench_lane(&b, step.outs[k]);
+                    if (running) {
+                        mbr_pool_destroy(&b.rows.pool); /* with nothing in it */
+                        mbr_pool_init(&b.rows.pool, &b.memory);
+                        atomic_store(&memory->fail_after, fail);
+                        step.kind->run(&step, &b.rows);
+                        all = atomic_load(&memory->fail_after) != 0;
+                        atomic_store(&memory->fail_after, -1);
+                        for (int r = 0; r < 4; r++) {
+                            failures += b.fault[r] && strstr(b.fault[r], "memory");
+                            ck_assert_msg(!all || !b.fault[r] || !strstr(b.fault[r], "memory"), "%s", b.fault[r]);
+                        }
+                    }
+                    drop_step();
+                    ck_assert_uint_eq(atomic_load(&mbr_env_heap(env)->in_use), before);
+                    teardown_bench();
+                    setup();
+                }
+            }
+        ck_assert_msg(failures > 0, "%s: %d failures", text, failures);
+        remove_files();
+    }
+}
+END_TEST
+
 START_TEST(complaints)
 {
     static const char *const bad[] = {
@@ -512,6 +737,9 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, score_steps);
     tcase_add_test(c, network_steps);
+    tcase_add_test(c, neighbours_have_labels);
+    tcase_add_test(c, tokens_become_text);
+    tcase_add_test(c, without_memory);
     tcase_add_test(c, complaints);
     suite_add_tcase(suite, c);
 #endif

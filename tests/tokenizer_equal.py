@@ -348,7 +348,7 @@ def compare_decoding(args, name, path, t, r, count):
     return wrong + (at != len(got) and not wrong)
 
 
-def parts(lines, most=10000):
+def parts(lines, most=2000):
     """How many lines each run of the program gets: its answers are held in memory."""
     return [min(most, lines - at) for at in range(0, lines, most)]
 

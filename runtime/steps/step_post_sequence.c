@@ -293,8 +293,11 @@ static void detokenize_row(const mbr_step *s, mbr_rows *rows, int row, mbr_encod
     for (; ids && n < v.count; n++) {
         double id = v.data[n];
         if (!(id >= 0 && id < 4294967295.0 && id == floor(id))) {
-            if (isnan(id) && rows->cols[s->from[0]].type != MBR_COL_TENSOR)
-                break; /* missing values of a wide column end the list */
+            if (isnan(id) && rows->cols[s->from[0]].type != MBR_COL_TENSOR) {
+                if (!n)
+                    return;
+                break; /* missing values of a wide column end the list; where there are no others, so is the text */
+            }
             mbr_rows_fail(rows, row, "step '%s': %g is no token", s->name, id);
             return;
         }
