@@ -41,6 +41,7 @@ MBR_ENGINE_SMALL += engine/limits.h
 MBR_ENGINE_SMALL += engine/origins.c
 MBR_ENGINE_SMALL += engine/passes/layout.c
 MBR_ENGINE_SMALL += engine/passes/list.h
+MBR_ENGINE_SMALL += engine/passes/movement.c
 MBR_ENGINE_SMALL += engine/passes/pass.h
 MBR_ENGINE_SMALL += engine/passes/passes.c
 MBR_ENGINE_SMALL += engine/passes/qdq.c

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reshape, Flatten, Squeeze, Unsqueeze: the same bytes under another shape. */
+/* Reshape, Flatten, Squeeze, Unsqueeze, mbr.Regroup: the same bytes under another shape. */
 #include "engine/ops/op_util.h"
 
 #include "base/checked.h"
@@ -183,6 +183,40 @@ static mbr_status infer_unsqueeze(mbr_infer *c)
     return finish(c, rank, dims);
 }
 
+/*
+ * mbr.Regroup: each axis becomes split[i] axes of the next `sizes` (-1: what is left of it), then the next merge[i]
+ * axes become one. No axis stands for size 1.
+ */
+static mbr_status infer_regroup(mbr_infer *c)
+{
+    const mbr_arg *in = &c->in[0];
+    mbr_dim parts[MBR_MAX_RANK], dims[MBR_MAX_RANK];
+    size_t n, n_sizes, k = 0, end = 0;
+    const int64_t *split = mbr_attr_ints(c->node, "split", &n), *sizes = mbr_attr_ints(c->node, "sizes", &n_sizes);
+    MBR_TRY(mbr_op_check_tensor(c, 0));
+    bool fits = in->rank >= 0 && n_sizes <= MBR_MAX_RANK && (!split || n == (size_t)in->rank);
+    for (size_t i = 0; i < (size_t)in->rank && fits; i++) {
+        int64_t fixed = 1;
+        end += split ? (size_t)split[i] : 1;
+        fits = end <= (split ? n_sizes : MBR_MAX_RANK) && (!split || split[i] >= 0);
+        for (size_t j = k; j < end && fits && split; j++)
+            fits = sizes[j] < 0 || mbr_mul_i64(fixed, sizes[j], &fixed);
+        for (; k < end && fits; k++)
+            parts[k] = split && sizes[k] >= 0 ? sizes[k] : mbr_dim_div(c->dims, in->dims[i], fixed);
+    }
+    const int64_t *merge = mbr_attr_ints(c->node, "merge", &n);
+    fits &= n <= MBR_MAX_RANK && k >= n_sizes;
+    k = 0;
+    for (size_t i = 0; merge && i < n && fits; i++) {
+        dims[i] = 1;
+        for (int64_t j = 0; j < merge[i] && k < end; j++)
+            dims[i] = mbr_dim_mul(c->dims, dims[i], parts[k++]);
+    }
+    if (!fits || (merge && k != end))
+        return mbr_infer_fail(c, MBR_ERR_MODEL, "the axes cannot be split or merged so");
+    return finish(c, (int)(merge ? n : end), merge ? dims : parts);
+}
+
 /* What symbols could not tell when the model was planned. */
 static mbr_status prepare(mbr_step *s, mbr_error *err)
 {
@@ -192,18 +226,19 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     return MBR_OK;
 }
 
-#define ROW(op_name, version, most, function)                                                                          \
-    { .domain = "", .name = op_name, .since = version, .min_in = 1, .max_in = most, .min_out = 1, .max_out = 1,        \
+#define ROW(where, op_name, version, most, function)                                                                   \
+    { .domain = where, .name = op_name, .since = version, .min_in = 1, .max_in = most, .min_out = 1, .max_out = 1,     \
       .flags = MBR_OP_VIEW, .content_inputs = (most) == 2 ? 2 : 0, .infer = function, .prepare = prepare }
 
 const mbr_op mbr_ops_reshape[] = {
-    ROW("Flatten", 1, 1, infer_flatten),
-    ROW("Reshape", 1, 1, infer_reshape),
-    ROW("Reshape", 5, 2, infer_reshape),
-    ROW("Reshape", 14, 2, infer_reshape),
-    ROW("Squeeze", 1, 1, infer_squeeze),
-    ROW("Squeeze", 13, 2, infer_squeeze),
-    ROW("Unsqueeze", 1, 1, infer_unsqueeze),
-    ROW("Unsqueeze", 13, 2, infer_unsqueeze),
+    ROW("", "Flatten", 1, 1, infer_flatten),
+    ROW("", "Reshape", 1, 1, infer_reshape),
+    ROW("", "Reshape", 5, 2, infer_reshape),
+    ROW("", "Reshape", 14, 2, infer_reshape),
+    ROW("", "Squeeze", 1, 1, infer_squeeze),
+    ROW("", "Squeeze", 13, 2, infer_squeeze),
+    ROW("", "Unsqueeze", 1, 1, infer_unsqueeze),
+    ROW("", "Unsqueeze", 13, 2, infer_unsqueeze),
+    ROW("mbr", "Regroup", 1, 1, infer_regroup),
     { 0 },
 };

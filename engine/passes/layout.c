@@ -418,47 +418,6 @@ static mbr_status merge_transpose(mbr_ir_node *n, bool *merged, mbr_error *err)
     return MBR_OK;
 }
 
-/* --- what is left: a Transpose that only moves axes of size 1 is a Reshape, which costs nothing --- */
-
-static mbr_status unit_transpose(mbr_ir_node *n, bool *changed, mbr_error *err)
-{
-    size_t count;
-    const int64_t *perm = mbr_attr_ints(n, "perm", &count);
-    const mbr_ir_value *x = n->inputs[0];
-    int64_t shape[MBR_MAX_RANK], last = -1;
-    int unknown = 0;
-    if (!perm || x->type.rank != (int)count)
-        return MBR_OK;
-    for (size_t i = 0; i < count; i++) {
-        mbr_dim d = x->type.dims[perm[i]];
-        if (d == 1) {
-            shape[i] = 1;
-            continue;
-        }
-        if (perm[i] < last || !mbr_dim_is_known(d))
-            return MBR_OK;
-        last = perm[i];
-        unknown += !mbr_dim_is_const(d);
-        shape[i] = mbr_dim_is_const(d) ? d : -1;
-    }
-    if (unknown > 1)
-        return MBR_OK;
-    for (size_t i = 0; i < count; i++)
-        if (shape[i] == 0)
-            return MBR_OK;
-    mbr_ir_value *inputs[2] = { n->inputs[0], NULL };
-    mbr_ir_node *made;
-    MBR_TRY(mbr_ir_constant_ints(n->graph, shape, count, &inputs[1], err));
-    MBR_TRY(mbr_ir_node_new(n->graph, n, "", "Reshape", 14, NULL, inputs, 2, NULL, 1, &made, err));
-    made->origin = n->origin;
-    MBR_TRY(mbr_infer_node(made, err));
-    /* a -1 may be a size of 0 at run time, which Reshape reads the same way */
-    mbr_ir_replace_uses(n->outputs[0], made->outputs[0]);
-    mbr_ir_node_remove(n);
-    *changed = true;
-    return MBR_OK;
-}
-
 /* --- operators on bytes: the attribute channels_last, or elementwise with scales of the whole tensor --- */
 
 static bool lowers_bytes(const mbr_ir_node *n)
@@ -560,15 +519,10 @@ mbr_status mbr_pass_layout(mbr_ir_graph *g, bool *changed, mbr_error *err)
         MBR_TRY(rewrite(n, &one, err));
         *changed |= one;
     }
-    for (mbr_ir_node *n = g->last, *prev; n; n = prev) { /* transpositions that nobody reads, before they are judged */
+    for (mbr_ir_node *n = g->last, *prev; n; n = prev) { /* transpositions that nobody reads */
         prev = n->prev;
         if (mbr_node_is(n, "", "Transpose") && !n->outputs[0]->uses)
             mbr_ir_node_remove(n);
-    }
-    for (mbr_ir_node *n = g->first, *next; n; n = next) {
-        next = n->next;
-        if (mbr_node_is(n, "", "Transpose"))
-            MBR_TRY(unit_transpose(n, changed, err));
     }
     return MBR_OK;
 }
