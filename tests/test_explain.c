@@ -40,7 +40,7 @@ static void teardown(void)
 
 /* ---- forests ---- */
 
-enum { LEQ, LT, GTE, GT, EQ, NEQ, LEAF };
+enum { LEQ, LT, GTE, GT, EQ, NEQ, LEAF, MEMBER }; /* MEMBER: the value or a half above it; TreeEnsemble alone */
 static const char *const modes[] = { "BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ",
                                      "LEAF" };
 
@@ -56,7 +56,7 @@ static struct {
 
 typedef struct style {
     int trees, depth, modes; /* modes: how many of the list are used */
-    bool whole, missing, wide, average, hits, classifier;
+    bool whole, missing, wide, average, hits, classifier, five; /* five: TreeEnsemble of ai.onnx.ml 5 */
 } style;
 
 static int grow_node(const style *s, int tree, int first, int depth)
@@ -72,7 +72,9 @@ static int grow_node(const style *s, int tree, int first, int depth)
     forest.mode[k] = LEAF;
     if (depth == 0 || (!s->whole && depth < s->depth && random_below(5) == 0))
         return k;
-    forest.mode[k] = random_below(s->modes);
+    forest.mode[k] = random_below(s->modes + s->five);
+    if (forest.mode[k] == s->modes)
+        forest.mode[k] = MEMBER;
     forest.feature[k] = random_below(FEATURES);
     forest.value[k] = (float)random_below(21) / 10 - 1;
     int yes = grow_node(s, tree, first, depth - 1), no = grow_node(s, tree, first, depth - 1);
@@ -130,11 +132,15 @@ static void attr_int(wire *n, const char *name, int64_t v)
     attr(n, name, 2, &w);
 }
 
+static int ml_opset = 3;
+static const char *trees_read = "x"; /* by the trees */
+static wire *nodes_before;           /* fields of the graph: what comes before all nodes */
+
 /* A node of the forest, regressor or classifier of two classes with one set of scores. */
 static wire forest_node(const style *s)
 {
-    wire n = wire_node("forest", "ai.onnx.ml", s->classifier ? "TreeEnsembleClassifier" : "TreeEnsembleRegressor", "x",
-                       s->classifier ? "label y" : "y");
+    wire n = wire_node("forest", "ai.onnx.ml", s->classifier ? "TreeEnsembleClassifier" : "TreeEnsembleRegressor",
+                       trees_read, s->classifier ? "label y" : "y");
     const char *lead = s->classifier ? "class" : "target";
     static int64_t tree[MOST], id[MOST], target[MOST];
     static float weight[MOST];
@@ -180,11 +186,76 @@ static wire forest_node(const style *s)
     return n;
 }
 
-/* Takes over the nodes. */
+static void attr_tensor(wire *n, const char *name, int dtype, const void *data, size_t bytes, int count)
+{
+    wire t = wire_tensor("", dtype, (const int64_t[]){ count, -2 }), w = { 0 };
+    wire_bytes(&t, 9, data, bytes);
+    wire_message(&w, 5, &t);
+    attr(n, name, 4, &w);
+}
+
+/* The same trees as TreeEnsemble: leaves apart from the nodes that ask. */
+static wire ensemble_node(const style *s)
+{
+    wire n = wire_node("forest", "ai.onnx.ml", "TreeEnsemble", trees_read, "y");
+    static int64_t place[MOST], feature[MOST], missing[MOST], yes[MOST], no[MOST], yes_leaf[MOST], no_leaf[MOST];
+    static int64_t target[MOST], root[TREES];
+    static uint8_t mode[MOST];
+    static float split[MOST], weight[MOST], member[3 * MOST];
+    int inner = 0, leaves = 0, members = 0;
+    for (int k = 0; k < forest.count; k++)
+        place[k] = forest.mode[k] == LEAF ? leaves++ : inner++;
+    for (int k = 0; k < forest.count; k++) {
+        int i = (int)place[k];
+        if (forest.mode[k] == LEAF) {
+            weight[i] = forest.weight[k];
+            target[i] = 0;
+            continue;
+        }
+        int to[2] = { (int)(k - forest.id[k] + forest.yes[k]), (int)(k - forest.id[k] + forest.no[k]) };
+        feature[i] = forest.feature[k];
+        missing[i] = forest.missing[k];
+        split[i] = forest.value[k];
+        mode[i] = (uint8_t)(forest.mode[k] == MEMBER ? 6 : forest.mode[k]);
+        yes[i] = place[to[0]];
+        no[i] = place[to[1]];
+        yes_leaf[i] = forest.mode[to[0]] == LEAF;
+        no_leaf[i] = forest.mode[to[1]] == LEAF;
+        if (forest.mode[k] == MEMBER) {
+            member[members++] = forest.value[k];
+            member[members++] = forest.value[k] + 0.5f;
+            member[members++] = NAN;
+        }
+    }
+    for (int t = 0; t < s->trees; t++)
+        root[t] = place[forest.root[t]];
+    attr_int(&n, "n_targets", 1);
+    attr_int(&n, "aggregate_function", s->average ? 0 : 1);
+    attr_ints(&n, "tree_roots", root, s->trees);
+    attr_tensor(&n, "nodes_modes", 2, mode, (size_t)inner, inner);
+    attr_ints(&n, "nodes_featureids", feature, inner);
+    attr_ints(&n, "nodes_missing_value_tracks_true", missing, inner);
+    attr_ints(&n, "nodes_truenodeids", yes, inner);
+    attr_ints(&n, "nodes_falsenodeids", no, inner);
+    attr_ints(&n, "nodes_trueleafs", yes_leaf, inner);
+    attr_ints(&n, "nodes_falseleafs", no_leaf, inner);
+    attr_tensor(&n, "nodes_splits", 1, split, (size_t)inner * sizeof *split, inner);
+    attr_ints(&n, "leaf_targetids", target, leaves);
+    attr_tensor(&n, "leaf_weights", 1, weight, (size_t)leaves * sizeof *weight, leaves);
+    if (members)
+        attr_tensor(&n, "membership_values", 1, member, (size_t)members * sizeof *member, members);
+    return n;
+}
+
+/* Takes over the nodes, which follow each other. */
 static wire model_of(wire *node, wire *other, int dtype, int width, int out_width, bool labels)
 {
     const int64_t in[] = { -1, width, -2 }, out[] = { -1, out_width, -2 }, label[] = { -1, -2 };
     wire g = { 0 };
+    if (nodes_before) {
+        wire_raw(&g, nodes_before->data, nodes_before->size);
+        wire_free(nodes_before);
+    }
     wire_message(&g, 1, node);
     if (other)
         wire_message(&g, 1, other);
@@ -197,7 +268,17 @@ static wire model_of(wire *node, wire *other, int dtype, int width, int out_widt
         wire_message(&g, 12, &l);
     }
     wire m = wire_model(8, 17, &g);
-    wire_opset(&m, "ai.onnx.ml", 3);
+    wire_opset(&m, "ai.onnx.ml", ml_opset);
+    return m;
+}
+
+static wire forest_model(const style *s, wire *before)
+{
+    wire n = s->five ? ensemble_node(s) : forest_node(s), m;
+    ml_opset = s->five ? 5 : 3;
+    m = model_of(before ? before : &n, before ? &n : NULL, s->wide ? 11 : 1, FEATURES, 1 + s->classifier,
+                 s->classifier);
+    ml_opset = 3;
     return m;
 }
 
@@ -220,7 +301,8 @@ static mbr_explainer *explain(mbr_model *model, const mbr_explainer_options *o)
 static bool holds(int k, double x)
 {
     double t = (double)forest.value[k];
-    bool yes[] = { x <= t, x < t, x >= t, x > t, x == t, x != t };
+    bool yes[] = { x <= t, x < t, x >= t, x > t, x == t, x != t, false,
+                   x == t || x == (double)(forest.value[k] + 0.5f) };
     return yes[forest.mode[k]] || (isnan(x) && forest.missing[k]);
 }
 
@@ -250,7 +332,7 @@ static void expect(int k, mbr_explain_weights how)
 /* Contributions of a row and the base. */
 static double plain(const style *s, const double *x, double *contributions)
 {
-    double base = 0.25, scale = s->average ? 1.0 / s->trees : 1;
+    double base = s->five ? 0 : 0.25, scale = s->average ? 1.0 / s->trees : 1;
     memset(contributions, 0, FEATURES * sizeof *contributions);
     for (int t = 0; t < s->trees; t++) {
         int k = forest.root[t];
@@ -293,12 +375,14 @@ static double run_model(mbr_session *session, const style *s, const double *x)
 }
 
 static const style styles[] = {
-    { TREES, DEPTH, 1, true, false, false, false, false, false },
-    { 60, 5, 4, false, true, false, false, true, false },
-    { 41, 6, 6, false, true, false, true, false, false },
-    { 30, 4, 6, false, true, true, false, true, false },
-    { 17, 3, 2, false, true, false, false, false, true },
-    { 1, 0, 1, false, false, false, false, false, false },
+    { TREES, DEPTH, 1, true, false, false, false, false, false, false },
+    { 60, 5, 4, false, true, false, false, true, false, false },
+    { 41, 6, 6, false, true, false, true, false, false, false },
+    { 30, 4, 6, false, true, true, false, true, false, false },
+    { 17, 3, 2, false, true, false, false, false, true, false },
+    { 1, 0, 1, false, false, false, false, false, false, false },
+    { 50, 5, 6, false, true, false, false, false, false, true },
+    { 23, 4, 1, true, true, false, true, false, false, true },
 };
 
 START_TEST(trees_add_up)
@@ -309,7 +393,7 @@ START_TEST(trees_add_up)
     double x[FEATURES], want[FEATURES], got[FEATURES], score;
     random_seed("trees_add_up");
     grow(s);
-    wire n = forest_node(s), m = model_of(&n, NULL, s->wide ? 11 : 1, FEATURES, 1 + s->classifier, s->classifier);
+    wire m = forest_model(s, NULL);
     mbr_model *model = open_model(&m);
     mbr_explainer *e = explain(model, NULL);
     ck_assert_int_eq(mbr_session_new(model, NULL, &session, &err), MBR_OK);
@@ -390,13 +474,13 @@ static void spoil(const char *path, long at)
 
 START_TEST(learned_from_rows)
 {
-    const style s = { 25, 3, 4, false, true, false, false, true, false };
+    const style s = { 25, 3, 4, false, true, false, false, !_i, false, _i };
     double x[FEATURES], want[FEATURES], got[FEATURES], score;
     char path[100];
     random_seed("learned_from_rows");
     snprintf(path, sizeof path, "test_explain.%ld.tmp", (long)getpid());
     grow(&s);
-    wire n = forest_node(&s), m = model_of(&n, NULL, 1, FEATURES, 1, false);
+    wire m = forest_model(&s, NULL);
     mbr_model *model = open_model(&m);
     mbr_explainer_options learning = { .size = sizeof learning, .learning = 1 };
     mbr_explainer_options learned = { .size = sizeof learned, .learned = path };
@@ -550,11 +634,175 @@ START_TEST(features_on_the_way)
 }
 END_TEST
 
+/* Missing values are replaced, then all are scaled, each feature in its own way; trees see what comes of it. */
+START_TEST(changed_on_the_way_by_feature)
+{
+    static const style kinds[] = { { 40, 5, 6, false, false, false, false, false, false, false },
+                                   { 40, 5, 6, false, false, false, false, false, false, true } };
+    const style *s = &kinds[_i];
+    float instead[FEATURES], offset[FEATURES], scale[FEATURES];
+    const float none = NAN;
+    double x[FEATURES], seen[FEATURES], want[FEATURES], got[FEATURES], score;
+    random_seed("changed_on_the_way_by_feature");
+    grow(s);
+    for (int t = 0; t < s->trees; t++)
+        expect(forest.root[t], MBR_EXPLAIN_UNIFORM);
+    for (int i = 0; i < FEATURES; i++) { /* so that f32 has them exactly */
+        instead[i] = (float)random_below(9) / 4 - 1;
+        offset[i] = (float)random_below(9) / 8;
+        scale[i] = random_below(2) ? 0.5f : -1;
+    }
+    for (int steps = 1; steps < 4; steps++) { /* Imputer, Scaler, both */
+        wire impute = wire_node("impute", "ai.onnx.ml", "Imputer", "x", "full"), node, m;
+        wire change = wire_node("change", "ai.onnx.ml", "Scaler", steps == 3 ? "full" : "x", "z"), both = { 0 };
+        attr_floats(&impute, "imputed_value_floats", instead, FEATURES);
+        wire replaced = { 0 };
+        wire_float(&replaced, 2, none);
+        attr(&impute, "replaced_value_float", 1, &replaced);
+        attr_floats(&change, "offset", offset, FEATURES);
+        attr_floats(&change, "scale", scale, FEATURES);
+        node = wire_node("same", "", "Identity", steps == 1 ? "full" : "z", "values");
+        if (steps & 1)
+            wire_message(&both, 1, &impute);
+        if (steps & 2)
+            wire_message(&both, 1, &change);
+        wire_free(&impute);
+        wire_free(&change);
+        nodes_before = &both;
+        trees_read = "values";
+        m = forest_model(s, &node);
+        nodes_before = NULL;
+        trees_read = "x";
+        mbr_model *model = open_model(&m);
+        mbr_explainer *e = explain(model, NULL);
+        mbr_session *session;
+        ck_assert_int_eq(mbr_session_new(model, NULL, &session, &err), MBR_OK);
+        for (int r = 0; r < 100; r++) {
+            for (int i = 0; i < FEATURES; i++) {
+                x[i] = random_below(5) == 0 && (steps & 1) ? (double)NAN : (double)random_below(65) / 32 - 1;
+                seen[i] = isnan(x[i]) ? (double)instead[i] : x[i];
+                if (steps & 2)
+                    seen[i] = (seen[i] - (double)offset[i]) * (double)scale[i];
+            }
+            double base = plain(s, seen, want), raw = run_model(session, s, x);
+            mbr_explain_row(e, x, got, &score);
+            for (int i = 0; i < FEATURES; i++) {
+                base += want[i];
+                ck_assert_msg(fabs(got[i] - want[i]) <= 1e-9, "steps %d, feature %d: %.12g, not %.12g", steps, i,
+                              got[i], want[i]);
+            }
+            ck_assert_double_le(fabs(score - base), 1e-9);
+            ck_assert_double_le(fabs(score - raw), 1e-5);
+        }
+        mbr_session_release(&session);
+        mbr_explainer_release(&e);
+        mbr_model_release(&model);
+        wire_free(&m);
+    }
+}
+END_TEST
+
+enum { FIRST = 10, SCORES = 3 };
+
+/* a [N, 10], b [N, 20] side by side, times a matrix, plus a bias: Gemm either way round, or MatMul and Add. */
+static wire product_model(int kind, int biases, const float *weights, const float *bias)
+{
+    static const int64_t shapes[][3] = { { FEATURES, SCORES, -2 }, { SCORES, FEATURES, -2 } };
+    wire g = { 0 }, n = wire_node("join", "", "Concat", "a b", "x"), t, info;
+    attr_int(&n, "axis", 1);
+    wire_message(&g, 1, &n);
+    n = wire_node("product", "", kind < 2 ? "Gemm" : "MatMul", kind < 2 && biases ? "x w c" : "x w",
+                  kind < 2 || !biases ? "y" : "p");
+    for (int k = 0; k < 2 && kind < 2; k++) {
+        wire value = { 0 };
+        wire_float(&value, 2, k ? 2.0f : 0.5f);
+        attr(&n, k ? "beta" : "alpha", 1, &value);
+    }
+    if (kind == 1)
+        attr_int(&n, "transB", 1);
+    wire_message(&g, 1, &n);
+    if (kind == 2 && biases)
+        wire_add_node(&g, "add", "Add", "c p", "y");
+    wire_text(&g, 2, "graph");
+    t = wire_tensor("w", 1, shapes[kind == 1]);
+    wire_bytes(&t, 9, weights, FEATURES * SCORES * sizeof *weights);
+    wire_message(&g, 5, &t);
+    if (biases) {
+        t = wire_tensor("c", 1, (const int64_t[]){ biases, -2 });
+        wire_bytes(&t, 9, bias, (size_t)biases * sizeof *bias);
+        wire_message(&g, 5, &t);
+    }
+    info = wire_value_info("a", 1, (const int64_t[]){ -1, FIRST, -2 });
+    wire_message(&g, 11, &info);
+    info = wire_value_info("b", 1, (const int64_t[]){ -1, FEATURES - FIRST, -2 });
+    wire_message(&g, 11, &info);
+    info = wire_value_info("y", 1, (const int64_t[]){ -1, SCORES, -2 });
+    wire_message(&g, 12, &info);
+    return wire_model(8, 17, &g);
+}
+
+START_TEST(products_add_up)
+{
+    random_seed("products_add_up");
+    for (int at = 0; at < 9; at++) {
+        int kind = at / 3, biases = at % 3 == 2 ? SCORES : at % 3;
+        float w[FEATURES * SCORES], bias[SCORES];
+        double x[FEATURES], got[FEATURES], score, alpha = kind < 2 ? 0.5 : 1, beta = kind < 2 ? 2 : 1;
+        mbr_explainer *e = NULL;
+        mbr_session *session;
+        mbr_explainer_options o = { .size = sizeof o };
+        for (int i = 0; i < FEATURES * SCORES; i++)
+            w[i] = random_real();
+        for (int i = 0; i < SCORES; i++)
+            bias[i] = random_real();
+        wire m = product_model(kind, biases, w, bias);
+        mbr_model *model = open_model(&m);
+        ck_assert_int_eq(mbr_explainer_new(model, &o, &e, &err), MBR_ERR_ARGUMENT); /* of three none is meant */
+        ck_assert_int_eq(mbr_session_new(model, NULL, &session, &err), MBR_OK);
+        for (o.target = 1; o.target <= SCORES; o.target++) {
+            const int64_t dims[][2] = { { 1, FIRST }, { 1, FEATURES - FIRST } };
+            int target = o.target - 1, input, element;
+            e = explain(model, &o);
+            ck_assert_int_eq(mbr_explainer_feature(e, FIRST + 2, &input, &element), MBR_OK);
+            ck_assert(input == 1 && element == 2);
+            for (int i = 0; i < FEATURES; i++)
+                x[i] = (double)random_real();
+            mbr_value *in[2];
+            for (int part = 0, i = 0; part < 2; part++) {
+                ck_assert_int_eq(mbr_tensor_new(env, MBR_DTYPE_F32, 2, dims[part], &in[part], &err), MBR_OK);
+                for (int64_t k = 0; k < dims[part][1]; k++)
+                    ((float *)mbr_tensor_data(in[part]))[k] = (float)x[i++];
+                ck_assert_int_eq(mbr_session_bind_input(session, part, in[part], &err), MBR_OK);
+            }
+            ck_assert_msg(mbr_session_run(session, &err) == MBR_OK, "%s", err.text);
+            mbr_value_release(&in[0]);
+            mbr_value_release(&in[1]);
+            double raw = (double)((const float *)mbr_tensor_const_data(mbr_session_output(session, 0)))[target];
+            mbr_explain_row(e, x, got, &score);
+            double sum = biases ? beta * (double)bias[biases > 1 ? target : 0] : 0;
+            for (int i = 0; i < FEATURES; i++) {
+                double want = alpha * (double)w[kind == 1 ? target * FEATURES + i : i * SCORES + target] * x[i];
+                ck_assert_msg(fabs(got[i] - want) <= 1e-9, "kind %d, feature %d: %.12g, not %.12g", kind, i, got[i],
+                              want);
+                sum += want;
+            }
+            ck_assert_msg(fabs(score - sum) <= 1e-9, "kind %d, %d biases, target %d: %.12g, not %.12g", kind, biases,
+                          o.target, score, sum);
+            ck_assert_double_le(fabs(score - raw), 1e-5);
+            mbr_explainer_release(&e);
+        }
+        mbr_session_release(&session);
+        mbr_model_release(&model);
+        wire_free(&m);
+    }
+}
+END_TEST
+
 /* ---- refusals ---- */
 
 START_TEST(what_cannot_be_explained)
 {
-    const style s = { 2, 2, 1, true, false, false, false, false, false };
+    const style s = { 2, 2, 1, true, false, false, false, false, false, false };
     mbr_explainer *e = NULL;
     int input, element;
     mbr_explainer_options o = { .size = sizeof o };
@@ -580,7 +828,7 @@ START_TEST(what_cannot_be_explained)
     mbr_model_release(&model);
     wire_free(&m);
     /* the first of two classes, of trees that only score the second */
-    const style two = { 2, 2, 1, true, false, false, false, false, true };
+    const style two = { 2, 2, 1, true, false, false, false, false, true, false };
     grow(&two);
     n = forest_node(&two);
     m = model_of(&n, NULL, 1, FEATURES, 2, true);
@@ -616,7 +864,7 @@ END_TEST
 /* Each allocation fails once. */
 START_TEST(no_memory)
 {
-    const style s = { 9, 3, 4, true, true, false, false, true, false };
+    const style s = { 9, 3, 4, true, true, false, false, true, false, false };
     mbr_memory *memory = mbr_env_heap(env);
     mbr_explainer *e = NULL;
     mbr_explainer_options o = { .size = sizeof o, .learning = 1 };
@@ -647,9 +895,11 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, trees_add_up, 0, (int)(sizeof styles / sizeof *styles));
     tcase_add_test(c, how_long_it_takes);
-    tcase_add_test(c, learned_from_rows);
+    tcase_add_loop_test(c, learned_from_rows, 0, 2);
     tcase_add_test(c, linear_models_add_up);
+    tcase_add_test(c, products_add_up);
     tcase_add_test(c, features_on_the_way);
+    tcase_add_loop_test(c, changed_on_the_way_by_feature, 0, 2);
     tcase_add_test(c, what_cannot_be_explained);
     tcase_add_test(c, no_memory);
     suite_add_tcase(suite, c);
