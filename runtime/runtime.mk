@@ -87,6 +87,7 @@ MBR_RUNTIME_SOURCES = \
     runtime/steps/lookup_file.h \
     runtime/steps/step.h \
     runtime/steps/step_audio.c \
+    runtime/steps/step_resample_audio.c \
     runtime/rows/words.c \
     runtime/rows/words.h \
     runtime/steps/step_aggregate.c \
@@ -111,6 +112,7 @@ MBR_RUNTIME_SOURCES = \
 # Loops over values: fast rather than small.
 MBR_RUNTIME_FAST = \
     runtime/audio/audio_resample.c \
+    runtime/audio/audio_resampler.c \
     runtime/audio/features_frames.c \
     runtime/audio/lane_fft.c \
     runtime/deadline/clock.c \

@@ -175,6 +175,15 @@ def check_features(options, judge, rng, folder, path, x, rate):
     whole, _ = mbr(options, folder, path, "--features", kind, "--frames-first", *args)
     got, told = mbr(options, folder, path, "--features", kind, "--chunk", rng.choice([1, 7, 160, n, 5000]), *args)
     judge.check("stream", got, whole, 0, told)
+    other = rng.choice(RATES)
+    args = ["--features", kind, *args, "--resample", other, "--resampler", rng.choice(["scipy", "torchaudio"])]
+    if pad != "none" and min(1, other / rate) * len(x) > 2 * n:
+        whole, _ = mbr(options, folder, path, "--frames-first", *args)
+        got, told = mbr(options, folder, path, "--chunk", rng.choice([1, 7, 160, n, 5000]), *args)
+        judge.check("resampled stream", got, whole, 0, told)
+    whole, _ = mbr(options, folder, path, *args[-4:])
+    got, told = mbr(options, folder, path, "--chunk", rng.choice([1, 7, 160, n, 5000]), *args[-4:])
+    judge.check("resampled pieces", got, whole, 0, told)
 
 
 def check_defaults(options, judge, folder, path, x, rate):

@@ -4,6 +4,7 @@
 #include "mbr/audio.h"
 
 #include "base/env.h"
+#include "tests/random.h"
 
 #include <check.h>
 #include <math.h>
@@ -468,6 +469,158 @@ START_TEST(streams_are_bounded)
 }
 END_TEST
 
+/* ---- another rate, in pieces ---- */
+
+static mbr_audio_resampler *resampler(int from, const mbr_resample_options *o)
+{
+    mbr_audio_resampler *r = NULL;
+    ck_assert_msg(mbr_audio_resampler_new(env, from, o, &r, &err) == MBR_OK, "%s", err.text);
+    return r;
+}
+
+typedef struct kept {
+    char bytes[1 << 16];
+    size_t size;
+} kept;
+
+static mbr_status keep(void *user, const char *text, size_t bytes)
+{
+    kept *k = user;
+    ck_assert_uint_le(k->size + bytes, sizeof k->bytes);
+    memcpy(k->bytes + k->size, text, bytes);
+    k->size += bytes;
+    return MBR_OK;
+}
+
+static const int rates[][2] = { { 44100, 16000 }, { 16000, 44100 }, { 8000, 16000 }, { 48000, 16000 }, { 16000, 8000 },
+                                { 7, 5000 }, { 5000, 7 }, { 16000, 16000 }, { 11025, 11000 }, { 1, 2 } };
+
+/* piece 0: of 0 to 40 samples by chance. saved: now and then the state goes through bytes into another resampler. */
+static void compare_pieces(const int *rate, mbr_resampler how, size_t n, size_t piece, bool saved)
+{
+    mbr_audio *whole = sound(n, rate[0]), *due;
+    mbr_audio_info in = { .size = sizeof in }, out = { .size = sizeof out };
+    mbr_resample_options o = { .size = sizeof o, .rate = rate[1], .resampler = how };
+    mbr_audio_resampler *r = resampler(rate[0], &o);
+    const float *ready;
+    size_t got = 0, count;
+    ck_assert_int_eq(mbr_audio_resample(whole, &o, &due, &err), MBR_OK);
+    mbr_audio_tell(whole, &in);
+    mbr_audio_tell(due, &out);
+    for (size_t at = 0, m = 0; at < n; at += m) {
+        m = piece ? piece : (size_t)random_below(41);
+        m = m < n - at ? m : n - at;
+        ck_assert_int_eq(mbr_audio_resampler_push(r, m ? in.samples + at : NULL, m, &err), MBR_OK);
+        if (!saved && random_below(2))
+            continue; /* what is not taken is kept */
+        mbr_audio_resampler_take(r, &ready, &count);
+        ck_assert_uint_le(got + count, out.frames);
+        ck_assert(count == 0 || memcmp(ready, out.samples + got, count * sizeof *ready) == 0);
+        got += count;
+        if (saved && random_below(3) == 0) {
+            static kept k;
+            mbr_audio_resampler *other = resampler(rate[0], &o);
+            k.size = 0;
+            ck_assert_int_eq(mbr_audio_resampler_push(other, in.samples, n < 33 ? n : 33, &err), MBR_OK);
+            ck_assert_int_eq(mbr_audio_resampler_save(r, keep, &k, &err), MBR_OK);
+            ck_assert_msg(mbr_audio_resampler_restore(other, k.bytes, k.size, &err) == MBR_OK, "%s", err.text);
+            mbr_audio_resampler_release(&r);
+            r = other;
+        }
+    }
+    ck_assert_int_eq(mbr_audio_resampler_end(r, &err), MBR_OK);
+    ck_assert_int_eq(mbr_audio_resampler_end(r, &err), MBR_OK);
+    mbr_audio_resampler_take(r, &ready, &count);
+    ck_assert_msg(got + count == out.frames, "%d to %d Hz: %zu and %zu of %zu", rate[0], rate[1], got, count,
+                  out.frames);
+    ck_assert(count == 0 || memcmp(ready, out.samples + got, count * sizeof *ready) == 0);
+    ck_assert_int_eq(mbr_audio_resampler_push(r, in.samples, 1, &err), MBR_ERR_ARGUMENT);
+    mbr_audio_resampler_release(&r);
+    mbr_audio_release(&due);
+    mbr_audio_release(&whole);
+}
+
+START_TEST(another_rate_in_pieces)
+{
+    static const size_t pieces[] = { 0, 1, 2, 7, 64, 997, 5000 }, lengths[] = { 1, 2, 30, 441, 3001 };
+    random_seed("rates");
+    for (size_t k = 0; k < sizeof rates / sizeof *rates; k++)
+        for (int how = 0; how < 3; how++)
+            for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+                for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+                    if (rates[k][1] != 5000 || lengths[l] < 3000)
+                        compare_pieces(rates[k], (mbr_resampler)how, lengths[l], pieces[i], false);
+    for (size_t k = 0; k < sizeof rates / sizeof *rates; k++)
+        for (int how = 0; how < 3; how++)
+            compare_pieces(rates[k], (mbr_resampler)how, 441, 0, true);
+}
+END_TEST
+
+START_TEST(another_rate_is_bounded)
+{
+    mbr_resample_options o = { .size = sizeof o, .rate = 16000 };
+    mbr_audio_resampler *r = resampler(44100, &o);
+    const float *ready;
+    float x[64] = { 1 };
+    size_t before = 0, count;
+    for (int i = 0; i < 50000; i++) {
+        ck_assert_int_eq(mbr_audio_resampler_push(r, x, (size_t)(i % 65), &err), MBR_OK);
+        mbr_audio_resampler_take(r, &ready, &count);
+        if (i == 200)
+            before = atomic_load(&mbr_env_heap(env)->in_use);
+    }
+    ck_assert_uint_eq(atomic_load(&mbr_env_heap(env)->in_use), before);
+    mbr_audio_resampler_reset(r);
+    ck_assert_int_eq(mbr_audio_resampler_end(r, &err), MBR_OK);
+    mbr_audio_resampler_take(r, &ready, &count);
+    ck_assert_uint_eq(count, 0);
+    mbr_audio_resampler_release(&r);
+}
+END_TEST
+
+START_TEST(another_rate_refused)
+{
+    static kept k, flipped;
+    mbr_resample_options o = { .size = sizeof o, .rate = 16000 }, other = { .size = sizeof o, .rate = 8000 };
+    mbr_audio_resampler *r = NULL, *s;
+    const float *ready;
+    float x[500] = { 1, -1, 0.5f };
+    size_t count;
+    random_seed("refused");
+    ck_assert_int_eq(mbr_audio_resampler_new(env, 0, &o, &r, &err), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_audio_resampler_new(env, 44100, &o, NULL, &err), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_audio_resampler_new(NULL, 44100, &o, &r, &err), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_audio_resampler_new(env, 44100, NULL, &r, &err), MBR_ERR_ARGUMENT);
+    o.rate = 0;
+    ck_assert_int_eq(mbr_audio_resampler_new(env, 44100, &o, &r, &err), MBR_ERR_ARGUMENT);
+    o.rate = 767999;
+    ck_assert_int_eq(mbr_audio_resampler_new(env, 44101, &o, &r, &err), MBR_ERR_LIMIT);
+    ck_assert_ptr_null(r);
+    mbr_audio_resampler_release(&r);
+    o.rate = 16000;
+    r = resampler(44100, &o);
+    s = resampler(44100, &other);
+    ck_assert_int_eq(mbr_audio_resampler_push(r, NULL, 1, &err), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_audio_resampler_push(r, x, 500, &err), MBR_OK);
+    ck_assert_int_eq(mbr_audio_resampler_save(r, keep, &k, &err), MBR_ERR_ARGUMENT); /* not taken */
+    mbr_audio_resampler_take(r, &ready, &count);
+    ck_assert_uint_gt(count, 100);
+    ck_assert_int_eq(mbr_audio_resampler_save(r, NULL, &k, &err), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_audio_resampler_save(r, keep, &k, &err), MBR_OK);
+    ck_assert_int_eq(mbr_audio_resampler_restore(s, k.bytes, k.size, &err), MBR_ERR_INPUT);
+    for (size_t n = 0; n < k.size; n++)
+        ck_assert_int_eq(mbr_audio_resampler_restore(r, k.bytes, n, &err), MBR_ERR_FORMAT);
+    for (int i = 0; i < 2000; i++) {
+        flipped = k;
+        flipped.bytes[random_below((int)k.size)] ^= (char)(1 << random_below(8));
+        ck_assert_int_eq(mbr_audio_resampler_restore(r, flipped.bytes, k.size, &err), MBR_ERR_FORMAT);
+    }
+    ck_assert_int_eq(mbr_audio_resampler_restore(r, k.bytes, k.size, &err), MBR_OK);
+    mbr_audio_resampler_release(&r);
+    mbr_audio_resampler_release(&s);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 static mbr_status everything(void)
@@ -475,6 +628,8 @@ static mbr_status everything(void)
     mbr_audio *audio = NULL, *mono = NULL, *other = NULL;
     mbr_features *f = NULL;
     mbr_audio_stream *s = NULL;
+    mbr_audio_resampler *piecewise = NULL, *other_piecewise = NULL;
+    static kept bytes;
     mbr_value *value = NULL;
     float x[600] = { 1, 0.5f };
     mbr_features_options o = { .size = sizeof o, .kind = MBR_FEATURES_MFCC, .rate = 4000, .n_fft = 66, .mels = 8,
@@ -488,6 +643,20 @@ static mbr_status everything(void)
     st = st == MBR_OK ? mbr_audio_stream_new(f, &s, &err) : st;
     st = st == MBR_OK ? mbr_audio_stream_push(s, x, 600, &err) : st;
     st = st == MBR_OK ? mbr_audio_stream_end(s, &err) : st;
+    st = st == MBR_OK ? mbr_audio_resampler_new(env, 8000, &r, &piecewise, &err) : st;
+    st = st == MBR_OK ? mbr_audio_resampler_push(piecewise, x, 600, &err) : st;
+    if (st == MBR_OK) {
+        const float *ready;
+        size_t count;
+        mbr_audio_resampler_take(piecewise, &ready, &count);
+        bytes.size = 0;
+        st = mbr_audio_resampler_save(piecewise, keep, &bytes, &err);
+    }
+    st = st == MBR_OK ? mbr_audio_resampler_new(env, 8000, &r, &other_piecewise, &err) : st;
+    st = st == MBR_OK ? mbr_audio_resampler_restore(other_piecewise, bytes.bytes, bytes.size, &err) : st;
+    st = st == MBR_OK ? mbr_audio_resampler_end(other_piecewise, &err) : st;
+    mbr_audio_resampler_release(&piecewise);
+    mbr_audio_resampler_release(&other_piecewise);
     mbr_audio_release(&audio);
     mbr_audio_release(&mono);
     mbr_audio_release(&other);
@@ -527,6 +696,9 @@ int main(void)
     tcase_add_test(t, edges);
     tcase_add_test(t, streams_give_the_frames_of_the_whole);
     tcase_add_test(t, streams_are_bounded);
+    tcase_add_test(t, another_rate_in_pieces);
+    tcase_add_test(t, another_rate_is_bounded);
+    tcase_add_test(t, another_rate_refused);
     tcase_add_test(t, without_memory);
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);

@@ -3,6 +3,7 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
+#include "mbr/audio.h"
 #include "runtime/keyed/series.h"
 #include "runtime/keyed/store.h"
 #include "runtime/pipeline/element.h"
@@ -560,6 +561,179 @@ START_TEST(values_by_hand)
 }
 END_TEST
 
+/* ---- sounds in pieces ---- */
+
+enum { SOUND = 700, PIECES = 60, CALLS = 2 };
+
+/* Pieces of two calls, one after the other, as arrays of numbers; how long each is. */
+static char pieces[PIECES][4000];
+static float sounds[CALLS][SOUND];
+static int lengths[PIECES], call_of[PIECES];
+
+static int draw_pieces(void)
+{
+    int at[CALLS] = { 0, 0 }, n = 0;
+    for (int c = 0; c < CALLS; c++)
+        for (int i = 0; i < SOUND; i++)
+            sounds[c][i] = random_real();
+    for (; (at[0] < SOUND || at[1] < SOUND) && n < PIECES; n++) {
+        int c = at[0] == SOUND ? 1 : at[1] == SOUND ? 0 : random_below(CALLS);
+        int count = n >= PIECES - 2 ? SOUND : random_below(5) ? random_below(60) : random_below(2);
+        size_t used = (size_t)snprintf(pieces[n], sizeof pieces[n], "[");
+        count = count < SOUND - at[c] ? count : SOUND - at[c];
+        count = count < 150 ? count : 150;
+        for (int i = 0; i < count; i++)
+            used += (size_t)snprintf(pieces[n] + used, sizeof pieces[n] - used, "%s%.9g", i ? "," : "",
+                                     (double)sounds[c][at[c] + i]);
+        snprintf(pieces[n] + used, sizeof pieces[n] - used, "]");
+        lengths[n] = count;
+        call_of[n] = c;
+        at[c] += count;
+    }
+    return n;
+}
+
+/* Rows first to end - 1, one at a time; what the step gives goes to out[call], *used of it. */
+static void run_pieces(int first, int end, bool last, float (*out)[4 * SOUND], size_t *used)
+{
+    for (int r = first; r < end; r++) {
+        b.rows.count = 1;
+        mbr_pool_reset(&b.rows.pool);
+        b.fault[0] = NULL;
+        const char *name = call_of[r] ? "second" : "first";
+        b.lanes[3].str[0] = (mbr_string){ name, strlen(name) };
+        b.lanes[4].str[0] = (mbr_string){ pieces[r], strlen(pieces[r]) };
+        b.lanes[COLS].num[0] = last;
+        for (int i = 0; i < step_count; i++)
+            steps[i].kind->run(&steps[i], &b.rows);
+        ck_assert_msg(!b.fault[0], "%s", b.fault[0]);
+        const mbr_cell *cell = &b.lanes[steps[1].out].cell[0];
+        ck_assert_ptr_nonnull(cell->data);
+        size_t n = mbr_cell_count(cell);
+        ck_assert_uint_le(used[call_of[r]] + n, 4 * SOUND);
+        if (n)
+            memcpy(out[call_of[r]] + used[call_of[r]], cell->data, n * sizeof(float));
+        used[call_of[r]] += n;
+    }
+}
+
+static void open_pieces(const char *step)
+{
+    static const double none[BENCH_ROWS];
+    open_scope();
+    bench_numbers(&b, "over", MBR_COL_BOOL, 1, BENCH_ROWS, none);
+    add("{name: x, kind: array, from: shop, shape: [-1]}");
+    add(step);
+    begin_states();
+}
+
+/* What comes out is the whole sound at the other rate, bit for bit, also when the state is saved in between. */
+START_TEST(another_rate_by_key)
+{
+    static const char *const how[] = { "from_rate: 11025, rate: 16000",
+                                       "from_rate: 16000, rate: 8000, resampler: torchaudio",
+                                       "from_rate: 8000, rate: 8000" };
+    static const int rates[][2] = { { 11025, 16000 }, { 16000, 8000 }, { 8000, 8000 } };
+    static float out[CALLS][4 * SOUND];
+    static uint8_t bytes[1 << 16];
+    mbr_env *env;
+    mbr_env_options options = { .size = sizeof options, .threads = 1 };
+    random_seed("pieces");
+    ck_assert_int_eq(mbr_env_new(&options, &env, &b.err), MBR_OK);
+    for (size_t k = 0; k < MBR_COUNT_OF(how); k++)
+        for (int saved = 0; saved < 2; saved++) {
+            char text[200];
+            size_t used[CALLS] = { 0, 0 };
+            int n = draw_pieces(), half = n / 2, sent[CALLS] = { 0, 0 };
+            snprintf(text, sizeof text, "{name: y, kind: resample_audio, from: x, key: card, last: over, %s}", how[k]);
+            open_pieces(text);
+            run_pieces(0, half, false, out, used);
+            if (saved) {
+                mbr_out o = { .data = bytes, .capacity = sizeof bytes };
+                const mbr_step_keeper *keeper = steps[1].kind->keeper;
+                ck_assert_int_eq(keeper->save(&steps[1], states[1], keep, &o, &b.err), MBR_OK);
+                end_states();
+                begin_states();
+                ck_assert_int_eq(keeper->restore(&steps[1], states[1], bytes, o.used - 1, &b.err), MBR_ERR_FORMAT);
+                ck_assert_msg(keeper->restore(&steps[1], states[1], bytes, o.used, &b.err) == MBR_OK, "%s", b.err.text);
+            }
+            run_pieces(half, n, false, out, used);
+            for (int r = 0; r < n; r++)
+                sent[call_of[r]] += lengths[r];
+            for (int c = 0; c < CALLS; c++) { /* an empty last piece, and the key begins anew */
+                strcpy(pieces[0], "[]");
+                call_of[0] = c;
+                run_pieces(0, 1, true, out, used);
+                mbr_audio *sound, *due;
+                mbr_audio_info info = { .size = sizeof info };
+                mbr_resample_options o = { .size = sizeof o, .rate = rates[k][1],
+                                           .resampler = k == 1 ? MBR_RESAMPLE_TORCHAUDIO : MBR_RESAMPLE_SCIPY };
+                ck_assert_int_eq(mbr_audio_open_pcm(env, sounds[c], (size_t)sent[c] * sizeof(float), MBR_PCM_F32, 1,
+                                                    rates[k][0], &sound, &b.err), MBR_OK);
+                ck_assert_int_eq(mbr_audio_resample(sound, &o, &due, &b.err), MBR_OK);
+                mbr_audio_tell(due, &info);
+                ck_assert_uint_eq(info.frames, used[c]);
+                ck_assert(memcmp(info.samples, out[c], used[c] * sizeof(float)) == 0);
+                run_pieces(0, 1, true, out, used);
+                ck_assert_uint_eq(info.frames, used[c]);
+                mbr_audio_release(&sound);
+                mbr_audio_release(&due);
+            }
+            end_states();
+            mbr_drop_resample_audio(&steps[1]);
+            bench_close(&b);
+        }
+    mbr_env_release(&env);
+}
+END_TEST
+
+/* Each allocation of the state and of a row is refused in turn; a row without memory leaves the sound as it was. */
+START_TEST(another_rate_without_memory)
+{
+    static float out[CALLS][4 * SOUND], want[CALLS][4 * SOUND];
+    size_t used[CALLS] = { 0, 0 }, due[CALLS] = { 0, 0 };
+    random_seed("pieces");
+    int n = draw_pieces();
+    open_pieces("{name: y, kind: resample_audio, from: x, key: card, from_rate: 11025}");
+    run_pieces(0, n, false, want, due);
+    end_states();
+    mbr_status st = MBR_ERR_NO_MEMORY;
+    for (long fail = 0; st != MBR_OK; fail++) {
+        atomic_store(&b.memory.fail_after, fail);
+        st = steps[1].kind->keeper->begin(&steps[1], &b.memory, &states[1], &b.err);
+        atomic_store(&b.memory.fail_after, -1);
+        ck_assert_int_lt(fail, 20);
+    }
+    b.rows.count = 1;
+    for (int r = 0; r < n; r++) {
+        const char *name = call_of[r] ? "second" : "first";
+        mbr_pool_reset(&b.rows.pool);
+        b.fault[0] = NULL;
+        b.lanes[3].str[0] = (mbr_string){ name, strlen(name) };
+        b.lanes[4].str[0] = (mbr_string){ pieces[r], strlen(pieces[r]) };
+        steps[0].kind->run(&steps[0], &b.rows);
+        atomic_store(&b.memory.fail_after, 0);
+        steps[1].kind->run(&steps[1], &b.rows); /* faulty, or all that it needed was there */
+        atomic_store(&b.memory.fail_after, -1);
+        if (!b.fault[0]) {
+            size_t count = mbr_cell_count(&b.lanes[steps[1].out].cell[0]);
+            if (count)
+                memcpy(out[call_of[r]] + used[call_of[r]], b.lanes[steps[1].out].cell[0].data, count * sizeof(float));
+            used[call_of[r]] += count;
+            continue;
+        }
+        run_pieces(r, r + 1, false, out, used);
+    }
+    for (int c = 0; c < CALLS; c++) {
+        ck_assert_uint_eq(used[c], due[c]);
+        ck_assert(memcmp(out[c], want[c], used[c] * sizeof(float)) == 0);
+    }
+    end_states();
+    mbr_drop_resample_audio(&steps[1]);
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(complaints)
 {
     static const char *const bad[][2] = {
@@ -605,11 +779,19 @@ START_TEST(complaints)
         { "{name: n, kind: rolling, from: shop, length: 4, ops: mean}", "numbers or tensors" },
         { "{name: n, kind: rolling, from: deep, ops: mean}", "of one dimension, or of two" },
         { "{name: n, kind: resample, from: t, time: when, period: 1s, max_gap: 1m}", "'t' is a tensor" },
+        { "{name: n, kind: resample_audio, from: t, from_rate: 8000}", "f32[?]" },
+        { "{name: n, kind: resample_audio, from: sound, from_rate: 0}", "'from_rate'" },
+        { "{name: n, kind: resample_audio, from: sound, from_rate: 8000, rate: 800000}", "'from_rate'" },
+        { "{name: n, kind: resample_audio, from: sound}", "from_rate" },
+        { "{name: n, kind: resample_audio, from: sound, from_rate: 44101, rate: 767999}", "too large" },
+        { "{name: n, kind: resample_audio, from: sound, from_rate: 8000, last: amount}", "cannot be used here" },
+        { "{name: n, kind: resample_audio, from: sound, from_rate: 8000, resampler: soxr}", "resampler" },
         { "{name: n, kind: lag, from: amount, lags: [1], expire: 1h}", "'time'" },
         { "{name: n, kind: lag, from: amount, lags: [1], key: card, keys: -1}", "'keys'" },
     };
     open_scope();
     add("{name: t, kind: tensor, from: [amount, amount, place, place, amount, place], shape: [3, 2]}");
+    add("{name: sound, kind: array, from: shop, shape: [-1]}");
     add("{name: deep, kind: tensor, from: [amount, place], shape: [1, 1, 2]}");
     add("{name: g, kind: resample, from: place, key: card, time: when, period: 10s, max_gap: 5m}");
     for (size_t i = 0; i < MBR_COUNT_OF(bad); i++) {
@@ -660,6 +842,8 @@ int main(void)
     tc = tcase_create("steps");
     tcase_add_test(tc, batches_and_rows);
     tcase_add_test(tc, tensors_say_what_rows_say);
+    tcase_add_test(tc, another_rate_by_key);
+    tcase_add_test(tc, another_rate_without_memory);
     tcase_add_test(tc, tensors_by_hand);
     tcase_add_test(tc, tensors_without_memory);
     tcase_add_test(tc, more_than_a_group_holds);

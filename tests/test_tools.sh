@@ -152,6 +152,19 @@ fi
 if mbr --help | grep -q 'mbr audio'; then
     expect 2 '--memory' mbr audio x.wav --memory 12q
     expect 2 '--memory' mbr image x.png --memory 12Mb
+    seq 1 5000 | head -c 9003 >bytes.pcm
+    for what in '--resample 16000' '--resample 8000 --features power --n-fft 64 --frames-first' \
+            '--features mfcc --n-fft 64 --mels 8 --mfcc 4 --top-db -1 --frames-first'; do
+        # shellcheck disable=SC2086
+        mbr audio bytes.pcm --pcm u8,1,44100 $what --save whole.npy
+        for n in 1 7 100000; do
+            # shellcheck disable=SC2086
+            mbr audio bytes.pcm --pcm u8,1,44100 $what --chunk "$n" --save pieces.npy
+            check "mbr audio $what in pieces of $n" cmp whole.npy pieces.npy
+        done
+    done
+    expect 0 '3 channels at 8000 Hz, 545 samples' mbr audio bytes.pcm --pcm u8,3,44100 --resample 8000 --chunk 100
+    expect 4 '767999' mbr audio bytes.pcm --pcm u8,1,44101 --resample 767999 --chunk 100
 else
     skip "mbr audio: this build has no runtime"
 fi

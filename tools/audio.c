@@ -23,7 +23,7 @@ static const char help[] =
     "    --exponent X, --mels N, --low HZ, --high HZ, --scale slaney|htk, --norm slaney|none,\n"
     "    --log linear|db|ln|ln-plus|log10|whisper, --floor X, --reference X (-1: the largest), --top-db X (-1: off),\n"
     "    --mfcc N, --lifter X, --frames-first\n"
-    "  --chunk N             the features of a stream that comes in pieces of N samples\n"
+    "  --chunk N             of a stream that comes in pieces of N samples: another rate, features; the same bits\n"
     "  --memory BYTES        refuse to use more memory (suffixes k, M, G)\n"
     "  --repeat N            computes it N times: how long the fastest took, how many times real time it is\n";
 
@@ -179,7 +179,7 @@ static mbr_status prepare(const args *a, mbr_audio **audio, mbr_error *err)
         mbr_audio_release(audio);
         *audio = next;
     }
-    if (!a->resample.rate)
+    if (!a->resample.rate || a->chunk)
         return MBR_OK;
     st = mbr_audio_resample(*audio, &a->resample, &next, err);
     if (st != MBR_OK)
@@ -189,34 +189,99 @@ static mbr_status prepare(const args *a, mbr_audio **audio, mbr_error *err)
     return MBR_OK;
 }
 
-/* A stream in pieces, as one tensor (frames, bins). */
-static mbr_status run_stream(const args *a, mbr_env *env, const mbr_features *f, const mbr_audio_info *sound,
-                             mbr_value **out, mbr_error *err)
+/* ---- streams ---- */
+
+/* What a stream has given so far. */
+typedef struct given {
+    float *values;
+    size_t count, room;
+} given;
+
+static mbr_status append(given *g, const float *values, size_t count)
 {
-    mbr_audio_stream *s;
-    *out = NULL;
-    mbr_status st = mbr_audio_stream_new(f, &s, err);
+    if (count > g->room - g->count) {
+        size_t room = 2 * g->room + count + 1024;
+        float *more = room < SIZE_MAX / sizeof *more ? realloc(g->values, room * sizeof *more) : NULL;
+        if (!more)
+            return MBR_ERR_NO_MEMORY;
+        g->values = more;
+        g->room = room;
+    }
+    if (count)
+        memcpy(g->values + g->count, values, count * sizeof *values);
+    g->count += count;
+    return MBR_OK;
+}
+
+/* A stream on its way: samples, at another rate with a resampler, frames of them with features. */
+typedef struct flow {
+    mbr_audio_resampler *resampler;
+    mbr_audio_stream *frames;
+    size_t one; /* values of a frame */
+    given out;
+} flow;
+
+/* The same with samples at their rate; ended: none follows. */
+static mbr_status flow_on(flow *f, const float *samples, size_t count, bool ended, mbr_error *err)
+{
+    const float *ready = samples;
+    size_t n = count;
+    mbr_status st = MBR_OK;
+    if (f->frames) {
+        st = mbr_audio_stream_push(f->frames, samples, count, err);
+        if (st == MBR_OK && ended) {
+            mbr_audio_stream_take(f->frames, &ready, &n); /* they would go with the last ones otherwise */
+            st = append(&f->out, ready, n * f->one);
+            st = st == MBR_OK ? mbr_audio_stream_end(f->frames, err) : st;
+        }
+        if (st == MBR_OK)
+            mbr_audio_stream_take(f->frames, &ready, &n);
+    }
+    return st == MBR_OK ? append(&f->out, ready, n * f->one) : st;
+}
+
+/* A piece, and what the resampler makes of it. */
+static mbr_status flow_in(flow *f, const float *samples, size_t count, bool ended, mbr_error *err)
+{
+    if (!f->resampler)
+        return flow_on(f, samples, count, ended, err);
+    const float *ready;
+    size_t n;
+    mbr_status st = ended ? mbr_audio_resampler_end(f->resampler, err)
+                          : mbr_audio_resampler_push(f->resampler, samples, count, err);
     if (st != MBR_OK)
         return st;
-    int64_t bins = (int64_t)mbr_features_bins(f), frames = (int64_t)mbr_features_frames(f, sound->frames);
-    int64_t dims[] = { frames, bins, 2 };
-    size_t parts = a->kind == MBR_FEATURES_STFT ? 2 : 1, at = 0, done = 0;
-    st = mbr_tensor_new(env, MBR_DTYPE_F32, (int)parts + 1, dims, out, err);
-    while (st == MBR_OK && done <= sound->frames) {
-        size_t left = sound->frames - done, n = left < (size_t)a->chunk ? left : (size_t)a->chunk, ready;
-        const float *values;
-        st = left ? mbr_audio_stream_push(s, sound->samples + done, n, err) : mbr_audio_stream_end(s, err);
-        done += left ? n : 1;
-        if (st == MBR_OK) {
-            mbr_audio_stream_take(s, &values, &ready);
-            if (ready)
-                memcpy((float *)mbr_tensor_data(*out) + at, values, ready * (size_t)bins * parts * sizeof(float));
-            at += ready * (size_t)bins * parts;
-        }
+    mbr_audio_resampler_take(f->resampler, &ready, &n);
+    return flow_on(f, ready, n, ended, err);
+}
+
+/* A sound in pieces. features: NULL: its samples. On success out->values is the caller's. */
+static mbr_status run_stream(const args *a, mbr_env *env, const mbr_features *features, const float *samples,
+                             size_t count, int rate, given *out, mbr_error *err)
+{
+    flow f = { .one = 1 };
+    mbr_status st = MBR_OK;
+    err->text[0] = '\0';
+    if (a->resample.rate)
+        st = mbr_audio_resampler_new(env, rate, &a->resample, &f.resampler, err);
+    if (st == MBR_OK && features) {
+        f.one = mbr_features_bins(features) * (a->kind == MBR_FEATURES_STFT ? 2 : 1);
+        st = mbr_audio_stream_new(features, &f.frames, err);
     }
-    mbr_audio_stream_release(&s);
-    if (st != MBR_OK)
-        mbr_value_release(out);
+    for (size_t done = 0; st == MBR_OK && done < count; done += (size_t)a->chunk)
+        st = flow_in(&f, samples + done, count - done < (size_t)a->chunk ? count - done : (size_t)a->chunk, false, err);
+    if (st == MBR_OK)
+        st = flow_in(&f, NULL, 0, true, err);
+    mbr_audio_stream_release(&f.frames);
+    mbr_audio_resampler_release(&f.resampler);
+    if (st == MBR_OK) {
+        *out = f.out;
+        return st;
+    }
+    free(f.out.values);
+    if (!err->text[0])
+        snprintf(err->text, sizeof err->text, "out of memory");
+    err->status = st;
     return st;
 }
 
@@ -245,26 +310,31 @@ static bool save(const char *path, const float *values, int rank, const int64_t 
     return ok;
 }
 
-/* Features (or the sound alone), repeated, timed, saved. */
+/* Features, repeated, timed, saved. */
 static int work(const args *a, mbr_env *env, const mbr_audio *audio)
 {
     mbr_error err;
     mbr_features *f = NULL;
     mbr_value *out = NULL;
+    given streamed = { NULL, 0, 0 };
     mbr_audio_info sound = { .size = sizeof sound };
     mbr_audio_tell(audio, &sound);
     mbr_features_options how = a->features;
     how.size = sizeof how;
     how.kind = (mbr_features_kind)a->kind;
-    how.rate = sound.rate;
+    how.rate = a->chunk && a->resample.rate ? a->resample.rate : sound.rate;
     if (mbr_features_new(env, &how, &f, &err) != MBR_OK)
         return fail_with(&err);
     mbr_status st = MBR_OK;
     double best = 0;
+    int64_t bins = (int64_t)mbr_features_bins(f), parts = a->kind == MBR_FEATURES_STFT ? 2 : 1;
     for (int i = 0; i < a->repeat && st == MBR_OK; i++) {
         mbr_value_release(&out);
+        free(streamed.values);
+        streamed = (given){ NULL, 0, 0 };
         double start = now_ms();
-        st = a->chunk ? run_stream(a, env, f, &sound, &out, &err) : mbr_features_audio(f, audio, &out, &err);
+        st = a->chunk ? run_stream(a, env, f, sound.samples, sound.frames, sound.rate, &streamed, &err)
+                      : mbr_features_audio(f, audio, &out, &err);
         double took = now_ms() - start;
         best = i == 0 || took < best ? took : best;
     }
@@ -273,9 +343,51 @@ static int work(const args *a, mbr_env *env, const mbr_audio *audio)
         return fail_with(&err);
     if (a->repeat > 1)
         printf("%.3f ms, %.0f times real time\n", best, (double)sound.frames / sound.rate * 1000 / best);
-    bool ok = !a->save || save(a->save, mbr_tensor_const_data(out), mbr_tensor_rank(out), mbr_tensor_dims(out));
+    int64_t dims[] = { (int64_t)streamed.count / (bins * parts), bins, 2 };
+    bool ok = true;
+    if (a->save)
+        ok = a->chunk ? save(a->save, streamed.values, (int)parts + 1, dims)
+                      : save(a->save, mbr_tensor_const_data(out), mbr_tensor_rank(out), mbr_tensor_dims(out));
     mbr_value_release(&out);
+    free(streamed.values);
     return ok ? EXIT_DONE : EXIT_BAD_INPUT;
+}
+
+/* The sound alone: told, or saved. */
+static int tell(const args *a, mbr_env *env, const mbr_audio *audio)
+{
+    mbr_error err;
+    mbr_audio_info info = { .size = sizeof info };
+    given streamed = { NULL, 0, 0 }, channel;
+    mbr_audio_tell(audio, &info);
+    for (int c = 0; a->chunk && a->resample.rate && c < info.channels; c++) { /* a stream each */
+        if (run_stream(a, env, NULL, info.samples + (size_t)c * info.frames, info.frames, info.rate, &channel, &err) !=
+            MBR_OK) {
+            free(streamed.values);
+            return fail_with(&err);
+        }
+        mbr_status st = append(&streamed, channel.values, channel.count);
+        free(channel.values);
+        if (st != MBR_OK) {
+            free(streamed.values);
+            say_error("%s: out of memory", a->input);
+            return EXIT_RESOURCES;
+        }
+    }
+    if (a->chunk && a->resample.rate) {
+        info.samples = streamed.values;
+        info.frames = streamed.count / (size_t)info.channels;
+        info.rate = a->resample.rate;
+    }
+    int64_t dims[] = { info.channels, (int64_t)info.frames };
+    int st = EXIT_DONE;
+    if (!a->save)
+        printf("%s: %d channel%s at %d Hz, %zu samples, %.3f s\n", a->input, info.channels,
+               info.channels == 1 ? "" : "s", info.rate, info.frames, (double)info.frames / info.rate);
+    else if (!save(a->save, info.samples, 2, dims))
+        st = EXIT_BAD_INPUT;
+    free(streamed.values);
+    return st;
 }
 
 static int run(int argc, char **argv)
@@ -297,18 +409,8 @@ static int run(int argc, char **argv)
     st = open_sound(&a, env, &audio);
     if (st == EXIT_DONE && prepare(&a, &audio, &err) != MBR_OK)
         st = fail_with(&err);
-    if (st == EXIT_DONE && a.kind >= 0) {
-        st = work(&a, env, audio);
-    } else if (st == EXIT_DONE) {
-        mbr_audio_info info = { .size = sizeof info };
-        mbr_audio_tell(audio, &info);
-        int64_t dims[] = { info.channels, (int64_t)info.frames };
-        if (!a.save)
-            printf("%s: %d channel%s at %d Hz, %zu samples, %.3f s\n", a.input, info.channels,
-                   info.channels == 1 ? "" : "s", info.rate, info.frames, (double)info.frames / info.rate);
-        else if (!save(a.save, info.samples, 2, dims))
-            st = EXIT_BAD_INPUT;
-    }
+    if (st == EXIT_DONE)
+        st = a.kind >= 0 ? work(&a, env, audio) : tell(&a, env, audio);
     mbr_audio_release(&audio);
     mbr_env_release(&env);
     return st;

@@ -28,6 +28,7 @@
 #define MBR_AUDIO_H
 
 #include "mbr/env.h"
+#include "mbr/model.h"
 #include "mbr/value.h"
 
 #ifdef __cplusplus
@@ -219,6 +220,45 @@ MBR_API mbr_status mbr_audio_stream_end(mbr_audio_stream *stream, mbr_error *err
 MBR_API void mbr_audio_stream_take(mbr_audio_stream *stream, const float **frames, size_t *count);
 /* As new. */
 MBR_API void mbr_audio_stream_reset(mbr_audio_stream *stream);
+
+/*
+ * Another rate, of one channel whose samples come in pieces of any length, empty ones too: the result is that of
+ * mbr_audio_resample of the whole, bit for bit, whatever the pieces. What waits inside is fewer samples than a phase has
+ * weights (20 max(from, to) / to + 2 of scipy's), beside the largest piece and what it gave. Before a stream of
+ * features:
+ *
+ *     mbr_audio_resampler_new(env, 44100, &rate, &r, &err);  // rate.rate: 16000
+ *     while (...) {
+ *         mbr_audio_resampler_push(r, samples, count, &err);
+ *         mbr_audio_resampler_take(r, &even, &n);
+ *         mbr_audio_stream_push(s, even, n, &err);
+ *     }
+ *     mbr_audio_resampler_end(r, &err);                      // then take the last samples
+ */
+typedef struct mbr_audio_resampler mbr_audio_resampler;
+
+/* rate: of what comes. Errors are those of mbr_audio_resample. Where both rates are the same the samples go through. */
+MBR_API mbr_status mbr_audio_resampler_new(mbr_env *env, int rate, const mbr_resample_options *options,
+                                           mbr_audio_resampler **out, mbr_error *err);
+MBR_API void mbr_audio_resampler_release(mbr_audio_resampler **resampler);
+/* On failure it is as if it had not been called, but that samples that were taken are gone. */
+MBR_API mbr_status mbr_audio_resampler_push(mbr_audio_resampler *resampler, const float *samples, size_t count,
+                                            mbr_error *err);
+/* No sample follows, unless it is reset. */
+MBR_API mbr_status mbr_audio_resampler_end(mbr_audio_resampler *resampler, mbr_error *err);
+/* Samples that are ready; valid until the next call. */
+MBR_API void mbr_audio_resampler_take(mbr_audio_resampler *resampler, const float **samples, size_t *count);
+/* As new. */
+MBR_API void mbr_audio_resampler_reset(mbr_audio_resampler *resampler);
+/*
+ * Where it is as bytes, and a resampler of the same rates and options there again. MBR_ERR_ARGUMENT while samples are
+ * ready that nobody has taken. The bytes may come from anywhere: MBR_ERR_FORMAT for what is damaged, MBR_ERR_INPUT for
+ * those of other rates or options; the resampler is then as new.
+ */
+MBR_API mbr_status mbr_audio_resampler_save(const mbr_audio_resampler *resampler, mbr_write_fn write, void *user,
+                                            mbr_error *err);
+MBR_API mbr_status mbr_audio_resampler_restore(mbr_audio_resampler *resampler, const void *bytes, size_t size,
+                                               mbr_error *err);
 
 #ifdef __cplusplus
 }

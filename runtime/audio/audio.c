@@ -77,3 +77,18 @@ mbr_status mbr_audio_cut(const mbr_audio *audio, size_t first, size_t frames, mb
         memcpy((*out)->samples + c * frames, audio->samples + c * audio->frames + first, there * sizeof(float));
     return MBR_OK;
 }
+
+mbr_status mbr_audio_reserve(mbr_memory *memory, float **block, size_t used, size_t count, mbr_error *err)
+{
+    size_t bytes;
+    if (!mbr_mul_size(count, sizeof **block, &bytes))
+        return mbr_no_memory(err, SIZE_MAX);
+    if (*block && mbr_block_bytes(*block) >= bytes)
+        return MBR_OK;
+    bytes += bytes < SIZE_MAX / 4 ? bytes / 2 : 0;
+    void *grown = mbr_grow(memory, *block, used * sizeof **block, bytes);
+    if (!grown)
+        return mbr_no_memory(err, bytes);
+    *block = grown;
+    return MBR_OK;
+}

@@ -6,6 +6,7 @@
 #include "base/env.h"
 #include "base/memory.h"
 #include "mbr/audio.h"
+#include "runtime/drift/drift_file.h"
 
 struct mbr_audio {
     mbr_env *env;
@@ -17,6 +18,45 @@ struct mbr_audio {
 
 /* Not zeroed. */
 mbr_status mbr_audio_make(mbr_env *env, int channels, size_t frames, int rate, mbr_audio **out, mbr_error *err);
+
+/* Room for so many floats in all, of which used are kept. */
+mbr_status mbr_audio_reserve(mbr_memory *memory, float **block, size_t used, size_t count, mbr_error *err);
+
+/* ---- another rate (audio_resample.c) ---- */
+
+/* up / down: the rates without what they have in common. */
+typedef struct mbr_phases {
+    mbr_memory *memory;
+    int64_t up, down, taps;
+    int64_t *first; /* (up): where a phase begins, from sample (m / up) * down on */
+    float *weights; /* (up, taps), in the block of first */
+} mbr_phases;
+
+/* The defaults filled in, and checked. */
+mbr_status mbr_resample_read(mbr_resample_options *o, const mbr_resample_options *from, mbr_error *err);
+/* From `rate`, which is not o->rate. On failure there is nothing to free. */
+mbr_status mbr_phases_make(mbr_memory *memory, const mbr_resample_options *o, int rate, mbr_phases *t, mbr_error *err);
+void mbr_phases_free(mbr_phases *t); /* zeroed: fine */
+
+/* How far one channel of a sound is. All zero: at its begin. */
+typedef struct mbr_resampling {
+    int64_t count; /* samples that came so far */
+    int64_t first; /* of them the first that is still there */
+    int64_t base, phase; /* of the next result: base is a multiple of down */
+} mbr_resampling;
+
+/* Results that no later sample changes; ended: none follows, and it is all that are left. */
+int64_t mbr_phases_due(const mbr_phases *t, const mbr_resampling *at, bool ended);
+/* The next `due` of them; x[0] is sample at->first. */
+void mbr_phases_some(const mbr_phases *t, mbr_resampling *at, const float *x, int64_t due, float *y);
+/* How many samples at the front are needed no more once all that was due is taken; fewer than taps are left. */
+int64_t mbr_phases_forget(const mbr_phases *t, mbr_resampling *at);
+
+/* A sound in pieces, its samples that are still there in `held`. What is read is checked: in->bad. */
+#define MBR_RESAMPLING_MOST(t) (INT64_MAX / 4 / ((t)->up > (t)->down ? (t)->up : (t)->down)) /* samples of a sound */
+uint64_t mbr_resampling_digest(const mbr_phases *t, const mbr_resample_options *o);
+void mbr_resampling_write(const mbr_resampling *at, const float *held, mbr_out *out);
+void mbr_resampling_read(const mbr_phases *t, mbr_resampling *at, float *held, mbr_in *in); /* held: (taps) */
 
 /* ---- frames side by side ---- */
 

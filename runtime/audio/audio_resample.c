@@ -2,7 +2,8 @@
 /*
  * Another rate. Both rates are divided by what they have in common, up / down; sample m of the result is phase m % up
  * of a windowed sinc over the samples around m * down / up. The weights of each phase are a row of a table, made in
- * double in the way of the library that is the twin, and rounded to f32.
+ * double in the way of the library that is the twin, and rounded to f32. A sound that comes in pieces goes through the
+ * same function, so that it makes the same bits.
  */
 #include "runtime/audio/audio_impl.h"
 
@@ -14,12 +15,6 @@
 #define PI 3.14159265358979323846
 /* Of the weights: a rate in a file must not cost seconds. */
 #define TABLE_BYTES ((size_t)8 << 20)
-
-typedef struct phases {
-    int64_t up, down, taps;
-    int64_t *first; /* (up): where a phase begins, from sample (m / up) * down on */
-    float *weights; /* (up, taps) */
-} phases;
 
 /* The modified Bessel function of order 0. */
 static double bessel_i0(double x)
@@ -52,7 +47,7 @@ static double scipy_tap(int64_t i, int64_t half, int64_t most, double beta, doub
     return sinc((double)(i - half) / (double)most) / (double)most * bessel_i0(beta * sqrt(inside > 0 ? inside : 0)) / i0;
 }
 
-static void fill_scipy(phases *t, const mbr_resample_options *o)
+static void fill_scipy(mbr_phases *t, const mbr_resample_options *o)
 {
     int64_t most = t->up > t->down ? t->up : t->down, half = 10 * most;
     double sum = 0, i0 = bessel_i0(o->beta);
@@ -70,12 +65,12 @@ static void fill_scipy(phases *t, const mbr_resample_options *o)
 
 /* ---- torchaudio.functional.resample ---- */
 
-static double cutoff(const phases *t, const mbr_resample_options *o)
+static double cutoff(const mbr_phases *t, const mbr_resample_options *o)
 {
     return (double)(t->up < t->down ? t->up : t->down) * o->rolloff;
 }
 
-static void fill_torchaudio(phases *t, const mbr_resample_options *o)
+static void fill_torchaudio(mbr_phases *t, const mbr_resample_options *o)
 {
     double base = cutoff(t, o), width = o->width, i0 = bessel_i0(o->beta);
     int64_t reach = t->taps / 2 - 1;
@@ -96,8 +91,9 @@ static void fill_torchaudio(phases *t, const mbr_resample_options *o)
     }
 }
 
-static mbr_status make_phases(mbr_memory *memory, const mbr_resample_options *o, int rate, phases *t, mbr_error *err)
+mbr_status mbr_phases_make(mbr_memory *memory, const mbr_resample_options *o, int rate, mbr_phases *t, mbr_error *err)
 {
+    *t = (mbr_phases){ .memory = memory };
     int64_t a = rate, b = o->rate;
     while (b) {
         int64_t rest = a % b;
@@ -123,6 +119,12 @@ static mbr_status make_phases(mbr_memory *memory, const mbr_resample_options *o,
     return MBR_OK;
 }
 
+void mbr_phases_free(mbr_phases *t)
+{
+    mbr_free(t->memory, t->first);
+    t->first = NULL;
+}
+
 /* Eight sums side by side, so that they are one of vectors. */
 static float dot(const float *a, const float *b, int64_t n)
 {
@@ -136,22 +138,42 @@ static float dot(const float *a, const float *b, int64_t n)
     return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])) + rest;
 }
 
-static void resample(const phases *t, const float *x, int64_t n, float *y, int64_t count)
+int64_t mbr_phases_due(const mbr_phases *t, const mbr_resampling *at, bool ended)
 {
-    int64_t p = 0, base = 0;
-    for (int64_t m = 0; m < count; m++) {
-        const float *w = t->weights + p * t->taps;
-        int64_t from = base + t->first[p], skip = from < 0 ? -from : 0;
-        int64_t last = from + t->taps <= n ? t->taps : n - from;
-        y[m] = last > skip ? dot(w + skip, x + from + skip, last - skip) : 0;
-        if (++p == t->up) {
-            p = 0;
+    int64_t due = 0, phase = at->phase, base = at->base;
+    if (ended) /* as many as count * up / down, rounded up */
+        return base >= at->count ? 0 : ((at->count - base) * t->up - phase * t->down + t->down - 1) / t->down;
+    for (; base + t->first[phase] + t->taps <= at->count; due++)
+        if (++phase == t->up) {
+            phase = 0;
             base += t->down;
+        }
+    return due;
+}
+
+void mbr_phases_some(const mbr_phases *t, mbr_resampling *at, const float *x, int64_t due, float *y)
+{
+    for (int64_t m = 0; m < due; m++) {
+        const float *w = t->weights + at->phase * t->taps;
+        int64_t from = at->base + t->first[at->phase], skip = from < 0 ? -from : 0;
+        int64_t last = from + t->taps <= at->count ? t->taps : at->count - from;
+        y[m] = last > skip ? dot(w + skip, x + (from + skip - at->first), last - skip) : 0;
+        if (++at->phase == t->up) {
+            at->phase = 0;
+            at->base += t->down;
         }
     }
 }
 
-static mbr_status read_options(mbr_resample_options *o, const mbr_resample_options *from, mbr_error *err)
+int64_t mbr_phases_forget(const mbr_phases *t, mbr_resampling *at)
+{
+    int64_t keep = at->base + t->first[at->phase], before = at->first;
+    keep = keep < at->count ? keep : at->count;
+    at->first = keep > before ? keep : before;
+    return at->first - before;
+}
+
+mbr_status mbr_resample_read(mbr_resample_options *o, const mbr_resample_options *from, mbr_error *err)
 {
     memset(o, 0, sizeof *o);
     if (!from || from->size < sizeof(size_t))
@@ -173,12 +195,12 @@ mbr_status mbr_audio_resample(const mbr_audio *audio, const mbr_resample_options
                               mbr_error *err)
 {
     mbr_resample_options o;
-    phases t;
+    mbr_phases t;
     *out = NULL;
-    MBR_TRY(read_options(&o, options, err));
+    MBR_TRY(mbr_resample_read(&o, options, err));
     if (o.rate == audio->rate)
         return mbr_audio_cut(audio, 0, audio->frames, out, err);
-    MBR_TRY(make_phases(audio->memory, &o, audio->rate, &t, err));
+    MBR_TRY(mbr_phases_make(audio->memory, &o, audio->rate, &t, err));
     size_t product, count = 0;
     mbr_status st = MBR_OK;
     if (mbr_mul_size(audio->frames, (size_t)t.up, &product) && product <= INT64_MAX / 2)
@@ -187,9 +209,10 @@ mbr_status mbr_audio_resample(const mbr_audio *audio, const mbr_resample_options
         st = mbr_no_memory(err, SIZE_MAX);
     if (st == MBR_OK)
         st = mbr_audio_make(audio->env, audio->channels, count, o.rate, out, err);
-    for (size_t c = 0; st == MBR_OK && c < (size_t)audio->channels; c++)
-        resample(&t, audio->samples + c * audio->frames, (int64_t)audio->frames, (*out)->samples + c * count,
-                 (int64_t)count);
-    mbr_free(audio->memory, t.first);
+    for (size_t c = 0; st == MBR_OK && c < (size_t)audio->channels; c++) {
+        mbr_resampling at = { .count = (int64_t)audio->frames };
+        mbr_phases_some(&t, &at, audio->samples + c * audio->frames, (int64_t)count, (*out)->samples + c * count);
+    }
+    mbr_phases_free(&t);
     return st;
 }

@@ -61,22 +61,6 @@ void mbr_audio_stream_reset(mbr_audio_stream *s)
     s->taken = s->ended = false;
 }
 
-/* Room for so many floats in all, of which used are kept. */
-static mbr_status reserve(mbr_memory *memory, float **block, size_t used, size_t count, mbr_error *err)
-{
-    size_t bytes;
-    if (!mbr_mul_size(count, sizeof **block, &bytes))
-        return mbr_no_memory(err, SIZE_MAX);
-    if (*block && mbr_block_bytes(*block) >= bytes)
-        return MBR_OK;
-    bytes += bytes < SIZE_MAX / 4 ? bytes / 2 : 0;
-    void *grown = mbr_grow(memory, *block, used * sizeof **block, bytes);
-    if (!grown)
-        return mbr_no_memory(err, bytes);
-    *block = grown;
-    return MBR_OK;
-}
-
 /* Frames up to last: their values behind those that are ready. */
 static mbr_status emit(mbr_audio_stream *s, int64_t last, mbr_error *err)
 {
@@ -87,7 +71,7 @@ static mbr_status emit(mbr_audio_stream *s, int64_t last, mbr_error *err)
     more = (size_t)(last - s->next);
     if (!mbr_add_size(s->ready, more, &total) || !mbr_mul_size(total, one, &total))
         return mbr_no_memory(err, SIZE_MAX);
-    MBR_TRY(reserve(f->memory, &s->out, s->ready * one, total, err));
+    MBR_TRY(mbr_audio_reserve(f->memory, &s->out, s->ready * one, total, err));
     float *to = s->out + s->ready * one;
     if (s->logs) {
         for (; s->next < last; s->next++, to += one) {
@@ -138,7 +122,7 @@ mbr_status mbr_audio_stream_push(mbr_audio_stream *s, const float *samples, size
         return MBR_OK;
     if (count > INT64_MAX / 4 || s->count > INT64_MAX / 4 || !mbr_add_size(held, count, &total))
         return mbr_fail(err, MBR_ERR_LIMIT, "a stream of more samples than can be counted");
-    MBR_TRY(reserve(s->f->memory, &s->held, held, total, err));
+    MBR_TRY(mbr_audio_reserve(s->f->memory, &s->held, held, total, err));
     memcpy(s->held + held, samples, count * sizeof *samples);
     s->count += (int64_t)count;
     mbr_status st = emit(s, settled(s), err);

@@ -41,7 +41,7 @@ mbr_status mbr_snapshot_open(mbr_in *in, const void *data, size_t bytes, const c
     const uint8_t *p = data;
     *in = (mbr_in){ 0 };
     if (bytes < 16 || memcmp(p, magic, sizeof magic) != 0)
-        return mbr_fail(err, MBR_ERR_FORMAT, "%s: this is no state of a pipeline", name);
+        return mbr_fail(err, MBR_ERR_FORMAT, "%s: this is no saved state", name);
     if (word(p + 8) != VERSION)
         return mbr_fail(err, MBR_ERR_FORMAT, "%s: version %llu of the format is not known, this library reads %d; "
                         "begin with a new state", name, (unsigned long long)word(p + 8), VERSION);

@@ -194,6 +194,7 @@ static inline void *mbr_step_state(const mbr_step *s, const mbr_rows *rows)
     KIND(characters, mbr_compile_characters, 1, 1, MBR_TYPES_STRING, false) \
     KIND(image, mbr_compile_image, 1, 1, MBR_TYPES_STRING, false) \
     KIND(audio, mbr_compile_audio, 1, 1, MBR_TYPES_STRING, false) \
+    BOTH(resample_audio, mbr_compile_resample_audio, 1, 1, MBR_TYPES_TENSOR, false) \
     HOLD(stft, mbr_compile_stft, 1, 1, MBR_TYPES_TENSOR, false) \
     HOLD(mel, mbr_compile_mel, 1, 1, MBR_TYPES_TENSOR, false) \
     HOLD(mfcc, mbr_compile_mfcc, 1, 1, MBR_TYPES_TENSOR, false) \
