@@ -7,5 +7,6 @@ docs/operators.md: mbr$(EXEEXT) scripts/list-operators
 	$(AM_V_GEN)$(MKDIR_P) docs && $(srcdir)/scripts/list-operators ./mbr$(EXEEXT) >$@.new && mv $@.new $@
 CLEANFILES += docs/operators.md
 endif
-EXTRA_DIST += docs/adding.md docs/architecture.md docs/audio.md docs/conformance.md docs/drift.md docs/images.md \
+EXTRA_DIST += docs/adding.md docs/aggregates.md docs/architecture.md docs/audio.md docs/conformance.md docs/drift.md \
+    docs/images.md \
     docs/opencl.md docs/performance.md docs/pipeline.md docs/placement.md docs/tokenizer.md

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The public headers: all that is installed.
 mbrinclude_HEADERS = \
+    include/mbr/aggregates.h \
     include/mbr/audio.h \
     include/mbr/custom.h \
     include/mbr/deadline.h \

@@ -132,6 +132,7 @@ MBR_RUNTIME_FAST = \
     runtime/image/resize_opencv.c \
     runtime/image/resize_opencv_cubic.c \
     runtime/image/resize_pillow.c \
+    runtime/keyed/aggregates.c \
     runtime/keyed/aggregate.c \
     runtime/keyed/series.c \
     runtime/keyed/store.c

@@ -79,6 +79,7 @@ tests_test_opencl_threads_SOURCES = tests/test_opencl_threads.c tests/ir_text.h 
 
 if MBR_RUNTIME
 MBR_UNIT_TESTS += \
+    tests/test_aggregates \
     tests/test_audio \
     tests/test_actions \
     tests/test_deadline \
@@ -102,6 +103,8 @@ MBR_UNIT_TESTS += \
 endif
 tests_test_actions_SOURCES = tests/test_actions.c tests/onnx_writer.h tests/pipeline_file.h tests/pipeline_folder.h \
     tests/random.h
+tests_test_aggregates_SOURCES = tests/test_aggregates.c tests/random.h
+tests_test_audio_SOURCES = tests/test_audio.c tests/random.h
 tests_test_deadline_SOURCES = tests/test_deadline.c tests/onnx_writer.h tests/random.h
 tests_test_drift_SOURCES = tests/test_drift.c tests/random.h
 tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h
@@ -183,6 +186,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_state_models.sh \
     tests/test_differential.sh \
     tests/test_decision_log.sh \
+    tests/test_docs_example.sh \
     tests/test_drift_files.sh \
     tests/test_fusions.sh \
     tests/test_image_equal.sh \

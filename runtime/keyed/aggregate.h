@@ -22,20 +22,8 @@
 #ifndef MBR_RUNTIME_AGGREGATE_H
 #define MBR_RUNTIME_AGGREGATE_H
 
+#include "mbr/aggregates.h"
 #include "runtime/keyed/store.h"
-
-typedef enum mbr_aggregate_op {
-    MBR_AGGREGATE_COUNT,      /* rows, or those where `value` is not missing */
-    MBR_AGGREGATE_SUM,        /* 0 of none */
-    MBR_AGGREGATE_MEAN,       /* missing of none, as all below but distinct and rate */
-    MBR_AGGREGATE_MIN,
-    MBR_AGGREGATE_MAX,
-    MBR_AGGREGATE_STD,        /* of a sample (n - 1); missing of fewer than two */
-    MBR_AGGREGATE_DISTINCT,   /* 0 of none */
-    MBR_AGGREGATE_LAST,       /* of earlier rows only, also with `current` */
-    MBR_AGGREGATE_SINCE_LAST, /* seconds; of earlier rows only */
-    MBR_AGGREGATE_RATE        /* count / window: rows a second */
-} mbr_aggregate_op;
 
 #define MBR_AGGREGATE_OPS "count|sum|mean|min|max|std|distinct|last|since_last|rate"
 #define MBR_AGGREGATE_WINDOWS 16
