@@ -18,6 +18,12 @@
 #include "kernels/conv_walk.h"
 #include "kernels/gemm_cut.h"
 
+#ifdef CONV_MOST_FILTERS
+#define CONV_STREAMS 0 /* few filters: their weights are small */
+#else
+#define CONV_STREAMS 1
+#endif
+
 typedef struct conv_plan {
     size_t cg, og, panels, taps;
     size_t rows; /* output points that a tile may join: all, or transposed those of one row and phase */
@@ -25,6 +31,7 @@ typedef struct conv_plan {
     size_t lines;        /* transposed: rows of phases, the outer part of the tile count */
     size_t kc, k_blocks; /* of the longest phase */
     bool direct;         /* A is x itself */
+    bool stream;         /* few points: as a product of few rows */
     size_t segment_bytes, a_floats, acc_floats;
 } conv_plan;
 
@@ -49,6 +56,16 @@ static conv_plan conv_plan_of(const mbr_conv_args *a)
     for (int d = 0; d < 3; d++)
         point_kernel = point_kernel && a->stride[d] == 1 && a->pad[d] == 0 && a->in[d] == a->out[d];
     size_t steps = k ? k : 1, most = gemm_kc_most();
+#if CONV_STREAMS
+    if (point_kernel && points <= GEMM_MR) {
+        p.stream = p.direct = true;
+        p.tm = points;
+        p.tn = gemm_stream_panels(p.panels, steps, a->groups);
+        p.m_tiles = 1;
+        p.n_tiles = (p.panels + p.tn - 1) / p.tn;
+        return p;
+    }
+#endif
     p.k_blocks = (steps + most - 1) / most;
     p.kc = gemm_up((steps + p.k_blocks - 1) / p.k_blocks, 16);
     double all = (double)p.rows * (double)p.lines * (double)(p.panels * GEMM_NR * a->groups) * (double)steps;
@@ -260,6 +277,18 @@ static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const
     }
 }
 
+/* A few points, whose neighbourhood is themselves. */
+static void conv_stream(const mbr_conv_args *a, const conv_plan *p, const conv_rectangle *rect, const gemm_out *out)
+{
+#if CONV_STREAMS
+    mbr_gemm_args g = {.m = p->tm, .n = p->og, .k = p->cg, .lda = a->ldx};
+    gemm_stream(&g, a->x + rect->group * p->cg, a->w + (rect->group * p->panels + rect->panel) * p->cg * GEMM_NR, out,
+                rect->cols);
+#else
+    (void)a, (void)p, (void)rect, (void)out;
+#endif
+}
+
 /* Tiles count points fastest, then panels, then groups; transposed, rows of phases come before panels. */
 static void conv_run(const mbr_conv_args *a, void *scratch, size_t first, size_t last)
 {
@@ -294,7 +323,10 @@ static void conv_run(const mbr_conv_args *a, void *scratch, size_t first, size_t
                         .other_is = e->other_is,
                         .act = e->act,
                         .alpha = 1.0f};
-        conv_rectangle_run(a, &p, &phase, &rect, &out, scratch);
+        if (p.stream)
+            conv_stream(a, &p, &rect, &out);
+        else
+            conv_rectangle_run(a, &p, &phase, &rect, &out, scratch);
     }
 }
 

@@ -37,6 +37,17 @@ typedef struct gemm_plan {
     size_t a_floats, b_floats, acc_floats; /* of scratch */
 } gemm_plan;
 
+/* Panels of a tile of few rows, of so many matrices: neighbours of the wide loop stay together. */
+static size_t gemm_stream_panels(size_t panels, size_t k, size_t matrices)
+{
+    size_t panel_bytes = k * GEMM_NR * sizeof(float);
+    size_t bytes =
+        gemm_clamp(panels * panel_bytes * matrices / GEMM_MIN_TILES, GEMM_STREAM_BYTES / 8, GEMM_STREAM_BYTES);
+    size_t most = gemm_clamp(gemm_up(bytes / panel_bytes, 4), 4, panels > 4 ? panels : 4);
+    size_t tiles = (panels + most - 1) / most, each = (panels + tiles - 1) / tiles;
+    return tiles > 1 ? gemm_up(each, 4) : each;
+}
+
 static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
 {
     gemm_plan p = {.k_blocks = 1, .kc = g->k};
@@ -50,11 +61,8 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
         p.tn = panels;
         p.m_tiles = 1;
     } else if (p.stream) {
-        size_t panel_bytes = k * GEMM_NR * sizeof(float);
-        size_t bytes =
-            gemm_clamp(panels * panel_bytes * matrices / GEMM_MIN_TILES, GEMM_STREAM_BYTES / 8, GEMM_STREAM_BYTES);
         p.tm = g->m;
-        p.tn = gemm_clamp(gemm_up(bytes / panel_bytes, 4), 4, panels > 4 ? panels : 4);
+        p.tn = gemm_stream_panels(panels, k, matrices);
         p.m_tiles = 1;
     } else {
         size_t most = gemm_kc_most();
@@ -74,10 +82,10 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
         if (g->b_form != MBR_GEMM_B_PACKED)
             p.b_floats = p.kc * GEMM_NR;
     }
-    p.n_tiles = (panels + p.tn - 1) / p.tn;
-    p.tn = (panels + p.n_tiles - 1) / p.n_tiles;
-    if (p.stream && p.n_tiles > 1)
-        p.tn = gemm_up(p.tn, 4);
+    if (!p.stream) {
+        p.n_tiles = (panels + p.tn - 1) / p.tn;
+        p.tn = (panels + p.n_tiles - 1) / p.n_tiles;
+    }
     p.n_tiles = (panels + p.tn - 1) / p.tn;
     if (p.k_blocks > 1)
         p.acc_floats = gemm_up(p.tm, GEMM_MR) * p.tn * GEMM_NR;

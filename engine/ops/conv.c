@@ -338,8 +338,10 @@ static mbr_status prepare_fast(mbr_step *s, conv_state *st, const conv_shape *c,
         work *= a->transposed ? (double)a->kernel[i] / (double)a->stride[i] : (double)a->kernel[i];
     s->scratch = count ? st->kernel->scratch(a) : 0;
     s->kernel = st->kernel->name;
+    /* With few points the weights come from far: 20 bytes a nanosecond. */
+    double far = (double)mbr_value_count(s->in[1]) * sizeof(float) / 20;
     add_phase(s, st, &phases, tiles, &cost, PHASE_CONV, count ? st->kernel->tiles(a) : 0,
-              work / 25 + (double)count * 0.3);
+              (work / 25 > far ? work / 25 : far) + (double)count * 0.3);
     if (st->out.tiles)
         add_phase(s, st, &phases, tiles, &cost, PHASE_OUT, st->out.tiles, (double)count);
     s->phases = phases;

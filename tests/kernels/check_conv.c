@@ -74,13 +74,19 @@ static mbr_conv_args make_args(int kind)
         a.channels = a.groups * check_rand_range(1, 40);
         a.filters = a.groups * check_rand_range(1, 4);
     }
+    bool few = kind == 1 && check_rand_one_in(3); /* points and many channels, as where a network weighs its planes */
+    if (few) {
+        a.groups = check_rand_range(1, 2);
+        a.channels = a.groups * check_rand_range(100, 700);
+        a.filters = a.groups * check_rand_range(50, 400);
+    }
     int rank = kind == 3 ? 2 : (int)check_rand_range(1, 3);
     for (int d = 0; d < 3; d++) {
         a.kernel[d] = a.stride[d] = a.dilation[d] = a.in[d] = a.out[d] = 1;
         if (d < 3 - rank)
             continue;
         a.in[d] = kind == 3 ? check_rand_range(4, check_rand_one_in(2) ? 9 : 30)
-                            : check_rand_range(1, rank == 3 ? 6 : 17);
+                            : check_rand_range(1, few ? 2 : rank == 3 ? 6 : 17);
         if (kind == 5 && d == 2 && check_rand_one_in(3))
             a.in[d] = check_rand_range(100, 2500); /* more than is copied at once */
         a.kernel[d] = kind == 1 ? 1 : kind == 3 ? 3 : check_rand_range(1, 5);
