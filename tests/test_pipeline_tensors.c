@@ -226,6 +226,16 @@ static void write_file(const char *path, const void *data, size_t bytes)
     fclose(f);
 }
 
+static size_t read_bytes(const char *path, uint8_t *to, size_t most)
+{
+    FILE *f = fopen(path, "rb");
+    ck_assert_ptr_nonnull(f);
+    size_t n = fread(to, 1, most, f);
+    ck_assert_uint_lt(n, most);
+    fclose(f);
+    return n;
+}
+
 START_TEST(texts_become_tokens)
 {
     char path[] = "/tmp/mbr-tokens-XXXXXX", text[1200];
@@ -580,6 +590,128 @@ START_TEST(steps_with_state)
 }
 END_TEST
 
+/* ---- media that are cut short ---- */
+
+/* 8 x 8 points of gray by Pillow; the last one 3 x 2 of colour. */
+static const uint8_t jpeg[] = {
+    255, 216, 255, 224, 0, 16, 74, 70, 73, 70, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 255, 219, 0, 67, 0, 16, 11,
+    12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58,
+    51, 61, 60, 57, 51, 56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87, 95, 98, 103,
+    104, 103, 62, 77, 113, 121, 112, 100, 120, 92, 101, 103, 99, 255, 192, 0, 11, 8, 0, 8, 0, 8, 1, 1,
+    17, 0, 255, 196, 0, 20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 255, 196, 0, 30, 16,
+    0, 2, 1, 3, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 3, 17, 18, 0, 5, 6, 97, 129, 255, 218, 0,
+    8, 1, 1, 0, 0, 63, 0, 49, 130, 109, 220, 146, 92, 106, 101, 112, 21, 51, 80, 171, 136, 80, 192, 48,
+    80, 58, 189, 188, 215, 255, 217
+};
+static const uint8_t progressive[] = {
+    255, 216, 255, 224, 0, 16, 74, 70, 73, 70, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 255, 219, 0, 67, 0, 16, 11,
+    12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58,
+    51, 61, 60, 57, 51, 56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87, 95, 98, 103,
+    104, 103, 62, 77, 113, 121, 112, 100, 120, 92, 101, 103, 99, 255, 194, 0, 11, 8, 0, 8, 0, 8, 1, 1,
+    17, 0, 255, 196, 0, 20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 255, 218, 0, 8, 1, 1,
+    0, 0, 0, 1, 63, 255, 196, 0, 22, 16, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 35, 255,
+    218, 0, 8, 1, 1, 0, 1, 5, 2, 25, 179, 255, 196, 0, 23, 16, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 1, 2, 81, 255, 218, 0, 8, 1, 1, 0, 6, 63, 2, 169, 90, 127, 255, 196, 0, 23, 16, 1, 1, 1, 1,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 17, 1, 33, 0, 255, 218, 0, 8, 1, 1, 0, 1, 63, 33, 1, 13, 66, 3,
+    167, 127, 255, 218, 0, 8, 1, 1, 0, 0, 0, 16, 127, 255, 196, 0, 24, 16, 1, 1, 0, 3, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 1, 17, 0, 97, 129, 255, 218, 0, 8, 1, 1, 0, 1, 63, 16, 46, 209, 138, 0, 0, 13, 89,
+    204, 255, 217
+};
+static const uint8_t png[] = {
+    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 8, 0, 0, 0, 8, 8, 0, 0, 0, 0,
+    225, 100, 225, 87, 0, 0, 0, 18, 73, 68, 65, 84, 120, 218, 99, 100, 144, 135, 0, 166, 31, 80, 64, 30,
+    3, 0, 232, 141, 55, 41, 60, 112, 134, 225, 0, 0, 0, 0, 73, 69, 78, 68, 174, 66, 96, 130
+};
+static const uint8_t webp[] = {
+    82, 73, 70, 70, 64, 0, 0, 0, 87, 69, 66, 80, 86, 80, 56, 76, 52, 0, 0, 0, 47, 2, 64, 0, 0, 47, 64,
+    144, 109, 179, 57, 12, 236, 254, 50, 215, 32, 147, 182, 201, 95, 255, 118, 102, 109, 100, 210, 54,
+    173, 135, 222, 243, 239, 114, 243, 31, 32, 238, 228, 81, 179, 5, 2, 1, 50, 68, 139, 37, 17, 253,
+    143, 28
+};
+
+typedef struct cuts {
+    const char *name;
+    size_t rows, faulty;
+    double whole[2]; /* of the file as it is, which every second row has */
+} cuts;
+
+/* A file that is cut is a fault of its row, which names the file, or all that matters is there. */
+static mbr_status check_cut(void *user, const mbr_decision *d)
+{
+    cuts *c = user;
+    bool same = d->scores[0] == c->whole[0] && d->scores[1] == c->whole[1];
+    if (c->rows++ == 0)
+        memcpy(c->whole, d->scores, sizeof c->whole);
+    else if (c->rows % 2)
+        ck_assert_msg(!d->error && same, "%s: row %zu suffers: %s", c->name, c->rows, d->error ? d->error : "");
+    else
+        ck_assert_msg(d->error ? strstr(d->error, c->name) != NULL : same, "%s, %zu bytes: %g %g %s", c->name,
+                      c->rows / 2 - 1, d->scores[0], d->scores[1], d->error ? d->error : "");
+    c->faulty += d->error != NULL;
+    return MBR_OK;
+}
+
+START_TEST(media_cut_anywhere)
+{
+    char folder[] = "/tmp/mbr-cut-XXXXXX", path[100], text[1500];
+    static char rows[40000];
+    static uint8_t picture[100], sound[100];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/in", folder);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/in/x", folder);
+    write_picture(path);
+    size_t picture_bytes = read_bytes(path, picture, sizeof picture);
+    write_sound(path);
+    size_t sound_bytes = read_bytes(path, sound, sizeof sound);
+    const struct {
+        const char *name;
+        const uint8_t *data;
+        size_t bytes, least; /* how many of its beginnings must be faults */
+        bool needs_library;
+    } media[] = { { "cut.jpeg", jpeg, sizeof jpeg, sizeof jpeg - 3, true },
+                  { "cut.jpg", progressive, sizeof progressive, sizeof progressive - 3, true },
+                  { "cut.png", png, sizeof png, sizeof png - 20, true },
+                  { "cut.webp", webp, sizeof webp, sizeof webp - 1, true },
+                  { "cut.ppm", picture, picture_bytes, picture_bytes, false },
+                  { "cut.wav", sound, sound_bytes, sound_bytes, false } };
+    for (size_t i = 0; i < MBR_COUNT_OF(media); i++) {
+        cuts c = { .name = media[i].name };
+        size_t at = (size_t)snprintf(rows, sizeof rows, "file\n%s\n", media[i].name);
+        bool heard = strstr(media[i].name, "wav") != NULL;
+        for (size_t n = 0; n <= media[i].bytes; n++) {
+            if (n < media[i].bytes)
+                snprintf(path, sizeof path, "%s/in/%zu.%s", folder, n, media[i].name);
+            else
+                snprintf(path, sizeof path, "%s/in/%s", folder, media[i].name);
+            write_file(path, media[i].data, n);
+            if (n < media[i].bytes)
+                at += (size_t)snprintf(rows + at, sizeof rows - at, "%zu.%s\n%s\n", n, media[i].name, media[i].name);
+        }
+        ck_assert_uint_lt(at, sizeof rows);
+        if (heard)
+            snprintf(text, sizeof text, SOUNDS("/in, rate: 8000, samples: 10}\n  - {name: x, kind: stft, from: s, "
+                                               "rate: 8000, n_fft: 4, hop: 4, padding: none, part: power}"), folder);
+        else
+            snprintf(text, sizeof text, PICTURES(", shorter: 2, crop: [2, 2], divide: 1"), folder);
+        mbr_decider *d = open_decider(text, negative_model(heard ? DIMS(-1, 3, 2) : DIMS(-1, 3, 2, 2)), 16);
+        collected first = { 0 };
+        snprintf(text, sizeof text, "file\n%s\n", media[i].name);
+        OK(decide_text(d, text, MBR_ROWS_CSV, collect, &first));
+        if (media[i].needs_library && first.faulty[0]) {
+            printf("%s: %s\n", media[i].name, first.error[0]);
+        } else {
+            OK(decide_text(d, rows, MBR_ROWS_CSV, check_cut, &c));
+            ck_assert_uint_eq(c.rows, 2 * media[i].bytes + 1);
+            ck_assert_msg(c.faulty >= media[i].least, "%s: %zu of %zu are faults", media[i].name, c.faulty, media[i].bytes);
+        }
+        mbr_decider_release(&d);
+    }
+    snprintf(text, sizeof text, "rm -r %s", folder);
+    ck_assert_int_eq(system(text), 0);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 /* The n-th allocation fails, for all n: a status or a row's fault, never a crash, never a leak. */
@@ -625,6 +757,7 @@ int main(void)
     tcase_add_test(t, images_become_tensors);
     tcase_add_test(t, sounds_become_tensors);
     tcase_add_test(t, arrays_become_tensors);
+    tcase_add_test(t, media_cut_anywhere);
     tcase_add_test(t, steps_with_state);
     tcase_add_test(t, without_memory);
     suite_add_tcase(suite, t);

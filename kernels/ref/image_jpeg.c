@@ -40,6 +40,7 @@ typedef struct jpeg {
     uint32_t hold;
     int have;
     bool marker; /* the entropy-coded data has ended */
+    bool cut;    /* so has the file, and more bits were due */
     /* the scan */
     int scan_n, scan[3];
     int from, to, high, low;
@@ -58,6 +59,7 @@ static int bit(jpeg *j)
 {
     if (j->have == 0) {
         uint8_t b = 0;
+        j->cut |= j->at >= j->size || (j->at + 1 == j->size && j->data[j->at] == 0xff);
         if (!j->marker && j->at < j->size) {
             b = j->data[j->at];
             if (b != 0xff) {
@@ -385,8 +387,9 @@ static bool read_scan(jpeg *j)
 /* Walks through the segments. head_only: stops when the frame is known. */
 static bool read_segments(jpeg *j, bool head_only)
 {
-    bool scanned = false;
-    for (j->at = 2; j->at + 4 <= j->size;) {
+    int scanned = 0; /* a bit for each component */
+    bool ended = false;
+    for (j->at = 2; j->at + 2 <= j->size;) {
         if (j->data[j->at] != 0xff) {
             j->at++;
             continue;
@@ -396,7 +399,8 @@ static bool read_segments(jpeg *j, bool head_only)
             j->at += m == 0xff ? 1 : 2;
             continue;
         }
-        if (m == 0xd9)
+        ended = m == 0xd9;
+        if (ended || j->at + 4 > j->size)
             break;
         size_t n = (size_t)j->data[j->at + 2] << 8 | j->data[j->at + 3];
         const uint8_t *p = j->data + j->at + 4;
@@ -421,13 +425,15 @@ static bool read_segments(jpeg *j, bool head_only)
         } else if (m > 0xc2 && m < 0xd0 && m != 0xc8 && m != 0xcc) {
             return false; /* lossless, hierarchical, arithmetic */
         } else if (m == 0xda) {
-            good = !head_only && read_scan_head(j, p, n) && read_scan(j);
-            scanned = true;
+            good = !head_only && read_scan_head(j, p, n) && read_scan(j) && !j->cut;
+            for (int i = 0; i < j->scan_n; i++)
+                scanned |= 1 << j->scan[i];
         }
         if (!good)
             return false;
     }
-    return scanned;
+    /* without its end a file has all only where each component comes once */
+    return scanned && (ended || (!j->progressive && scanned == (1 << j->n) - 1));
 }
 
 bool mbr_image_jpeg_probe(const uint8_t *data, size_t size, mbr_image_file *image)
