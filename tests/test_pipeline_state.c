@@ -7,6 +7,7 @@
 #define _GNU_SOURCE 1
 #endif
 #include "base/env.h"
+#include "mbr/decision_log.h"
 #include "runtime/pipeline/decider.h"
 #include "tests/pipeline_file.h"
 
@@ -185,6 +186,48 @@ START_TEST(saved_restored_and_forked)
 }
 END_TEST
 
+/*
+ * A key that expired by the clock of the machine is not seen to expire when its log is repeated, which is then told as a
+ * difference; by a column of time the same rows repeat.
+ */
+START_TEST(expiry_and_replay)
+{
+    static const struct {
+        const char *more;
+        uint64_t different;
+        double last; /* of 1 and 2 */
+    } cases[] = { { "  expires: 0.05\n", 1, 2 }, { "  expires: 0.05\n  time: at\n", 0, 2 }, { "", 0, 3 } };
+    char path[] = "/tmp/mbr-state-log-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    for (size_t i = 0; i < MBR_COUNT_OF(cases); i++) {
+        char text[1200];
+        wire model = summing_model(-1);
+        mbr_pipeline *p;
+        mbr_decider *d;
+        mbr_decider_options o = { .size = sizeof o, .batch = 1, .log_path = path };
+        mbr_replay_result r = { .size = sizeof r };
+        unlink(path);
+        snprintf(text, sizeof text, SUMS("  key: who\n", "%s"), cases[i].more);
+        OK(open_text(text, &model, &p));
+        OK(mbr_decider_new(p, &o, &d, &err));
+        EXPECT(d, "who,x,at\na,1,100\n", 1);
+        usleep(200000);
+        EXPECT(d, "who,x,at\na,2,200\n", cases[i].last);
+        mbr_decider_release(&d);
+        OK(mbr_replay(p, path, NULL, &r, &err));
+        ck_assert_uint_eq(r.records, 2);
+        ck_assert_msg(r.different == cases[i].different, "case %zu: %llu differ, %s", i, (unsigned long long)r.different,
+                      r.what);
+        if (r.different)
+            ck_assert_msg(strstr(r.what, "\"scores\"") != NULL, "%s", r.what);
+        mbr_pipeline_release(&p);
+    }
+    unlink(path);
+}
+END_TEST
+
 static void refused(const char *text, const char *message)
 {
     expect_refusal(text, summing_model(-1), message);
@@ -242,6 +285,7 @@ int main(void)
     tcase_add_test(t, every_key_has_its_own);
     tcase_add_test(t, memory_is_bounded);
     tcase_add_test(t, saved_restored_and_forked);
+    tcase_add_test(t, expiry_and_replay);
     tcase_add_test(t, states_that_are_refused);
     tcase_add_test(t, without_memory);
     suite_add_tcase(suite, t);
