@@ -3,11 +3,14 @@
  * How long one decision takes: a row of CSV goes in, the action comes out, with all that the pipeline says (features,
  * state, model, reasons, log, drift) in between.
  *
- *     bench-decide PIPELINE ROWS.csv [--rows 200000] [--threads 1] [--time COLUMN=SECONDS] [--keys COLUMN=COUNT]...
+ *     bench-decide PIPELINE ROWS.csv [--rows 200000] [--threads 1] [--batch 1] [--log FILE|off]
+ *         [--time COLUMN=SECONDS] [--keys COLUMN=COUNT]...
  *
  * The file's rows are repeated until there are enough of them. --keys gives a column so many different values in turn:
- * that many keys are alive in the pipeline's state. --time counts a column of times on by so many seconds a row. Rows are
- * made before the clock runs; as many as there are keys go through the decider before it is watched.
+ * that many keys are alive in the pipeline's state. --time counts a column of times on by so many seconds a row. Rows
+ * are made before the clock runs; as many as there are keys go through the decider before it is watched. --log writes
+ * the log of decisions there in place of what the pipeline says, or with off nowhere. With --batch above 1 so many rows
+ * come at once, each timed from there until it is handed out.
  */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -36,8 +39,10 @@ typedef struct stream {
     mbr_pipeline *pipeline;
     char **lines; /* (1 + rows), the header first */
     size_t count, given, warm, decided, undecided;
+    const char *log; /* NULL: what the pipeline says; "": none */
+    int batch;
     size_t used;  /* bytes of the line that were given */
-    uint64_t began, *took;
+    uint64_t began, watched, *took;
     double busy, cpu; /* seconds */
     char problem[512];
 } stream;
@@ -154,27 +159,34 @@ static char *make_row(const char *line, size_t k, int mine, int streams)
 
 /* ---- deciding ---- */
 
-/* One line a call, so that a row is timed from where it is there. */
+/* One line a call, so that a row is timed from where it is there; of a batch its rows, the header before the first. */
 static ptrdiff_t give(void *user, void *to, size_t bytes)
 {
     stream *s = user;
+    size_t done = 0, rows = s->given ? (s->given - 1) % (size_t)s->batch : 0;
     if (s->given == s->count + 1)
         return 0;
     if (s->given == s->warm + 1 && s->used == 0) {
         pthread_barrier_wait(&all_warm);
         s->cpu = own_time();
+        s->watched = now();
     }
-    const char *line = s->lines[s->given] + s->used;
-    size_t n = strlen(line);
-    n = n < bytes ? n : bytes;
-    memcpy(to, line, n);
-    s->used += n;
-    if (!line[n]) {
-        s->given++;
+    while (s->given <= s->count && done < bytes) {
+        const char *line = s->lines[s->given] + s->used;
+        size_t n = strlen(line);
+        n = n < bytes - done ? n : bytes - done;
+        memcpy((char *)to + done, line, n);
+        done += n;
+        s->used += n;
+        if (line[n])
+            break;
+        rows += s->given++ > 0;
         s->used = 0;
+        if (rows % (size_t)s->batch == 0 || s->given == s->warm + 1)
+            break;
     }
     s->began = now();
-    return (ptrdiff_t)n;
+    return (ptrdiff_t)done;
 }
 
 static mbr_status take(void *user, const mbr_decision *d)
@@ -190,7 +202,7 @@ static void *run(void *user)
     stream *s = user;
     mbr_error err;
     mbr_decider *d = NULL;
-    mbr_decider_options o = { .size = sizeof o, .batch = 1, .threads = 1 };
+    mbr_decider_options o = { .size = sizeof o, .batch = s->batch, .threads = 1, .log_path = s->log };
     if (mbr_decider_new(s->pipeline, &o, &d, &err) != MBR_OK ||
         mbr_decider_reader(d, "rows", give, s, MBR_ROWS_CSV, take, s, NULL, &err) != MBR_OK) {
         snprintf(s->problem, sizeof s->problem, "%s", err.text);
@@ -198,8 +210,12 @@ static void *run(void *user)
         exit(3); /* the other threads wait for this one */
     }
     s->cpu = own_time() - s->cpu;
-    for (size_t i = s->warm; i < s->count; i++)
-        s->busy += (double)s->took[i] * 1e-9;
+    s->busy = (double)(now() - s->watched) * 1e-9;
+    if (s->batch == 1) { /* of each row from where it is there */
+        s->busy = 0;
+        for (size_t i = s->warm; i < s->count; i++)
+            s->busy += (double)s->took[i] * 1e-9;
+    }
     mbr_decider_release(&d);
     return NULL;
 }
@@ -222,20 +238,25 @@ static void add_column(const char *text, bool keys)
 int main(int argc, char **argv)
 {
     size_t rows = 200000, lines = 0, warm = 2000;
-    int threads = 1;
+    int threads = 1, batch = 1;
+    const char *log = NULL;
     for (int i = 3; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--rows") == 0)
             rows = (size_t)atol(argv[i + 1]);
         else if (strcmp(argv[i], "--threads") == 0)
             threads = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--batch") == 0)
+            batch = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--log") == 0)
+            log = strcmp(argv[i + 1], "off") == 0 ? "" : argv[i + 1];
         else if (strcmp(argv[i], "--keys") == 0 || strcmp(argv[i], "--time") == 0)
             add_column(argv[i + 1], argv[i][2] == 'k');
         else
             die("unknown option ", argv[i]);
     }
-    if (argc < 3 || argc % 2 == 0 || rows == 0 || threads < 1 || threads > MOST_THREADS)
-        die("usage: bench-decide PIPELINE ROWS.csv [--rows N] [--threads N] [--time COLUMN=SECONDS] [--keys COLUMN=COUNT]",
-            "");
+    if (argc < 3 || argc % 2 == 0 || rows == 0 || threads < 1 || threads > MOST_THREADS || batch < 1)
+        die("usage: bench-decide PIPELINE ROWS.csv [--rows N] [--threads N] [--batch N] [--log FILE|off] "
+            "[--time COLUMN=SECONDS] [--keys COLUMN=COUNT]", "");
     char **file = read_lines(argv[2], &lines);
     for (int i = 0; i < column_count; i++) {
         columns[i].column = column_of(file[0], columns[i].name);
@@ -254,7 +275,9 @@ int main(int argc, char **argv)
     for (int t = 0; t < threads; t++) {
         stream *s = &streams[t];
         s->pipeline = pipeline;
-        s->warm = warm / (size_t)threads;
+        s->batch = batch;
+        s->log = log;
+        s->warm = (warm / (size_t)threads + (size_t)batch - 1) / (size_t)batch * (size_t)batch;
         s->count = s->warm + rows / (size_t)threads;
         s->lines = need(malloc((s->count + 1) * sizeof *s->lines));
         s->took = need(calloc(s->count, sizeof *s->took));
@@ -277,8 +300,9 @@ int main(int argc, char **argv)
         cpu += streams[t].cpu;
     }
     qsort(all, n, sizeof *all, by_size);
-    printf("%zu decisions, %d thread%s: p50 %.2f us, mean %.2f of CPU, p90 %.2f, p99 %.1f, p99.9 %.1f, most %.1f; "
-           "%.0f a second; %zu faulty\n", n, threads, threads > 1 ? "s" : "", (double)all[n / 2] * 1e-3,
+    printf("%zu decisions, %d thread%s, batch %d%s: p50 %.2f us, mean %.2f of CPU, p90 %.2f, p99 %.1f, p99.9 %.1f, "
+           "most %.1f; %.0f a second; %zu faulty\n", n, threads, threads > 1 ? "s" : "", batch,
+           !log ? "" : *log ? ", with log" : ", without log", (double)all[n / 2] * 1e-3,
            cpu * 1e6 / (double)n, (double)all[n * 90 / 100] * 1e-3, (double)all[n * 99 / 100] * 1e-3,
            (double)all[n * 999 / 1000] * 1e-3, (double)all[n - 1] * 1e-3, rate, faulty);
     mbr_pipeline_release(&pipeline);

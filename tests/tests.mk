@@ -89,6 +89,7 @@ MBR_UNIT_TESTS += \
     tests/test_explain \
     tests/test_image \
     tests/test_keyed \
+    tests/test_log_writes \
     tests/test_pipeline \
     tests/test_pipeline_expr \
     tests/test_pipeline_state \
@@ -111,6 +112,8 @@ tests_test_drift_power_SOURCES = tests/test_drift_power.c tests/random.h
 tests_test_drift_sketch_SOURCES = tests/test_drift_sketch.c tests/random.h
 tests_test_post_SOURCES = tests/test_post.c tests/pipeline_rows.h tests/random.h
 tests_test_explain_SOURCES = tests/test_explain.c tests/onnx_writer.h tests/random.h
+tests_test_log_writes_SOURCES = tests/test_log_writes.c tests/onnx_writer.h tests/pipeline_file.h \
+    tests/pipeline_folder.h
 tests_test_keyed_SOURCES = tests/test_keyed.c tests/random.h
 tests_test_steps_keyed_SOURCES = tests/test_steps_keyed.c tests/pipeline_rows.h tests/random.h
 tests_test_pipeline_expr_SOURCES = tests/test_pipeline_expr.c tests/pipeline_rows.h
