@@ -540,7 +540,7 @@ void mbr_explainer_get_facts(const mbr_explainer *e, mbr_explainer_facts *facts)
 
 mbr_status mbr_explainer_feature(const mbr_explainer *e, int feature, int *input, int *element)
 {
-    if (feature < 0 || (size_t)feature >= e->features)
+    if (!e || feature < 0 || (size_t)feature >= e->features)
         return MBR_ERR_ARGUMENT;
     *input = e->origins[feature].input;
     *element = e->origins[feature].element;
@@ -565,8 +565,9 @@ void mbr_explain_row(const mbr_explainer *e, const double *values, double *contr
 
 mbr_status mbr_explainer_learn(mbr_explainer *e, const double *values, mbr_error *err)
 {
-    if (!e->sum)
-        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_explainer_learn: the explainer was not made with `learning`");
+    if (!e || !values || !e->sum)
+        return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_explainer_learn: a pointer is NULL, or the explainer was not made with "
+                        "`learning`");
     if (e->rows == UINT32_MAX)
         return mbr_fail(err, MBR_ERR_LIMIT, "mbr_explainer_learn: %llu rows are enough", (unsigned long long)e->rows);
     e->rows++;

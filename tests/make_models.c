@@ -78,6 +78,16 @@ static wire plain(int ir, int opset)
     return finish(&g, ir, opset);
 }
 
+/* The same, of nodes whose names are no UTF-8 and would break a page. */
+static wire odd_names(void)
+{
+    wire g = { 0 };
+    add_weight(&g, "w", d_3, three, sizeof three);
+    wire_add_node(&g, "\xff<s>&\"\xc3\xa9\xc0\xaf\xed\xa0\x80\x01", "Add", "x w", "a");
+    wire_add_node(&g, "cut \xe2\x82", "Softmax", "a", "y");
+    return finish(&g, 8, 17);
+}
+
 static wire tensor_file(const char *name, int dtype, const int64_t *dims, const void *data, size_t bytes)
 {
     wire t = wire_tensor(name, dtype, dims);
@@ -148,6 +158,8 @@ static void sound_models(void)
     add_port(&g, 11, "z", F32, d_n3);
     wire m = finish(&g, 8, 17);
     write_wire("two.onnx", &m);
+    m = odd_names();
+    write_wire("odd-names.onnx", &m);
 
     /* asks for 16 GB when it runs, whatever its input */
     g = (wire){ 0 };

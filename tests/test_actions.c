@@ -254,6 +254,41 @@ START_TEST(pipelines_that_are_refused)
 }
 END_TEST
 
+/* ---- pictures ---- */
+
+static mbr_status append_picture(void *user, const char *text, size_t bytes)
+{
+    char *out = user;
+    ck_assert_uint_lt(strlen(out) + bytes, 20000);
+    strncat(out, text, bytes);
+    return MBR_OK;
+}
+
+/* Texts too long for their box end with a whole character, and none ends a tag or a string. */
+START_TEST(pictures_of_odd_names)
+{
+    static char text[4000], out[20000];
+    char longest[200] = "";
+    mbr_pipeline *p;
+    for (int i = 0; i < 30; i++)
+        strcat(longest, "\xc3\xa9\xe2\x82\xac");
+    for (int shift = 0; shift < 4; shift++) {
+        snprintf(text, sizeof text, "%srules:\n- {name: \"%.*s%s\", when: y > 0.5, then: \"%.*s%s\"}\n"
+                 "- {name: \"<&\\\"\\x01\\\\\", then: \"]]>\\n\"}\n", HEAD, shift, "abc", longest, shift, "abc", longest);
+        OK(open_same(text, NULL, &p));
+        for (int how = MBR_PICTURE_SVG; how <= MBR_PICTURE_HTML; how++) {
+            out[0] = '\0';
+            OK(mbr_pipeline_draw(p, (mbr_picture)how, append_picture, out, &err));
+            ck_assert_msg(mbr_text_utf8(out, strlen(out)), "shift %d", shift);
+            for (const char *c = out; *c; c++)
+                ck_assert((unsigned char)*c >= ' ' || *c == '\n');
+            ck_assert_ptr_nonnull(strstr(out, how == MBR_PICTURE_DOT ? "label=\"<&\\\" \\\\\\n" : ">&#60;&#38;&#34; \\</text>"));
+        }
+        mbr_pipeline_release(&p);
+    }
+}
+END_TEST
+
 /* ---- texts ---- */
 
 /* "a,true,-" for each row */
@@ -494,6 +529,7 @@ int main(void)
     tcase_add_test(t, the_cheapest_action);
     tcase_add_test(t, fallbacks_by_cause);
     tcase_add_test(t, pipelines_that_are_refused);
+    tcase_add_test(t, pictures_of_odd_names);
     tcase_add_test(t, decisions_carry_texts);
     tcase_add_test(t, rows_without_the_model);
     tcase_add_test(t, two_save_to_one_path);

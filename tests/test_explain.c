@@ -861,6 +861,26 @@ START_TEST(what_cannot_be_explained)
 }
 END_TEST
 
+START_TEST(pointers_that_are_null)
+{
+    int input, element;
+    double x = 0;
+    mbr_explainer *e = NULL;
+    mbr_pipeline *p = NULL;
+    uint64_t rows = 7;
+    ck_assert_int_eq(mbr_explainer_new(NULL, NULL, &e, &err), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_explainer_new(NULL, NULL, NULL, &err), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_explainer_feature(NULL, 0, &input, &element), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_explainer_learn(NULL, &x, &err), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_explainer_save(NULL, "x", &err), MBR_ERR_ARGUMENT);
+    ck_assert_int_eq(mbr_explain_fit(p, "x", MBR_ROWS_AUTO, "x", &rows, &err), MBR_ERR_ARGUMENT);
+    ck_assert_uint_eq(rows, 0);
+    mbr_explainer_release(NULL);
+    mbr_explainer_release(&e);
+    ck_assert_ptr_null(e);
+}
+END_TEST
+
 /* Each allocation fails once. */
 START_TEST(no_memory)
 {
@@ -901,6 +921,7 @@ int main(void)
     tcase_add_test(c, features_on_the_way);
     tcase_add_loop_test(c, changed_on_the_way_by_feature, 0, 2);
     tcase_add_test(c, what_cannot_be_explained);
+    tcase_add_test(c, pointers_that_are_null);
     tcase_add_test(c, no_memory);
     suite_add_tcase(suite, c);
     SRunner *runner = srunner_create(suite);

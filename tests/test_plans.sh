@@ -75,6 +75,16 @@ expect 3 'rates, line 1' mbr plan layers.onnx --rates bad.rates
 expect 0 '"steps"|"why"|"devices"' mbr plan layers.onnx --rates "$plans/rates.txt" --json --dot a.dot --svg a.svg
 check "the graph is one" grep -q '^digraph plan' a.dot
 check "the picture is one" grep -q '</svg>' a.svg
+mbr plan odd-names.onnx --rates "$plans/rates.txt" --json --dot odd.dot --svg odd.svg >odd.json # names that are no UTF-8
+bad=$(printf '\357\277\275')
+check "a picture has a mark for what is no text" grep -qF "$bad&#60;s&#62;&#38;&#34;" odd.svg
+if command -v iconv >/dev/null; then
+    for file in odd.svg odd.dot odd.json; do
+        check "$file is UTF-8" iconv -f UTF-8 -t UTF-8 $file
+    done
+else
+    skip "are they UTF-8: there is no iconv"
+fi
 
 # --- rates are kept, and made anew where the file is damaged ---
 expect 0 'rates:   measured' mbr plan row.onnx --cache kept

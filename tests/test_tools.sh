@@ -81,6 +81,23 @@ expect 3 "input 'x' is missing" mbr profile good/model.onnx --seconds 0.02
 expect 0 'us in steps of|limits measured' mbr profile good/model.onnx --input x=x.npy --seconds 0.02 --steps
 expect 0 '"nodes": |"how": "chain"|"limit_us": |"outside_us": ' \
     mbr profile good/model.onnx --input x=x.npy --seconds 0.02 --json --trace trace.json --html page.html
+# Names that are no UTF-8 leave pages, pictures and JSON sound.
+if command -v iconv >/dev/null; then
+    sound_text()
+    {
+        iconv -f UTF-8 -t UTF-8 "$1" >/dev/null
+    }
+    mbr profile odd-names.onnx --input x=x.npy --seconds 0.02 --json --trace odd-trace.json --html odd.html >odd.json
+    mbr info odd-names.onnx --json >odd-info.json
+    for file in odd.json odd-trace.json odd.html odd-info.json; do
+        check "$file is UTF-8" sound_text $file
+    done
+    bad=$(printf '\357\277\275') acute=$(printf '\303\251')
+    check "JSON has a mark for each byte" grep -qF "$bad<s>&\\\"$acute$bad$bad$bad$bad$bad\\u0001" odd.json
+    check "a page, too" grep -qF "$bad&lt;s&gt;&amp;&quot;" odd.html
+else
+    skip "names that are no UTF-8: there is no iconv"
+fi
 cases=$((cases + 1)) name="a profile adds up to the run"
 # The nodes' times, and what lies between the steps, are the run's within 3 per cent.
 if mbr profile good/model.onnx --input x=x.npy --seconds 0.05 --threads 1 --json | tr ',' '\n' | awk '

@@ -145,9 +145,11 @@ void unload_all(loaded *l);
 /* The reason why two values differ, NULL when they agree within the tolerances. Text in static storage. */
 const char *compare_values(const mbr_value *got, const mbr_value *want, double rtol, double atol);
 
-/* --- JSON --- */
+/* --- JSON, and text of a page --- */
 
 void print_json_string(FILE *f, const char *s);
+/* Writes the character at s, or U+FFFD for a byte that is no UTF-8 (names in models are any bytes); the bytes it took. */
+size_t put_character(FILE *f, const char *s);
 
 /* --- long work: a line on stderr, where that is a terminal and stdout is not --- */
 

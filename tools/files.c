@@ -149,17 +149,35 @@ double peak_rss_mb(void)
     return kb / 1024.0;
 }
 
+size_t put_character(FILE *f, const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            n = 0;
+    /* what is spelt too long, surrogates, beyond the last one */
+    if ((n == 3 && ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f))) ||
+        (n == 4 && ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))))
+        n = 0;
+    if (!n) {
+        fputs("\xef\xbf\xbd", f);
+        return 1;
+    }
+    fwrite(s, 1, n, f);
+    return n;
+}
+
 void print_json_string(FILE *f, const char *s)
 {
     fputc('"', f);
-    for (; *s; s++) {
+    while (*s) {
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\')
             fprintf(f, "\\%c", c);
         else if (c < 0x20)
             fprintf(f, "\\u%04x", c);
-        else
-            fputc(c, f);
+        s += c == '"' || c == '\\' || c < 0x20 ? 1 : put_character(f, s);
     }
     fputc('"', f);
 }

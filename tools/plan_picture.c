@@ -14,13 +14,14 @@ static const char *const colours[] = { "#2f6fde", "#e0662b", "#2a9d6f", "#9757d6
 /* What XML and DOT's HTML-free strings cannot hold. */
 static void put_text(FILE *f, const char *text, bool xml)
 {
-    for (; *text; text++) {
+    for (size_t n = 1; *text; text += n) {
+        n = 1;
         if (xml && strchr("<>&\"", *text))
             fprintf(f, "&#%d;", *text);
         else if (!xml && (*text == '"' || *text == '\\'))
             fprintf(f, "\\%c", *text);
         else if ((unsigned char)*text >= ' ')
-            fputc(*text, f);
+            n = put_character(f, text);
     }
 }
 

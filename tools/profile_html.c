@@ -66,8 +66,9 @@ static const char script[] =
 
 static void text_of(FILE *f, const char *s)
 {
-    for (; *s; s++) {
+    for (size_t n; *s; s += n) {
         unsigned char c = (unsigned char)*s;
+        n = 1;
         if (c == '&')
             fputs("&amp;", f);
         else if (c == '<')
@@ -76,8 +77,10 @@ static void text_of(FILE *f, const char *s)
             fputs("&gt;", f);
         else if (c == '"')
             fputs("&quot;", f);
+        else if (c < 0x20)
+            fputc(' ', f);
         else
-            fputc(c < 0x20 ? ' ' : c, f);
+            n = put_character(f, s);
     }
 }
 

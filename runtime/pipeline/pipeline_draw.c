@@ -56,7 +56,7 @@ static void put_text(output *to, const char *s, bool dot)
         else if (!dot && strchr("<>&\"", *s))
             put(to, "&#%d;", *s);
         else
-            put(to, "%c", *s);
+            put(to, "%c", (unsigned char)*s < ' ' ? ' ' : *s);
 }
 
 /* ---- boxes and edges ---- */
