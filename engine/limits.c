@@ -64,7 +64,9 @@ mbr_status mbr_limits_measure(mbr_team *team, mbr_memory *memory, mbr_limits_mea
     size_t threads = (size_t)mbr_team_size(team);
     mbr_cpu_caches caches = mbr_cpu_caches_get();
     size_t own = caches.l2 ? caches.l2 : 262144, shared = caches.l3 > own ? caches.l3 : 4 * own;
-    const size_t sizes[MBR_LEVELS] = { own / 2 * threads, shared / 2, mbr_max_size(4 * shared, (size_t)64 << 20) };
+    size_t few = 8 * own * threads, half = shared / 2; /* others on the machine have the shared cache, too */
+    const size_t sizes[MBR_LEVELS] = { own / 2 * threads, few < half ? few : half,
+                                       mbr_max_size(4 * shared, (size_t)64 << 20) };
     char *data = mbr_calloc(memory, sizes[MBR_LEVEL_MEMORY], 1);
     if (!data)
         return mbr_no_memory(err, sizes[MBR_LEVEL_MEMORY]);

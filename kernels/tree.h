@@ -102,6 +102,19 @@ mbr_tree_fn *mbr_tree_select(unsigned tiers);
 #define MBR_TREE_HEAD 1024
 mbr_tree_ensemble *mbr_tree_move(const mbr_tree_ensemble *ensemble, uintptr_t moved, void *memory);
 
+/*
+ * How rows go through the trees: walking, under leaf masks where there are enough rows for vectors, by jumps; and what a
+ * row takes on some processor with 256-bit vectors. 0: the ensemble has not got that way.
+ */
+typedef enum mbr_tree_way { MBR_TREE_WALK, MBR_TREE_MASKS, MBR_TREE_JUMPS, MBR_TREE_WAYS } mbr_tree_way;
+typedef struct mbr_tree_cost {
+    double ns[MBR_TREE_WAYS];
+    double first; /* walking: in rows, what the first one waits for nodes that the others find in a cache */
+} mbr_tree_cost;
+void mbr_tree_costs(const mbr_tree_ensemble *ensemble, mbr_tree_cost *to);
+/* The way that a call with so many rows takes, and what it takes all in all. */
+mbr_tree_way mbr_tree_way_of(const mbr_tree_cost *cost, unsigned tiers, size_t rows, double *ns);
+
 size_t mbr_tree_targets(const mbr_tree_ensemble *ensemble);
 size_t mbr_tree_features(const mbr_tree_ensemble *ensemble);
 

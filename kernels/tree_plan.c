@@ -643,6 +643,29 @@ mbr_tree_ensemble *mbr_tree_move(const mbr_tree_ensemble *ensemble, uintptr_t mo
     return e;
 }
 
+void mbr_tree_costs(const mbr_tree_ensemble *e, mbr_tree_cost *to)
+{
+    const double near = 262144; /* bytes */
+    double visits = 0, branches = 0, trees = (double)e->trees, bytes = (double)(e->nodes * sizeof(tree_node));
+    for (size_t t = 0; t < e->trees && e->narrow; t += TREE_GROUP)
+        visits += (e->group_depth[t / TREE_GROUP] + 1) * (e->trees - t < TREE_GROUP ? e->trees - t : TREE_GROUP);
+    for (size_t t = 0; t < e->trees && e->masked; t++) /* finding the leaf is like so many branches */
+        branches += e->roots[t].masks[0] + e->roots[t].masks[1] + 2 * e->roots[t].masks[2] + 12;
+    to->ns[MBR_TREE_WALK] = e->narrow || !e->trees ? 0.8 * visits : 4 * trees * log2((double)e->nodes / trees + 1);
+    to->ns[MBR_TREE_MASKS] = 0.06 * branches;
+    to->ns[MBR_TREE_JUMPS] = e->jumps ? 4 * trees + 100 : 0; /* ranks */
+    to->first = bytes < near ? bytes / near : 1;
+}
+
+mbr_tree_way mbr_tree_way_of(const mbr_tree_cost *c, unsigned tiers, size_t rows, double *ns)
+{
+    mbr_tree_way way = rows >= 8 && c->ns[MBR_TREE_MASKS] > 0 ? MBR_TREE_MASKS :
+                       c->ns[MBR_TREE_JUMPS] > 0 && (tiers & (MBR_TIER_AVX2 | MBR_TIER_NEON)) ? MBR_TREE_JUMPS :
+                       MBR_TREE_WALK;
+    *ns = c->ns[way] * ((double)rows + (way == MBR_TREE_WALK && rows ? c->first : 0));
+    return way;
+}
+
 size_t mbr_tree_targets(const mbr_tree_ensemble *ensemble)
 {
     return ensemble->targets;

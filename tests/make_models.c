@@ -516,6 +516,32 @@ static void plan_models(void)
     plan_model("branches.onnx", 256, two);
 }
 
+/* Row by row through a Tanh. */
+static void scan_model(void)
+{
+    const int64_t row[] = { 1024, -2 }, all[] = { 256, 1024, -2 };
+    wire body = { 0 }, g = { 0 }, graph = { 0 }, count = { 0 };
+    wire_add_node(&body, "", "Tanh", "r", "s");
+    wire_text(&body, 2, "body");
+    add_port(&body, 11, "r", F32, row);
+    add_port(&body, 12, "s", F32, row);
+    wire_text(&graph, 1, "body");
+    wire_int(&graph, 20, 5);
+    wire_message(&graph, 6, &body);
+    wire_text(&count, 1, "num_scan_inputs");
+    wire_int(&count, 20, 2);
+    wire_int(&count, 3, 1);
+    wire n = wire_node("rows", "", "Scan", "x", "y");
+    wire_message(&n, 5, &graph);
+    wire_message(&n, 5, &count);
+    wire_message(&g, 1, &n);
+    wire_text(&g, 2, "g");
+    add_port(&g, 11, "x", F32, all);
+    add_port(&g, 12, "y", F32, all);
+    wire m = wire_model(8, 17, &g);
+    write_wire("scan.onnx", &m);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -534,5 +560,6 @@ int main(int argc, char **argv)
     deep_graphs();
     deep_types();
     plan_models();
+    scan_model();
     return 0;
 }

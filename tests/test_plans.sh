@@ -86,9 +86,19 @@ else
     skip "are they UTF-8: there is no iconv"
 fi
 
+# --- a body counts as often as it runs: 256 times 700 ns here ---
+{
+    printf '\223NUMPY\001\000\166\000'
+    printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (256, 1024), }"
+    head -c 1048576 /dev/zero
+} >zeros.npy
+mbr plan scan.onnx --input x=zeros.npy --rates "$plans/rates.txt" --threads 1 --json >scan.json
+check "a body runs more than once" grep -q '"us": 1[5-9][0-9]\.' scan.json
+
 # --- rates are kept, and made anew where the file is damaged ---
 expect 0 'rates:   measured' mbr plan row.onnx --cache kept
 expect 0 'rates:   kept' mbr plan row.onnx --cache kept
+check "trees have a rate that was measured" sh -c "grep '^trees_masks' kept/rates-* | grep -qv ' 1$'"
 for file in kept/rates-*; do
     printf 'x' | dd of="$file" bs=1 seek=200 conv=notrunc 2>/dev/null
 done

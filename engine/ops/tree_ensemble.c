@@ -28,7 +28,7 @@ typedef struct forest {
     uint8_t *votes;           /* (targets), see tree_source.h */
     double *base;             /* (n_base) the classifier's, else NULL */
     size_t targets, features, n_base;
-    double row_ns;
+    mbr_tree_cost cost;
     mbr_post_transform post;
     bool wide;                /* rows and scores in f64 */
     bool one_set, positive;   /* two classes, and votes for one of them only; no negative weight */
@@ -153,9 +153,9 @@ static mbr_status build(mbr_pack *p, mbr_tree_attrs *t, bool classifier)
     forest *f = (forest *)(void *)m;
     *f = (forest){ .self = m, .targets = s->targets, .features = s->features, .wide = s->f64,
                    .n_base = classifier ? t->n_base : 0,
-                   .one_set = s->targets == 2 && t->used_targets == 1, .positive = !t->negative,
-                   .row_ns = 4.5 * (double)s->trees * (sometimes ? 2 : 1) };
+                   .one_set = s->targets == 2 && t->used_targets == 1, .positive = !t->negative };
     f->trees = mbr_tree_prepare(s, &shape, work, m + at[1]);
+    mbr_tree_costs(f->trees, &f->cost);
     f->voted = NULL;
     if (sometimes && mbr_tree_measure(&voted, work, &voted_shape, &node) == MBR_TREE_OK)
         f->voted = mbr_tree_prepare(&voted, &voted_shape, work, m + at[2]);
@@ -230,6 +230,7 @@ static mbr_status init(mbr_step *s, mbr_error *err)
 
 static mbr_status prepare(mbr_step *s, mbr_error *err)
 {
+    static const char *const ways[MBR_TREE_WAYS] = { "tree_walk", "tree_masks", "tree_jumps" };
     state *t = s->state;
     const forest *f = s->packed;
     const mbr_value *x = s->in[0];
@@ -240,7 +241,9 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "rows of %zu features; the trees ask for %zu", t->columns,
                              f->features);
     t->convert = x->dtype != (f->wide ? MBR_DTYPE_F64 : MBR_DTYPE_F32);
-    t->per_tile = mbr_step_split(s, t->rows, f->row_ns);
+    double ns;
+    s->kernel = ways[mbr_tree_way_of(&f->cost, mbr_cpu_tiers(), t->rows, &ns)];
+    t->per_tile = mbr_step_split(s, t->rows, t->rows ? ns / (double)t->rows * (f->voted ? 2 : 1) : 0);
     if (t->per_tile < LEAST_ROWS) {
         t->per_tile = LEAST_ROWS;
         s->tiles[0] = (t->rows + LEAST_ROWS - 1) / LEAST_ROWS;

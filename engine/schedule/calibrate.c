@@ -15,6 +15,7 @@
 #include "engine/spans.h"
 #include "engine/trial.h"
 #include "kernels/cpu.h"
+#include "kernels/tree.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -156,6 +157,80 @@ static mbr_status measure_family(mbr_memory *memory, const sample *s, timed *t, 
     return MBR_OK;
 }
 
+/* --- trees --- */
+
+#define TREES 64
+#define FEATURES 16
+#define ROWS 64
+
+/* Trees have no sample: enough of them would be a long text. These are full, or chains of branches with a leaf each. */
+static void plant(mbr_arena *a, size_t each, bool chain, mbr_tree_source *s, bool *enough)
+{
+    size_t n = TREES * each;
+    uint32_t seed = 1, leaves = 0;
+    uint8_t *mode = mbr_arena_alloc(a, n);
+    int32_t *numbers = mbr_arena_calloc(a, 4 * n + TREES, sizeof *numbers), *root = numbers + 4 * n;
+    uint32_t *first = mbr_arena_alloc(a, (n + 1) * sizeof *first);
+    double *value = mbr_arena_calloc(a, 2 * n, sizeof *value);
+    *enough = mode && numbers && first && value;
+    for (size_t i = 0; i < n && *enough; i++) {
+        size_t at = i % each;
+        bool leaf = chain ? at % 2 || at + 1 == each : at >= each / 2;
+        seed = seed * 1664525u + 1013904223u;
+        mode[i] = leaf ? MBR_TREE_LEAF : MBR_TREE_LEQ;
+        numbers[i] = (int32_t)(seed >> 28) % FEATURES;
+        value[i] = value[n + i] = (double)(seed >> 16 & 127) / 128;
+        numbers[n + i] = leaf ? 0 : (int32_t)(i + (chain ? 0 : at) + 1);
+        numbers[2 * n + i] = leaf ? 0 : (int32_t)(i + (chain ? 0 : at) + 2);
+        first[i] = leaves;
+        leaves += leaf;
+        first[i + 1] = leaves;
+        root[i / each] = (int32_t)(i / each * each);
+    }
+    *s = (mbr_tree_source){ .nodes = n, .trees = TREES, .features = FEATURES, .targets = 1, .mode = mode,
+                            .feature = numbers, .true_child = numbers + n, .false_child = numbers + 2 * n, .root = root,
+                            .weight_target = numbers + 3 * n, .weight_first = first, .value = value,
+                            .weight = value + n };
+}
+
+/* `rows` at a time of ROWS. */
+static mbr_status measure_trees(mbr_memory *memory, mbr_tree_way due, size_t each, size_t rows, mbr_rates *r,
+                                mbr_error *err)
+{
+    mbr_arena a;
+    mbr_tree_source s;
+    mbr_tree_shape shape;
+    size_t node;
+    bool enough;
+    float x[ROWS * FEATURES];
+    double y[ROWS], ns, least = 1e30;
+    mbr_tree_cost cost;
+    mbr_arena_init(&a, memory, 64 * 1024);
+    plant(&a, each, due == MBR_TREE_JUMPS, &s, &enough);
+    void *work = enough ? mbr_arena_alloc(&a, mbr_tree_work(&s)) : NULL;
+    void *layout = work && mbr_tree_measure(&s, work, &shape, &node) == MBR_TREE_OK ?
+                   mbr_arena_alloc(&a, shape.bytes) : NULL;
+    if (layout) {
+        const mbr_tree_ensemble *e = mbr_tree_prepare(&s, &shape, work, layout);
+        mbr_tree_fn *fn = mbr_tree_select(mbr_cpu_tiers());
+        uint32_t seed = 1;
+        for (size_t i = 0; i < ROWS * FEATURES; i++)
+            x[i] = (float)((seed = seed * 1664525u + 1013904223u) >> 8) / 16777216.0f;
+        mbr_tree_costs(e, &cost);
+        for (int i = 0; i < 16; i++) {
+            uint64_t t = mbr_spans_now();
+            for (size_t k = 0; k < ROWS; k += rows)
+                fn(e, x, FEATURES, y, k, k + rows);
+            double took = (double)(mbr_spans_now() - t) * (double)rows / ROWS;
+            least = took < least ? took : least;
+        }
+        if (mbr_tree_way_of(&cost, mbr_cpu_tiers(), rows, &ns) == due)
+            r->each[MBR_WORK_TREES + due] = least / ns;
+    }
+    mbr_arena_destroy(&a);
+    return layout ? MBR_OK : mbr_no_memory(err, sizeof x);
+}
+
 static void fit(const sample *s, const timed *t, mbr_rates *r)
 {
     double each = (t->ns[1] - t->ns[0]) / (t->units[1] - t->units[0]), base = t->ns[0] - each * t->units[0];
@@ -236,6 +311,9 @@ mbr_status mbr_rates_measure(mbr_team *team, mbr_memory *memory, mbr_rates *r, m
         if (st == MBR_OK)
             fit(&samples[k], &times[k], r);
     }
+    MBR_TRY(measure_trees(memory, MBR_TREE_WALK, 511, ROWS, r, err));
+    MBR_TRY(measure_trees(memory, MBR_TREE_MASKS, 63, ROWS, r, err));
+    MBR_TRY(measure_trees(memory, MBR_TREE_JUMPS, 63, 1, r, err));
     MBR_TRY(measure_team(team, memory, r, err));
     r->source = "measured";
     return MBR_OK;
@@ -249,8 +327,8 @@ mbr_status mbr_rates_get(mbr_team *team, mbr_memory *memory, const mbr_log *log,
     char key[160], text[3500];
     mbr_cpu_caches c = mbr_cpu_caches_get();
     mbr_kept kept;
-    snprintf(key, sizeof key, "tiers %x caches %u %u %u threads %d", mbr_cpu_tiers(), c.l1d, c.l2, c.l3,
-             mbr_team_size(team));
+    snprintf(key, sizeof key, "families %d tiers %x caches %u %u %u threads %d", MBR_WORK_COUNT,
+             mbr_cpu_tiers(), c.l1d, c.l2, c.l3, mbr_team_size(team));
     mbr_kept_find(&kept, "rates", key, folder);
     mbr_rates_default(r);
     if (mbr_kept_off(folder))

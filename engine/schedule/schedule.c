@@ -57,8 +57,8 @@ static bool device_can(const mbr_schedule_options *o, const mbr_program_step *ps
     }
     if (o->supports)
         return o->supports(o->user, s, w, device);
-    return w->family != MBR_WORK_OTHER && w->family != MBR_WORK_PLAIN && w->family != MBR_WORK_TREES &&
-           w->family != MBR_WORK_RECURRENT;
+    return w->family != MBR_WORK_OTHER && w->family != MBR_WORK_PLAIN &&
+           (w->family < MBR_WORK_TREES || w->family > MBR_WORK_TREES_JUMPS) && w->family != MBR_WORK_RECURRENT;
 }
 
 /* --- the model's side of the problem --- */
@@ -80,7 +80,19 @@ typedef struct builder {
     bool ran;
 } builder;
 
-/* The bodies' steps once, with the sizes of their last run; of an If's two the longer. */
+/* How often a body runs: what the step makes of its last output. A loop that only hands its state on: once. */
+static double trips_of(const mbr_step *s, const mbr_frame *body)
+{
+    const mbr_ir_graph *g = mbr_frame_program(body)->graph;
+    const mbr_value *made = g->n_outputs ? mbr_frame_value(body, g->outputs[g->n_outputs - 1]->id) : NULL;
+    const mbr_value *all = s->n_out ? s->out[s->n_out - 1] : NULL;
+    if (!made || !all || made->kind != MBR_KIND_TENSOR || all->kind != MBR_KIND_TENSOR || mbr_value_count(made) == 0)
+        return 1;
+    double trips = (double)mbr_value_count(all) / (double)mbr_value_count(made);
+    return trips > 1 ? trips : 1;
+}
+
+/* The bodies' steps, with the sizes of their last run, each body once before that; of an If's two the longer. */
 static double body_ns(const builder *b, const mbr_frame *f, size_t step)
 {
     const mbr_program_step *ps = &mbr_frame_program(f)->steps[step];
@@ -94,6 +106,7 @@ static double body_ns(const builder *b, const mbr_frame *f, size_t step)
             one += mbr_rates_estimate(b->o->rates, &w, b->weights) + body_ns(b, body, k);
         }
         bool either = strcmp(ps->op->name, "If") == 0;
+        one *= body && b->ran && !either ? trips_of(mbr_frame_step(f, step), body) : 1;
         ns = !either ? ns + one : one > ns ? one : ns;
     }
     return ns;

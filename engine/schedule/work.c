@@ -126,7 +126,8 @@ static mbr_work_family family_of(const mbr_step *s, double rows)
         return strcmp(name, "Transpose") == 0 ? MBR_WORK_TRANSPOSE : strncmp(name, "Gather", 6) == 0 ? MBR_WORK_PICK :
                MBR_WORK_COPY;
     case MBR_FAMILY_TREE:
-        return MBR_WORK_TREES;
+        return ends(s->kernel, "masks") ? MBR_WORK_TREES_MASKS : ends(s->kernel, "jumps") ? MBR_WORK_TREES_JUMPS :
+               MBR_WORK_TREES;
     case MBR_FAMILY_QUANTIZE:
         return MBR_WORK_QUANTIZE;
     case MBR_FAMILY_CONVERT:
@@ -143,6 +144,22 @@ static mbr_work_family family_of(const mbr_step *s, double rows)
             return MBR_WORK_COPY;
         return MBR_WORK_OTHER;
     }
+}
+
+/* By how much kernels do more than the arithmetic that is asked for. */
+static double beside(const mbr_step *s, mbr_work_family family)
+{
+    const mbr_value *w = s->n_in > 1 ? s->in[1] : NULL;
+    int64_t columns = s->n_out ? from_last(s->out[0], 1) : 0;
+    if (family <= MBR_WORK_PRODUCT_FEW && columns > 0) /* whole vectors of columns */
+        return (double)((columns + 15) / 16 * 16) / (double)columns;
+    if (!w || w->rank != 4 || w->dims[0] < 1 || w->dims[1] < 1 || w->dims[3] < 1)
+        return 1;
+    if (family == MBR_WORK_CONV && w->dims[2] * w->dims[3] > 1) /* what is put together for it costs like 6 filters */
+        return 1 + 6 / (double)w->dims[0];
+    if (family == MBR_WORK_CONV_NARROW) /* to begin a row of the window is like 8 products */
+        return 1 + 8 / (double)(w->dims[1] * w->dims[3]);
+    return 1;
 }
 
 void mbr_work_of(const mbr_step *s, mbr_work *w)
@@ -167,8 +184,9 @@ void mbr_work_of(const mbr_step *s, mbr_work *w)
         rows = elements(out) / (double)from_last(out, 1);
     w->rows = rows;
     w->family = s->op->run ? family_of(s, rows) : MBR_WORK_OTHER;
-    w->units = mbr_work_units[w->family] == MBR_UNIT_FLOP ? w->flop :
+    w->units = mbr_work_units[w->family] == MBR_UNIT_FLOP ? w->flop * beside(s, w->family) :
                mbr_work_units[w->family] == MBR_UNIT_BYTES ? w->bytes : s->cost_ns;
     for (int i = 0; i < s->phases; i++)
-        w->tiles = (double)s->tiles[i] > w->tiles ? (double)s->tiles[i] : w->tiles;
+        if ((double)s->tiles[i] > w->tiles || w->family == MBR_WORK_RECURRENT) /* there the last one is what takes time */
+            w->tiles = (double)s->tiles[i];
 }

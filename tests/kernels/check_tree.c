@@ -169,6 +169,21 @@ static mbr_tree_ensemble *prepare(const mbr_tree_source *s)
     return e;
 }
 
+/* More rows cost more, and small trees have masks for many of them. */
+static void check_costs(const mbr_tree_ensemble *e, const mbr_tree_source *s)
+{
+    mbr_tree_cost cost;
+    double one, few, many;
+    mbr_tree_costs(e, &cost);
+    mbr_tree_way_of(&cost, mbr_cpu_tiers(), 1, &one);
+    mbr_tree_way_of(&cost, mbr_cpu_tiers(), 7, &few);
+    mbr_tree_way way = mbr_tree_way_of(&cost, mbr_cpu_tiers(), 1000, &many);
+    if (!(one >= 0 && few >= one && many >= few && isfinite(many)) || (s->trees && !(one > 0)))
+        check_fail("%zu trees: 1, 7 and 1000 rows take %g, %g and %g ns", s->trees, one, few, many);
+    if ((way == MBR_TREE_MASKS) != (cost.ns[MBR_TREE_MASKS] > 0))
+        check_fail("many rows go another way than under masks");
+}
+
 static void one_case(mbr_tree_fn *run)
 {
     static const mbr_tree_mode ordered[] = {MBR_TREE_LEQ, MBR_TREE_LT, MBR_TREE_GTE, MBR_TREE_GT};
@@ -205,6 +220,7 @@ static void one_case(mbr_tree_fn *run)
     check_case("trees=%zu leaves=%zu features=%zu targets=%zu weights=%zu rows=%zu f64=%d nan=%d", o.trees, o.leaves,
                o.features, o.targets, o.weights, n, o.f64, nan);
     mbr_tree_ensemble *e = prepare(&f.source);
+    check_costs(e, &f.source);
     if (e) {
         double *scores = check_alloc(n * o.targets * 8), *again = check_alloc(n * o.targets * 8);
         const void *in = o.f64 ? (const void *)x : x32;
