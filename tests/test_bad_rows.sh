@@ -81,6 +81,10 @@ printf 'id,a,b,when,kind\nr1,1,1,2024-01-01,x\nr2,1,1,2024-01-01,"x\nr3,1,1,2024
 mbr decide p.yaml rows.csv >said.txt
 check "a quote that is left open" grep -q 'rows.csv:3: a quoted field has no closing quote.*begins on line 3' said.txt
 
+# A record of more than 1 MiB is passed over up to its end; just below that it is a text like any other.
+row "a record that is too long" "more than a million bytes" "r2,1,1,2024-01-01,$(head -c 1100000 /dev/zero | tr '\0' x)"
+row "a long one" "'xxxx" "r2,1,1,2024-01-01,$(head -c 1000000 /dev/zero | tr '\0' x)"
+
 # JSON lines: one broken line each.
 json()
 {
