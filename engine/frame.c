@@ -389,11 +389,14 @@ bool mbr_frame_appends(const mbr_frame *f, size_t output, size_t input)
             return false;
     for (uint32_t k = 0; k < p->n_steps; k++) {
         const mbr_program_step *s = &p->steps[k];
-        bool maker = s->n_out == 1 && s->out[0] == out && (s->op->flags & MBR_OP_APPENDS) && !s->dynamic;
-        makes = makes || (maker && s->in[0] == in);
+        uint32_t slot = UINT32_MAX; /* of the input that the output is appended to here */
+        for (uint32_t i = 0; i < s->op->appends.n && s->op->appends.out + i < s->n_out && !s->dynamic; i++)
+            if (s->out[s->op->appends.out + i] == out)
+                slot = s->op->appends.in + i;
+        makes = makes || (slot < s->n_in && s->in[slot] == in);
         for (uint32_t i = 0; i < s->n_in; i++) {
             bool can = i < 32 && (s->op->roomy_inputs >> i & 1) && !s->dynamic;
-            if ((s->in[i] == in && !(maker && i == 0)) || (s->in[i] == out && !can))
+            if ((s->in[i] == in && i != slot) || (s->in[i] == out && !can))
                 return false;
         }
     }
@@ -634,11 +637,19 @@ mbr_status mbr_frame_run_dynamic(mbr_frame *f, const mbr_program_step *ps, mbr_s
 
 /* --- the run --- */
 
+/* The axis along which the node appends to what becomes v. */
+static int append_axis(const mbr_ir_value *v)
+{
+    int64_t axis = v->producer->op->appends.axis ? v->producer->op->appends.axis : mbr_attr_int(v->producer, "axis", 0);
+    return (int)(axis < 0 ? axis + v->type.rank : axis);
+}
+
 /* An output that is appended to: behind what is there already, else with room for the next ones. */
 static mbr_status open_roomy(mbr_value *out, const mbr_value *shape, const mbr_value *state, int axis, mbr_error *err)
 {
     int64_t dims[MBR_MAX_RANK], n = shape->dims[axis];
-    if (state->room >= n && state->room_axis == axis) {
+    bool fits = state->room == 0 && state->dims[axis] == n; /* a cache that was made as long as it gets */
+    if (fits || (state->room >= n && state->room_axis == axis)) {
         mbr_value_alias(out, state);
         out->dims[axis] = n;
         return MBR_OK;
@@ -663,8 +674,7 @@ static mbr_status open_outputs(mbr_frame *f, mbr_error *err)
         const mbr_value *shape = &f->values[v];
         mbr_value *out = f->outputs[i];
         if (f->lent[i]) {
-            int64_t axis = mbr_attr_int(p->values[v].ir->producer, "axis", 0);
-            MBR_TRY(open_roomy(out, shape, f->lent[i], (int)(axis < 0 ? axis + shape->rank : axis), err));
+            MBR_TRY(open_roomy(out, shape, f->lent[i], append_axis(p->values[v].ir), err));
         } else if (out->own || out == &f->own_outputs[i]) {
             MBR_TRY(mbr_value_resize(out, shape->dtype, shape->rank, shape->dims, err));
         } else { /* the caller's memory */

@@ -39,6 +39,12 @@ struct mbr_value {
     bool any_address;  /* a constant in the file's bytes, perhaps not aligned to its elements; see mbr_ir_align */
 };
 
+/* Entries of the axis that there is memory for. */
+static inline size_t mbr_value_entries(const mbr_value *v, int axis)
+{
+    return (size_t)(v->room && v->room_axis == axis ? v->room : v->dims[axis]);
+}
+
 /* --- life --- */
 
 /* A fresh value with one reference and no storage: a tensor of rank 0 without data, or an empty container. */

@@ -550,6 +550,196 @@ START_TEST(appended)
 }
 END_TEST
 
+enum { ATTENTION, GROUP_QUERY, MULTI_HEAD, DECODERS };
+
+static void attr(wire *node, const char *name, int64_t v)
+{
+    wire a = { 0 };
+    wire_text(&a, 1, name);
+    wire_int(&a, 3, v);
+    wire_int(&a, 20, 2);
+    wire_message(node, 5, &a);
+}
+
+/* past p, r [2, 3, P, 4] and q, k, v [2, N, 12] -> y, c, d by an operator that knows of its past; for one with keys of
+   different numbers their numbers less one l [2], their most as the width of m, and rotary positions. */
+static wire make_attention(int kind)
+{
+    static const char *const operands[] = { "q k v  p r", "q k v p r l t u w", "q k v    p r" };
+    static const char *const names[] = { "Attention", "GroupQueryAttention", "MultiHeadAttention" };
+    static const char *const ports[] = { "p", "r", "q", "k", "v", "l", "m", "u", "w", "y", "c", "d" };
+    static const int64_t past[] = { 2, 3, -3, 4, -2 }, fresh[] = { 2, -1, 12, -2 }, both[] = { 2, 3, -4, 4, -2 };
+    static const int64_t two[] = { 2, -2 }, mask[] = { 2, -4, -2 }, angles[] = { 1024, 2, -2 };
+    const int64_t *shapes[] = { past, past, fresh, fresh, fresh, two, mask, angles, angles, fresh, both, both };
+    wire g = { 0 }, n = wire_node("", kind == ATTENTION ? "" : "com.microsoft", names[kind], operands[kind], "y c d");
+    attr(&n, kind == ATTENTION ? "q_num_heads" : "num_heads", 3);
+    if (kind != MULTI_HEAD)
+        attr(&n, "kv_num_heads", 3);
+    if (kind == GROUP_QUERY) {
+        wire size = wire_node("", "", "Shape", "m", "s"), cast = wire_node("", "", "Cast", "s", "t");
+        attr(&size, "start", 1);
+        attr(&cast, "to", 6);
+        attr(&n, "do_rotary", 1);
+        wire_message(&g, 1, &size);
+        wire_message(&g, 1, &cast);
+    }
+    wire_message(&g, 1, &n);
+    wire_text(&g, 2, "g");
+    for (int i = 0; i < 12; i++) {
+        wire info = wire_value_info(ports[i], i == 5 ? 6 : 1, shapes[i]);
+        if (i < 5 || i > 8 || kind == GROUP_QUERY)
+            wire_message(&g, i < 9 ? 11 : 12, &info);
+        else
+            wire_free(&info);
+    }
+    wire model = wire_model(10, 23, &g);
+    wire_opset(&model, "com.microsoft", 1);
+    return model;
+}
+
+static mbr_value *numbers(int rank, const int64_t *dims, unsigned seed)
+{
+    mbr_value *v;
+    OK(mbr_tensor_new(env, MBR_DTYPE_F32, rank, dims, &v, &err));
+    for (size_t i = 0; i < mbr_tensor_count(v); i++) {
+        seed = seed * 1664525u + 1013904223u;
+        ((float *)mbr_tensor_data(v))[i] = (float)(seed >> 8) / (float)(1 << 23) - 1;
+    }
+    return v;
+}
+
+static mbr_value *bind_both(mbr_session *a, mbr_session *b, int input, mbr_value *v)
+{
+    OK(mbr_session_bind_input(a, input, v, &err));
+    OK(mbr_session_bind_input(b, input, v, &err));
+    return v;
+}
+
+/* The same of operators that know of their past; a fork goes on from its own copy. */
+START_TEST(appended_by_attention)
+{
+    wire w = make_attention(_i);
+    mbr_model *m;
+    mbr_session *grows, *plain, *fork;
+    mbr_value *past[2] = { heads(2, 1), heads(2, 2) }, *saved;
+    mbr_memory_use use;
+    int allocated = 0;
+    OK(mbr_model_open_memory(env, w.data, w.size, NULL, &m, &err));
+    OK(mbr_session_new(m, NULL, &grows, &err));
+    OK(mbr_session_new(m, NULL, &plain, &err));
+    OK(mbr_session_new(m, NULL, &fork, &err));
+    for (int i = 0; i < 2; i++) {
+        OK(mbr_session_bind_state(grows, 1 + i, i, &err));
+        OK(mbr_session_bind_state(fork, 1 + i, i, &err));
+        OK(mbr_session_bind_input(grows, i, past[i], &err));
+    }
+    for (int step = 0; step < 512; step++) {
+        int64_t tokens = step % 100 == 7 ? 7 : 1, total = mbr_tensor_dims(past[0])[2] + tokens;
+        mbr_session *other = step == 301 || step == 302 ? fork : plain;
+        mbr_value *v[9] = { NULL };
+        for (int i = 2; i < 5; i++)
+            v[i] = bind_both(grows, other, i, numbers(3, (int64_t[]){ 2, tokens, 12 }, (unsigned)(3 * step + i)));
+        if (_i == GROUP_QUERY) {
+            OK(mbr_tensor_new(env, MBR_DTYPE_I32, 1, (int64_t[]){ 2 }, &v[5], &err));
+            ((int32_t *)mbr_tensor_data(v[5]))[0] = (int32_t)total - 1;
+            ((int32_t *)mbr_tensor_data(v[5]))[1] = (int32_t)total - 1 - (step % 3 == 1);
+            bind_both(grows, other, 5, v[5]);
+            v[6] = bind_both(grows, other, 6, numbers(2, (int64_t[]){ 2, total }, 1));
+            for (int i = 7; i < 9; i++)
+                v[i] = bind_both(grows, other, i, numbers(2, (int64_t[]){ 1024, 2 }, (unsigned)i));
+        }
+        mbr_env_memory(env, &use);
+        size_t before = use.allocations;
+        OK(mbr_session_run(grows, &err));
+        mbr_env_memory(env, &use);
+        allocated += (int)(use.allocations - before);
+        for (int i = 0; i < 2 && other == plain; i++)
+            OK(mbr_session_bind_input(plain, i, past[i], &err));
+        OK(mbr_session_run(other, &err));
+        const mbr_value *a = mbr_session_output(grows, 0), *b = mbr_session_output(other, 0);
+        ck_assert_mem_eq(mbr_tensor_const_data(a), mbr_tensor_const_data(b), mbr_tensor_count(a) * sizeof(float));
+        for (int i = 0; i < 2; i++) {
+            mbr_value_release(&past[i]);
+            if (other == plain)
+                OK(mbr_value_copy(env, mbr_session_output(plain, 1 + i), &past[i], &err));
+            else
+                OK(mbr_session_save_state(fork, i, &past[i], &err));
+            if (step % 100 != 0 && step != 511)
+                continue;
+            OK(mbr_session_save_state(grows, i, &saved, &err));
+            same_tensors(saved, past[i]);
+            if (step == 300)
+                OK(mbr_session_restore_state(fork, i, saved, &err));
+            mbr_value_release(&saved);
+        }
+        for (int i = 0; i < 9; i++)
+            mbr_value_release(&v[i]);
+        if (step == 99) /* a past that is copied takes memory in most runs */
+            ck_assert_msg(allocated < 40, "100 runs took memory %d times", allocated);
+    }
+    for (int i = 0; i < 2; i++)
+        mbr_value_release(&past[i]);
+    mbr_session_release(&grows);
+    mbr_session_release(&plain);
+    mbr_session_release(&fork);
+    mbr_model_release(&m);
+    wire_free(&w);
+}
+END_TEST
+
+/* A cache that was made as long as it gets stays where it is. */
+START_TEST(appended_in_a_whole_cache)
+{
+    wire w = make_attention(GROUP_QUERY);
+    mbr_model *m;
+    mbr_session *stays, *plain;
+    mbr_value *past[2] = { heads(64, 1), heads(64, 2) };
+    const void *at = NULL;
+    OK(mbr_model_open_memory(env, w.data, w.size, NULL, &m, &err));
+    OK(mbr_session_new(m, NULL, &stays, &err));
+    OK(mbr_session_new(m, NULL, &plain, &err));
+    for (int i = 0; i < 2; i++) {
+        OK(mbr_session_bind_state(stays, 1 + i, i, &err));
+        OK(mbr_session_bind_input(stays, i, past[i], &err));
+    }
+    for (int64_t total = 2; total <= 64; total++) {
+        mbr_value *v[9] = { NULL };
+        for (int i = 2; i < 5; i++)
+            v[i] = bind_both(stays, plain, i, numbers(3, (int64_t[]){ 2, 1, 12 }, (unsigned)(3 * total + i)));
+        OK(mbr_tensor_new(env, MBR_DTYPE_I32, 1, (int64_t[]){ 2 }, &v[5], &err));
+        for (int i = 0; i < 2; i++)
+            ((int32_t *)mbr_tensor_data(v[5]))[i] = (int32_t)total - 1 - i;
+        bind_both(stays, plain, 5, v[5]);
+        v[6] = bind_both(stays, plain, 6, numbers(2, (int64_t[]){ 2, total }, 1));
+        for (int i = 7; i < 9; i++)
+            v[i] = bind_both(stays, plain, i, numbers(2, (int64_t[]){ 1024, 2 }, (unsigned)i));
+        OK(mbr_session_run(stays, &err));
+        for (int i = 0; i < 2; i++)
+            OK(mbr_session_bind_input(plain, i, past[i], &err));
+        OK(mbr_session_run(plain, &err));
+        for (int i = 0; i < 3; i++) {
+            const mbr_value *a = mbr_session_output(stays, i), *b = mbr_session_output(plain, i);
+            ck_assert_mem_eq(mbr_tensor_const_data(a), mbr_tensor_const_data(b), mbr_tensor_count(a) * sizeof(float));
+        }
+        const void *now = mbr_tensor_const_data(mbr_session_output(stays, 1));
+        ck_assert(total == 2 || now == at);
+        at = now;
+        for (int i = 0; i < 2; i++) {
+            mbr_value_release(&past[i]);
+            OK(mbr_value_copy(env, mbr_session_output(plain, 1 + i), &past[i], &err));
+        }
+        for (int i = 0; i < 9; i++)
+            mbr_value_release(&v[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        mbr_value_release(&past[i]);
+    mbr_session_release(&stays);
+    mbr_session_release(&plain);
+    mbr_model_release(&m);
+    wire_free(&w);
+}
+END_TEST
+
 START_TEST(limits)
 {
     wire w;
@@ -584,6 +774,8 @@ int main(void)
     tcase_add_test(tc, runs);
     tcase_add_test(tc, state);
     tcase_add_test(tc, appended);
+    tcase_add_loop_test(tc, appended_by_attention, 0, DECODERS);
+    tcase_add_test(tc, appended_in_a_whole_cache);
     tcase_add_test(tc, limits);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -7,6 +7,8 @@ mbr_status mbr_buffer_reserve(mbr_step *s, mbr_buffer *b, size_t bytes, mbr_erro
 {
     if (bytes <= b->bytes)
         return MBR_OK;
+    if (b->bytes) /* it grows again and again */
+        bytes += bytes / 2;
     mbr_free(mbr_step_memory(s), b->data);
     b->bytes = 0;
     b->data = mbr_alloc(mbr_step_memory(s), bytes);
@@ -21,6 +23,11 @@ void mbr_attend_strides(bool heads_inside, size_t heads, size_t rows, size_t col
     stride[0] = (ptrdiff_t)(heads * rows * cols);
     stride[1] = (ptrdiff_t)(heads_inside ? cols : rows * cols);
     stride[2] = (ptrdiff_t)(heads_inside ? heads * cols : cols);
+}
+
+void mbr_attend_cache_strides(const mbr_value *v, ptrdiff_t *stride)
+{
+    mbr_attend_strides(false, (size_t)v->dims[1], mbr_value_entries(v, 2), (size_t)v->dims[3], stride);
 }
 
 bool mbr_attend_wants_f32_mask(const mbr_attend *a, bool plain)

@@ -28,6 +28,9 @@ void mbr_attend_run(const mbr_attend *a, const mbr_attention_any_args *now, cons
 /* batch, head, row strides of (batch, heads, rows, cols), or, heads inside, of (batch, rows, heads * cols). */
 void mbr_attend_strides(bool heads_inside, size_t heads, size_t rows, size_t cols, ptrdiff_t *stride);
 
+/* The same of keys or values that are (batch, heads, rows, cols), perhaps with room behind their rows. */
+void mbr_attend_cache_strides(const mbr_value *v, ptrdiff_t *stride);
+
 /* A block that only grows. */
 typedef struct mbr_buffer {
     void *data;

@@ -199,17 +199,18 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     return MBR_OK;
 }
 
-/* past and fresh rows, one after the other, for every sample and head. */
-static void join(const attention_state *st, size_t size, size_t cols, const void *past, const void *fresh, void *to)
+/* past and fresh rows, one after the other, for every sample and head; there is memory for `rows` in `to`. */
+static void join(const attention_state *st, size_t size, size_t cols, const mbr_value *past, const void *fresh,
+                 void *to, size_t rows)
 {
     const mbr_attention_any_args *a = &st->attend.any;
-    char *out = to;
-    size_t row = cols * size;
+    size_t row = cols * size, past_rows = past ? mbr_value_entries(past, 2) : 0;
     ptrdiff_t from[3];
     mbr_attend_strides(st->heads_inside, a->kv_heads, st->fresh, cols, from);
     for (size_t i = 0; i < a->batch * a->kv_heads; i++) {
-        if (st->past)
-            memcpy(out, (const char *)past + i * st->past * row, st->past * row);
+        char *out = (char *)to + i * rows * row;
+        if (st->past && past->data != to)
+            memcpy(out, (const char *)past->data + i * past_rows * row, st->past * row);
         out += st->past * row;
         size_t b = i / a->kv_heads, h = i % a->kv_heads;
         for (size_t r = 0; r < st->fresh; r++, out += row)
@@ -238,10 +239,12 @@ static void run_first(mbr_step *s, attention_state *st)
     size_t size = mbr_dtype_size(a->dtype);
     if (st->join) {
         bool past = mbr_step_has(s, IN_PAST_K);
-        join(st, size, a->d, past ? s->in[IN_PAST_K]->data : NULL, s->in[IN_K]->data,
-             mbr_step_wants(s, OUT_K) ? s->out[OUT_K]->data : st->k.data);
-        join(st, size, a->dv, past ? s->in[IN_PAST_V]->data : NULL, s->in[IN_V]->data,
-             mbr_step_wants(s, OUT_V) ? s->out[OUT_V]->data : st->v.data);
+        const mbr_value *k = mbr_step_wants(s, OUT_K) ? s->out[OUT_K] : NULL;
+        const mbr_value *v = mbr_step_wants(s, OUT_V) ? s->out[OUT_V] : NULL;
+        join(st, size, a->d, past ? s->in[IN_PAST_K] : NULL, s->in[IN_K]->data, k ? k->data : st->k.data,
+             k ? mbr_value_entries(k, 2) : a->lk);
+        join(st, size, a->dv, past ? s->in[IN_PAST_V] : NULL, s->in[IN_V]->data, v ? v->data : st->v.data,
+             v ? mbr_value_entries(v, 2) : a->lk);
     }
     if (st->widen)
         widen_mask(s, st);
@@ -266,6 +269,10 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     a.q = s->in[IN_Q]->data;
     a.k = !st->join ? s->in[IN_K]->data : mbr_step_wants(s, OUT_K) ? s->out[OUT_K]->data : st->k.data;
     a.v = !st->join ? s->in[IN_V]->data : mbr_step_wants(s, OUT_V) ? s->out[OUT_V]->data : st->v.data;
+    if (st->join && mbr_step_wants(s, OUT_K))
+        mbr_attend_cache_strides(s->out[OUT_K], a.k_stride);
+    if (st->join && mbr_step_wants(s, OUT_V))
+        mbr_attend_cache_strides(s->out[OUT_V], a.v_stride);
     a.mask = st->widen ? st->mask.data : mbr_step_has(s, IN_MASK) ? s->in[IN_MASK]->data : NULL;
     a.out = s->out[OUT_Y] ? s->out[OUT_Y]->data : NULL;
     a.scores = mbr_step_wants(s, OUT_SCORES) ? s->out[OUT_SCORES]->data : NULL;
@@ -285,6 +292,7 @@ static void fini(mbr_step *s)
 
 const mbr_op mbr_ops_attention[] = {
     { .domain = "", .name = "Attention", .since = 23, .min_in = 3, .max_in = 7, .min_out = 1, .max_out = 4,
-      .infer = infer, .prepare = prepare, .run = run, .fini = fini, .state_size = sizeof(attention_state) },
+      .infer = infer, .prepare = prepare, .run = run, .fini = fini, .state_size = sizeof(attention_state),
+      .roomy_inputs = 1u << IN_PAST_K | 1u << IN_PAST_V, .appends = { 2, OUT_K, IN_PAST_K, 2 } },
     { 0 },
 };

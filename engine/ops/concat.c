@@ -94,12 +94,6 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     return MBR_OK;
 }
 
-/* Entries of the axis that there is memory for. */
-static size_t entries(const mbr_value *v, int axis)
-{
-    return (size_t)(v->room ? v->room : v->dims[axis]);
-}
-
 /* With room behind the past: only what is new, where the past is there already. */
 static void append(const mbr_step *s)
 {
@@ -112,8 +106,8 @@ static void append(const mbr_step *s)
         const mbr_value *in = s->in[i];
         size_t bytes = (size_t)in->dims[axis] * inner;
         for (size_t o = 0; o < outer && bytes && in->data != out->data; o++)
-            memcpy((char *)out->data + o * entries(out, axis) * inner + at,
-                   (const char *)in->data + o * entries(in, axis) * inner, bytes);
+            memcpy((char *)out->data + o * mbr_value_entries(out, axis) * inner + at,
+                   (const char *)in->data + o * mbr_value_entries(in, axis) * inner, bytes);
         at += bytes;
     }
 }
@@ -124,7 +118,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     void *pieces[MBR_OP_MANY];
     size_t bytes[MBR_OP_MANY], first, last;
     (void)err;
-    if (s->out[0]->room || s->in[0]->room) {
+    if (s->out[0]->room || s->in[0]->room || s->out[0]->data == s->in[0]->data) {
         if (job->first == 0)
             append(s);
         return MBR_OK;
@@ -143,7 +137,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 #define ROW(version)                                                                                                   \
     { .domain = "", .name = "Concat", .since = version, .min_in = 1, .max_in = MBR_OP_MANY, .min_out = 1,              \
       .max_out = 1, .infer = infer, .prepare = prepare, .run = run, .state_size = sizeof(concat_state),               \
-      .flags = MBR_OP_APPENDS, .roomy_inputs = 1 }
+      .roomy_inputs = 1, .appends = { .n = 1 } }
 
 const mbr_op mbr_ops_concat[] = {
     ROW(1),

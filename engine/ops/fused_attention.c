@@ -104,7 +104,7 @@ static void view(const mbr_step *s, const mbr_value *v, size_t list, size_t *dim
     int axes[4];
     axes_of(s->node, list, v->rank, axes);
     for (int i = 0; i < v->rank; i++)
-        all[i] = (size_t)(v->room && i == v->room_axis ? v->room : v->dims[i]);
+        all[i] = mbr_value_entries(v, i);
     mbr_dense_strides(v->rank, all, dense);
     for (int k = 0; k < 4; k++) {
         dims[k] = axes[k] < 0 ? 1 : (size_t)v->dims[axes[k]];

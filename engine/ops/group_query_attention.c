@@ -179,20 +179,22 @@ static mbr_status read_lengths(mbr_step *s, const gqa_state *st, mbr_error *err)
 
 /* The new rows of one cache, behind the sample's past. rotary: for keys, else NULL. False: a bad position. */
 static bool fill_cache(const mbr_step *s, const gqa_state *st, uint32_t past_slot, const char *fresh, ptrdiff_t row,
-                       mbr_rotary_args *rotary, char *to)
+                       mbr_rotary_args *rotary, const mbr_value *present)
 {
     const mbr_attention_any_args *a = &st->attend.any;
     const int64_t *offsets = st->offsets.data;
     size_t size = mbr_dtype_size(a->dtype), head = a->d * size;
     const char *past = mbr_step_has(s, past_slot) ? s->in[past_slot]->data : NULL;
+    char *to = present->data;
+    size_t rows = mbr_value_entries(present, 2), past_rows = past ? mbr_value_entries(s->in[past_slot], 2) : 0;
     for (size_t b = 0; b < a->batch; b++) {
         size_t before = (size_t)offsets[b];
         for (size_t h = 0; h < a->kv_heads; h++) {
-            char *at = to + (b * a->kv_heads + h) * a->lk * head;
+            char *at = to + (b * a->kv_heads + h) * rows * head;
             if (past && past != to)
-                memcpy(at, past + (b * a->kv_heads + h) * st->past * head, before * head);
+                memcpy(at, past + (b * a->kv_heads + h) * past_rows * head, before * head);
             size_t end = before + st->tokens;
-            if (past != to)
+            if (past != to || present->room)
                 memset(at + end * head, 0, (a->lk - end) * head);
             for (size_t t = 0; !rotary && t < st->tokens; t++)
                 memcpy(at + (before + t) * head,
@@ -204,7 +206,8 @@ static bool fill_cache(const mbr_step *s, const gqa_state *st, uint32_t past_slo
         one.batch = 1;
         one.positions += b * st->tokens;
         one.in = fresh + (ptrdiff_t)(b * st->tokens) * row * (ptrdiff_t)size;
-        one.out = to + (b * a->kv_heads * a->lk + before) * head;
+        one.out = to + (b * a->kv_heads * rows + before) * head;
+        one.out_stride[2] = (ptrdiff_t)(rows * a->d);
         if (!mbr_rotary(&one, 0, st->tokens))
             return false;
     }
@@ -241,10 +244,9 @@ static mbr_status run_first(mbr_step *s, gqa_state *st, mbr_error *err)
         r.heads = a->kv_heads;
         r.in_stride[1] = row;
         r.out_stride[1] = (ptrdiff_t)a->d;
-        r.out_stride[2] = (ptrdiff_t)(a->lk * a->d);
     }
-    good = good && fill_cache(s, st, IN_PAST_K, k, row, st->rotate ? &r : NULL, s->out[1]->data);
-    good = good && fill_cache(s, st, IN_PAST_V, v, row, NULL, s->out[2]->data);
+    good = good && fill_cache(s, st, IN_PAST_K, k, row, st->rotate ? &r : NULL, s->out[1]);
+    good = good && fill_cache(s, st, IN_PAST_V, v, row, NULL, s->out[2]);
     if (!good)
         return mbr_step_fail(s, err, MBR_ERR_RUN, "a position beyond the %zu rows of the caches", r.rows);
     return MBR_OK;
@@ -259,6 +261,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     a.q = st->rotate ? st->q.data : s->in[IN_Q]->data;
     a.k = s->out[1]->data;
     a.v = s->out[2]->data;
+    mbr_attend_cache_strides(s->out[1], a.k_stride);
+    mbr_attend_cache_strides(s->out[2], a.v_stride);
     a.mask = mbr_step_has(s, IN_BIAS) ? s->in[IN_BIAS]->data : NULL;
     a.sink = mbr_step_has(s, IN_SINK) ? s->in[IN_SINK]->data : NULL;
     a.out = s->out[0]->data;
@@ -279,6 +283,7 @@ static void fini(mbr_step *s)
 const mbr_op mbr_ops_group_query_attention[] = {
     { .domain = "com.microsoft", .name = "GroupQueryAttention", .since = 1, .min_in = 1, .max_in = 12, .min_out = 3,
       .max_out = 3, .content_inputs = 1u << IN_TOTAL, .infer = infer, .prepare = prepare, .run = run, .fini = fini,
-      .state_size = sizeof(gqa_state) },
+      .state_size = sizeof(gqa_state), .roomy_inputs = 1u << IN_PAST_K | 1u << IN_PAST_V,
+      .appends = { 2, 1, IN_PAST_K, 2 } },
     { 0 },
 };

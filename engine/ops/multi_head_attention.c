@@ -205,18 +205,19 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     return MBR_OK;
 }
 
-/* An operand, past before it and bias added, to (batch, heads, past + tokens, size). */
-static void gather(const mbr_step *s, const mha_state *st, const operand *o, size_t cols, const void *past_data,
-                   size_t past, char *to)
+/* An operand, past before it and bias added, to (batch, heads, past + tokens, size); memory is for `rows` a head. */
+static void gather(const mbr_step *s, const mha_state *st, const operand *o, size_t cols, const mbr_value *past_value,
+                   size_t past, char *first, size_t rows)
 {
     const mbr_attention_any_args *a = &st->attend.any;
-    size_t size = mbr_dtype_size(a->dtype), row = cols * size;
+    size_t size = mbr_dtype_size(a->dtype), row = cols * size, apart = past ? mbr_value_entries(past_value, 2) : 0;
     const char *from = s->in[o->slot]->data;
     const void *bias = mbr_step_has(s, IN_BIAS) ? s->in[IN_BIAS]->data : NULL;
     for (size_t i = 0; i < a->batch * a->heads; i++) {
         size_t b = i / a->heads, h = i % a->heads;
-        if (past)
-            memcpy(to, (const char *)past_data + i * past * row, past * row);
+        char *to = first + i * rows * row;
+        if (past && past_value->data != first)
+            memcpy(to, (const char *)past_value->data + i * apart * row, past * row);
         to += past * row;
         for (size_t t = 0; t < o->tokens; t++, to += row) {
             ptrdiff_t at = (ptrdiff_t)o->at + (ptrdiff_t)b * o->batch + (ptrdiff_t)t * o->token +
@@ -267,11 +268,17 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     mbr_attention_any_args a = st->attend.any;
     char *k = mbr_step_wants(s, 1) ? s->out[1]->data : st->bk.data;
     char *v = mbr_step_wants(s, 2) ? s->out[2]->data : st->bv.data;
+    if (mbr_step_wants(s, 1))
+        mbr_attend_cache_strides(s->out[1], a.k_stride);
+    if (mbr_step_wants(s, 2))
+        mbr_attend_cache_strides(s->out[2], a.v_stride);
     if (job->phase == 0) {
-        gather(s, st, &st->k, a.d, st->past ? s->in[IN_PAST_K]->data : NULL, st->past, k);
-        gather(s, st, &st->v, a.dv, st->past ? s->in[IN_PAST_V]->data : NULL, st->past, v);
+        gather(s, st, &st->k, a.d, st->past ? s->in[IN_PAST_K] : NULL, st->past, k,
+               mbr_step_wants(s, 1) ? mbr_value_entries(s->out[1], 2) : a.lk);
+        gather(s, st, &st->v, a.dv, st->past ? s->in[IN_PAST_V] : NULL, st->past, v,
+               mbr_step_wants(s, 2) ? mbr_value_entries(s->out[2], 2) : a.lk);
         if (st->copy_q)
-            gather(s, st, &st->q, a.d, NULL, 0, st->bq.data);
+            gather(s, st, &st->q, a.d, NULL, 0, st->bq.data, a.lq);
         if (a.mask_cols)
             fill_mask(s, st);
         return MBR_OK;
@@ -295,6 +302,7 @@ static void fini(mbr_step *s)
 
 const mbr_op mbr_ops_multi_head_attention[] = {
     { .domain = "com.microsoft", .name = "MultiHeadAttention", .since = 1, .min_in = 1, .max_in = 8, .min_out = 1,
-      .max_out = 3, .infer = infer, .prepare = prepare, .run = run, .fini = fini, .state_size = sizeof(mha_state) },
+      .max_out = 3, .infer = infer, .prepare = prepare, .run = run, .fini = fini, .state_size = sizeof(mha_state),
+      .roomy_inputs = 1u << IN_PAST_K | 1u << IN_PAST_V, .appends = { 2, 1, IN_PAST_K, 2 } },
     { 0 },
 };

@@ -37,9 +37,7 @@ enum {
     MBR_OP_ANY_KIND = 1u << 8,  /* takes or gives values that are no tensors */
     MBR_OP_BODY_FORGETS = 1u << 9, /* nothing of its body's values is read after the step, and the body holds no other:
                                      such bodies share their memory */
-    MBR_OP_PACKS_ALIKE = 1u << 11, /* what pack makes follows from attributes and constant inputs alone */
-    MBR_OP_APPENDS = 1u << 10   /* output 0 is input 0 with more behind it along the attribute `axis`; its run sees to
-                                   room (engine/value.h), and to both being the same memory then */
+    MBR_OP_PACKS_ALIKE = 1u << 11 /* what pack makes follows from attributes and constant inputs alone */
 };
 
 #define MBR_OP_MANY 255 /* max_in, max_out: any number */
@@ -90,6 +88,11 @@ struct mbr_op {
        has to differ into p->packed. NULL: it is used as it lies. */
     mbr_status (*thaw)(mbr_pack *p);
     uint32_t roomy_inputs;   /* bit i: input i may have room (engine/value.h) */
+    /* Output out + i is input in + i with more behind it along the axis (0: the attribute `axis`), i < n. Its run sees to
+       room, and to both being the same memory. */
+    struct {
+        uint8_t n, out, in, axis;
+    } appends;
     int until;               /* last version with this meaning where the operator was then removed; 0: none */
 };
 
