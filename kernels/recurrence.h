@@ -30,14 +30,15 @@ typedef struct mbr_rotary_args {
 bool mbr_rotary(const mbr_rotary_args *args, size_t first, size_t last);
 
 /*
- * (x1, x2) to (x1 cos1 - x2 sin1, x2 cos2 + x1 sin2), where 1 and 2 are the halves of a row of x, cos and sin; each
- * product and each sum is rounded. f32.
+ * (x1, x2) to (x1 cos1 - x2 sin1, x2 cos2 + x1 sin2), where 1 and 2 are the halves of a row of x, cos and sin, or the
+ * elements of each pair of neighbours; each product and each sum is rounded. f32.
  */
 typedef struct mbr_turn_args {
     const float *x, *cos, *sin;
     float *out;                 /* dense */
     size_t dims[3], half;       /* rows, and half their length */
     ptrdiff_t x_stride[3], cos_stride[3], sin_stride[3];
+    bool pairs;
 } mbr_turn_args;
 
 /* Rows first .. last-1. */

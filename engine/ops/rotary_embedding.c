@@ -2,7 +2,7 @@
 /*
  * RotaryEmbedding of ai.onnx (X, cos, sin, positions) and com.microsoft (X, positions, cos, sin), and mbr.Rotary (x,
  * cos, sin), which rules make of what exporters spell out: x cos + (-x2, x1) sin, with (x1, x2) the halves of the last
- * axis, x being what a Transpose by `axes`, where there is such an attribute, makes of the input; cos and sin
+ * axis, or, interleaved, the first and second ones of each two neighbours there, x being what a Transpose by `axes`, where there is such an attribute, makes of the input; cos and sin
  * broadcast to it.
  */
 #include "engine/ops/op_util.h"
@@ -167,7 +167,8 @@ static mbr_status turn_prepare(mbr_step *s, mbr_error *err)
     mbr_turn_args *a = &st->args;
     const mbr_value *out = s->out[0];
     int axes[4];
-    *a = (mbr_turn_args){ .dims = { 1, 1, 1 }, .half = (size_t)out->dims[out->rank - 1] / 2 };
+    *a = (mbr_turn_args){ .dims = { 1, 1, 1 }, .pairs = mbr_attr_int(s->node, "interleaved", 0) != 0,
+                          .half = (size_t)out->dims[out->rank - 1] / 2 };
     for (int d = 0; d < out->rank - 1; d++)
         a->dims[4 - out->rank + d] = (size_t)out->dims[d];
     if (!turn_axes(s->node, out->rank, axes) || !turn_strides(s->in[0], axes, out, a->x_stride) ||

@@ -412,6 +412,21 @@ const char *const mbr_rule_texts[] = {
     "=>"
     "  %y = mbr.Rotary@1(%x, %cos, %sin)",
 
+    "rule rotary_pairs" /* ... or neighbours, as GPT-J and RoFormer have it */
+    "  %even = Slice(%x: f32, 0, %end, last, 2)"
+    "  %odd = Slice(%x, 1, %end2, last, 2)"
+    "  %n = Neg(%odd)"
+    "  %u = Unsqueeze(%n, %at) | Unsqueeze(%n)"
+    "  %v = Unsqueeze(%even, %at2) | Unsqueeze(%even)"
+    "  %p = Concat(%u, %v) {axis = last}"
+    "  %h = Reshape(%p, %to)"
+    "  %a = Mul(%x, %cos)"
+    "  %b = Mul(%h, %sin)"
+    "  %y = Add(%a, %b)"
+    "  where %p.-1 = 2, %p.-2 = %odd.-1, %even.-1 = %odd.-1, %h.-1 = %x.-1"
+    "=>"
+    "  %y = mbr.Rotary@1(%x, %cos, %sin) {interleaved = 1}",
+
     "rule rotary_x"
     "  %x = Transpose(%t) {perm = %p}"
     "  %y = mbr.Rotary(%x, %c, ...) {axes = %a?}"

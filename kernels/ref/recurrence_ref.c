@@ -49,7 +49,11 @@ void mbr_turn(const mbr_turn_args *a, size_t first, size_t last)
             c += at * a->cos_stride[d];
             s += at * a->sin_stride[d];
         }
-        for (size_t k = 0, m = a->half; k < a->half; k++, m++) {
+        for (size_t k = 0; a->pairs && k < 2 * a->half; k += 2) {
+            y[k] = x[k] * c[k] - x[k + 1] * s[k];
+            y[k + 1] = x[k + 1] * c[k + 1] + x[k] * s[k + 1];
+        }
+        for (size_t k = 0, m = a->half; !a->pairs && k < a->half; k++, m++) {
             y[k] = x[k] * c[k] - x[m] * s[k];
             y[m] = x[m] * c[m] + x[k] * s[m];
         }
