@@ -7,29 +7,13 @@
 #define _GNU_SOURCE 1
 #endif
 #include "engine/program.h"
-#include "tests/ir_text.h"
+#include "tests/ir_team.h"
 
 #include <stdarg.h>
 #ifndef MBR_NO_THREADS
 #include <pthread.h>
 #include <time.h>
 #endif
-
-static mbr_memory memory;
-static mbr_team *team;
-static mbr_error err;
-
-static void setup(void)
-{
-    mbr_memory_init(&memory);
-    ck_assert_int_eq(mbr_team_new(&memory, 2, &team, &err), MBR_OK);
-}
-
-static void teardown(void)
-{
-    mbr_team_free(team);
-    ck_assert_uint_eq(memory.in_use, 0);
-}
 
 /* --- random graphs over [n, m], [n, 1] and the like --- */
 

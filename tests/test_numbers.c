@@ -7,26 +7,10 @@
 #include "config.h"
 #endif
 #include "kernels/cpu.h"
-#include "tests/ir_text.h"
+#include "tests/ir_team.h"
 
 #include <fenv.h>
 #include <math.h>
-
-static mbr_memory memory;
-static mbr_team *team;
-static mbr_error err;
-
-static void setup(void)
-{
-    mbr_memory_init(&memory);
-    ck_assert_int_eq(mbr_team_new(&memory, 2, &team, &err), MBR_OK);
-}
-
-static void teardown(void)
-{
-    mbr_team_free(team);
-    ck_assert_uint_eq(memory.in_use, 0);
-}
 
 /* Weights are the constants whose names begin with w; `{}` stands for their numbers, drawn by `kind`. */
 typedef struct family {
