@@ -21,17 +21,38 @@
 
 #define LOOK ((size_t)64 * 1024)
 
+/* How far a log is. */
+typedef struct progress {
+    uint64_t next;           /* number of the next record */
+    uint64_t bytes, records; /* in the file */
+    uint64_t written;
+    uint64_t ticket;         /* of the last batch that was appended */
+} progress;
+
+/* A thread that waits for the disk, on its stack. */
+typedef struct waiter {
+    struct waiter *next;
+    uint64_t ticket;
+    bool done;
+    int error; /* errno of what failed */
+} waiter;
+
 struct mbr_log {
     mbr_memory *memory;
     mbr_log_config config;
     pthread_mutex_t lock;
     int fd;
-    uint64_t next;      /* number of the next record */
-    uint64_t bytes, records; /* in the file */
-    int64_t begun;      /* time of its first record */
+    progress at;
+    int64_t begun;      /* time of the file's first record */
     uint64_t full;      /* number of the last full file */
-    uint64_t written, lost;
+    uint64_t lost;
     bool torn;          /* what could not be written could not be taken away either */
+    /* With sync always: batches are appended one after the other, and one sync is for all that are there. */
+    progress safe;        /* on the disk up to there */
+    uint64_t epoch;     /* counts what made a sync that is under way meaningless */
+    bool syncing;       /* a thread does, without the lock */
+    waiter *waiters;
+    pthread_cond_t settled;
     char name[];        /* scratch, room for the name of a full file */
 };
 
@@ -246,7 +267,7 @@ static mbr_status look_back(mbr_log *log, char *buffer, mbr_error *err)
     MBR_TRY(mbr_log_files(log->memory, log->config.path, &numbers, &count, err));
     mbr_status st = MBR_OK;
     log->full = count ? numbers[count - 1] : 0;
-    if (count && log->records == 0) {
+    if (count && log->at.records == 0) {
         struct stat s;
         found f = { 0 };
         mbr_log_file_name(log->name, log->config.path, log->full);
@@ -256,7 +277,7 @@ static mbr_status look_back(mbr_log *log, char *buffer, mbr_error *err)
         else
             st = look(fd, log->name, (uint64_t)s.st_size, buffer, &f, err);
         if (st == MBR_OK)
-            log->next = f.last + 1;
+            log->at.next = f.last + 1;
         if (fd >= 0)
             close(fd);
     }
@@ -272,10 +293,10 @@ static mbr_status take_up(mbr_log *log, uint64_t size, char *buffer, mbr_error *
         return mbr_fail(err, MBR_ERR_IO, "%s: its last line is cut short and cannot be taken away: %s",
                         log->config.path,
                         strerror(errno));
-    log->bytes = f.bytes;
+    log->at.bytes = f.bytes;
     log->begun = f.begun;
-    log->next = f.last + 1;
-    log->records = count_lines(log->fd, buffer, f.bytes);
+    log->at.next = f.last + 1;
+    log->at.records = count_lines(log->fd, buffer, f.bytes);
     return look_back(log, buffer, err);
 }
 
@@ -304,11 +325,14 @@ mbr_status mbr_log_open(mbr_memory *memory, const mbr_log_config *config, mbr_lo
         log->config = *config;
         log->fd = -1;
         init_lock(&log->lock);
+        pthread_cond_init(&log->settled, NULL);
     }
     if (st == MBR_OK)
         st = open_locked(config->path, &log->fd, &s, err);
     if (st == MBR_OK)
         st = take_up(log, (uint64_t)s.st_size, buffer, err);
+    if (st == MBR_OK)
+        log->safe = log->at;
     mbr_free(memory, buffer);
     if (st == MBR_OK)
         *out = log;
@@ -328,6 +352,7 @@ void mbr_log_close(mbr_log **log)
             (void)fdatasync(l->fd);
         close(l->fd); /* which unlocks */
     }
+    pthread_cond_destroy(&l->settled);
     pthread_mutex_destroy(&l->lock);
     mbr_free(l->memory, l);
 }
@@ -353,12 +378,12 @@ bool mbr_log_is(mbr_log *log, const char *path)
 static bool is_full(mbr_log *log, size_t bytes, uint64_t records, int64_t now)
 {
     const mbr_log_config *c = &log->config;
-    if (log->records == 0)
+    if (log->at.records == 0)
         return false;
     if (now < log->begun)
         log->begun = now;
-    return (c->most_bytes && log->bytes + bytes > c->most_bytes) ||
-           (c->most_records && log->records + records > c->most_records) ||
+    return (c->most_bytes && log->at.bytes + bytes > c->most_bytes) ||
+           (c->most_records && log->at.records + records > c->most_records) ||
            (c->most_age && now - log->begun >= c->most_age);
 }
 
@@ -398,7 +423,7 @@ static void rotate(mbr_log *log)
         (void)fdatasync(log->fd);
     close(log->fd);
     log->fd = fd;
-    log->bytes = log->records = 0;
+    log->at.bytes = log->at.records = 0;
     log->full++;
     if (log->config.keep)
         drop_old(log, log->name);
@@ -408,7 +433,7 @@ static void rotate(mbr_log *log)
 static bool write_whole(mbr_log *log, const char *text, size_t bytes)
 {
     size_t done = 0;
-    if (log->torn && ftruncate(log->fd, (off_t)log->bytes) != 0)
+    if (log->torn && ftruncate(log->fd, (off_t)log->at.bytes) != 0)
         return false;
     log->torn = false;
     int error = 0;
@@ -419,41 +444,138 @@ static bool write_whole(mbr_log *log, const char *text, size_t bytes)
         else if (n == 0 || errno != EINTR)
             error = n < 0 ? errno : ENOSPC;
     }
-    if (!error && log->config.sync == MBR_LOG_SYNC_ALWAYS && fdatasync(log->fd) != 0)
-        error = errno;
     if (!error)
         return true;
-    log->torn = done && ftruncate(log->fd, (off_t)log->bytes) != 0;
+    log->torn = done && ftruncate(log->fd, (off_t)log->at.bytes) != 0;
     errno = error;
     return false;
+}
+
+/* ---- the disk, for all that wait for it ---- */
+
+/* Those that wait for batches up to a ticket know how it ended. */
+static void settle(mbr_log *log, uint64_t ticket, int error)
+{
+    for (waiter **link = &log->waiters; *link;) {
+        waiter *w = *link;
+        if (w->ticket > ticket) {
+            link = &w->next;
+            continue;
+        }
+        *link = w->next;
+        w->error = error;
+        w->done = true;
+    }
+    pthread_cond_broadcast(&log->settled);
+}
+
+/* All that was appended is on the disk, or (error) is taken away again: who waits is told. */
+static void settle_all(mbr_log *log, int error)
+{
+    uint64_t ticket = log->at.ticket;
+    log->epoch++;
+    if (error) {
+        uint64_t gone = log->at.written - log->safe.written, next = log->at.next;
+        log->at = log->safe;
+        log->at.ticket = ticket;
+        if (log->config.go_on) {
+            log->lost += gone;
+            log->at.next = next; /* numbers are used up, the gap tells */
+        }
+        log->torn = ftruncate(log->fd, (off_t)log->at.bytes) != 0;
+    }
+    log->safe = log->at;
+    settle(log, ticket, error);
+}
+
+/* Syncs what is there by now. Others append meanwhile, or begin a new file: hence a descriptor of its own. */
+static void sync_group(mbr_log *log)
+{
+    progress upto = log->at;
+    uint64_t epoch = log->epoch;
+    int error = 0, fd = dup(log->fd);
+    if (fd < 0) {
+        settle_all(log, fdatasync(log->fd) != 0 ? errno : 0);
+        return;
+    }
+    log->syncing = true;
+    pthread_mutex_unlock(&log->lock);
+    if (fdatasync(fd) != 0)
+        error = errno;
+    close(fd);
+    pthread_mutex_lock(&log->lock);
+    log->syncing = false;
+    if (epoch == log->epoch && error) {
+        settle_all(log, error);
+    } else if (epoch == log->epoch) {
+        log->safe = upto;
+        settle(log, upto.ticket, 0);
+    } else {
+        pthread_cond_broadcast(&log->settled); /* someone has to look after those that came later */
+    }
+}
+
+/* Waits until the batch that was appended last is on the disk; errno of what failed. Lets others in meanwhile. */
+static int wait_for_disk(mbr_log *log)
+{
+    waiter me = { .next = log->waiters, .ticket = log->at.ticket };
+    log->waiters = &me;
+    while (!me.done) {
+        if (log->syncing)
+            pthread_cond_wait(&log->settled, &log->lock);
+        else
+            sync_group(log);
+    }
+    return me.error;
 }
 
 uint64_t mbr_log_begin(mbr_log *log)
 {
     pthread_mutex_lock(&log->lock);
-    return log->next;
+    return log->at.next;
+}
+
+/* The batch into the file; errno of what failed: nothing of it is there then. */
+static int append(mbr_log *log, const char *text, size_t bytes, uint64_t records, int64_t now)
+{
+    bool always = log->config.sync == MBR_LOG_SYNC_ALWAYS;
+    if (!log->torn && is_full(log, bytes, records, now)) {
+        if (always && log->waiters) { /* they must not have to look for a file that has another name by then */
+            int error = fdatasync(log->fd) != 0 ? errno : 0;
+            settle_all(log, error);
+            if (error && !log->config.go_on)
+                return error; /* the numbers of this batch were those after them */
+        }
+        rotate(log);
+        log->epoch++;
+        log->safe = log->at;
+    }
+    if (!write_whole(log, text, bytes))
+        return errno;
+    if (log->at.records == 0)
+        log->begun = now;
+    log->at.bytes += bytes;
+    log->at.records += records;
+    log->at.written += records;
+    log->at.next += records;
+    log->at.ticket++;
+    return 0;
 }
 
 mbr_status mbr_log_end(mbr_log *log, const char *text, size_t bytes, uint64_t records, int64_t now, mbr_error *err)
 {
     mbr_status st = MBR_OK;
     if (records) {
-        if (!log->torn && is_full(log, bytes, records, now))
-            rotate(log);
-        if (write_whole(log, text, bytes)) {
-            if (log->records == 0)
-                log->begun = now;
-            log->bytes += bytes;
-            log->records += records;
-            log->written += records;
-            log->next += records;
-        } else if (log->config.go_on) {
+        int error = append(log, text, bytes, records, now);
+        if (error && log->config.go_on) {
             log->lost += records;
-            log->next += records;
-        } else {
-            st = mbr_fail(err, MBR_ERR_IO, "%s: the log of decisions cannot be written: %s; nothing was decided. Make room, "
-                          "or say 'on_error: continue'", log->config.path, strerror(errno));
+            log->at.next += records;
+        } else if (!error && log->config.sync == MBR_LOG_SYNC_ALWAYS) {
+            error = wait_for_disk(log);
         }
+        if (error && !log->config.go_on)
+            st = mbr_fail(err, MBR_ERR_IO, "%s: the log of decisions cannot be written: %s; nothing was decided. Make "
+                          "room, or say 'on_error: continue'", log->config.path, strerror(error));
     }
     pthread_mutex_unlock(&log->lock);
     return st;
@@ -462,7 +584,7 @@ mbr_status mbr_log_end(mbr_log *log, const char *text, size_t bytes, uint64_t re
 void mbr_log_counts(mbr_log *log, uint64_t *written, uint64_t *lost)
 {
     pthread_mutex_lock(&log->lock);
-    *written = log->written;
+    *written = log->at.written;
     *lost = log->lost;
     pthread_mutex_unlock(&log->lock);
 }

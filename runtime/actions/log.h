@@ -16,7 +16,7 @@
 typedef enum mbr_log_sync {
     MBR_LOG_SYNC_NEVER,  /* the kernel writes when it likes: survives kill -9, not a power cut */
     MBR_LOG_SYNC_ROTATE, /* when a file is full, and at the end */
-    MBR_LOG_SYNC_ALWAYS  /* before a decision is handed out */
+    MBR_LOG_SYNC_ALWAYS  /* before a decision is handed out; one sync is for all threads that wait by then */
 } mbr_log_sync;
 
 typedef struct mbr_log_config {
@@ -43,13 +43,16 @@ bool mbr_log_is(mbr_log *log, const char *path);
 
 const mbr_log_config *mbr_log_settings(const mbr_log *log);
 
-/* Records are made and written by one thread at a time: waits, and tells the number of the next record. */
+/*
+ * Records are numbered and written by one thread at a time: waits, and tells the number of the next record. Until
+ * mbr_log_end nobody else has the log.
+ */
 uint64_t mbr_log_begin(mbr_log *log);
 
 /*
- * Writes `records` whole lines and lets the next thread in. `now`: microseconds since 1970. Where it fails nothing of
- * them is left in the file, and the status says so, unless the log goes on: then the numbers are used up, and the gap
- * tells. With records 0 it only lets the next in.
+ * Writes `records` whole lines and lets the next thread in; with sync always it then waits for the disk. `now`:
+ * microseconds since 1970. Where it fails nothing of them is left in the file, and the status says so, unless the log
+ * goes on: then the numbers are used up, and the gap tells. With records 0 it only lets the next in.
  */
 mbr_status mbr_log_end(mbr_log *log, const char *text, size_t bytes, uint64_t records, int64_t now, mbr_error *err);
 
