@@ -8,7 +8,9 @@
 #include "config.h"
 #endif
 #include "mbr/mbr.h"
+#include "mbr/plan.h"
 #include "tests/ir_text.h"
+#include "tests/opencl_leaks.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -49,6 +51,7 @@ typedef struct subject {
     const char *name, *folder;
     const void *data;
     size_t bytes;
+    const mbr_model_options *options;
 } subject;
 
 /* Everything a caller does with a model, up to the first failure. */
@@ -159,7 +162,7 @@ static mbr_status use_model(use *u, heap *h, const subject *s, mbr_error *err)
         snprintf(path, sizeof path, "%s/model.onnx", s->folder);
         st = mbr_model_open(u->env, path, NULL, &u->model, err);
     } else if (st == MBR_OK) {
-        st = mbr_model_open_memory(u->env, s->data, s->bytes, NULL, &u->model, err);
+        st = mbr_model_open_memory(u->env, s->data, s->bytes, s->options, &u->model, err);
     }
     if (st == MBR_OK)
         st = mbr_session_new(u->model, NULL, &u->session, err);
@@ -272,6 +275,54 @@ START_TEST(the_fraud_model)
 }
 END_TEST
 
+#ifdef HAVE_OPENCL
+static void remove_files(const char *folder)
+{
+    char path[512];
+    DIR *d = opendir(folder);
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (e->d_name[0] != '.')
+            remove(path);
+    }
+    if (d)
+        closedir(d);
+    remove(folder);
+}
+
+/* A session that decides where it runs, between here and a device that seems to cost nothing; then one whose placement
+   is given. Rates and programs are kept, or every one of these uses would measure and build. */
+START_TEST(a_session_that_decides)
+{
+    const mbr_plan_device facts = { .size = sizeof facts, .name = "opencl:0", .gflops_f32 = 1e6, .memory_gbps = 1e4,
+                                    .launch_us = 1e-6, .upload_us = 1e-6, .download_us = 1e-6, .upload_gbps = 1e3,
+                                    .download_gbps = 1e3 };
+    char folder[] = "alloc-cache-XXXXXX", path[4096];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    const mbr_model_options options = { .size = sizeof options, .device = "auto", .devices = &facts, .n_devices = 1,
+                                        .cache_dir = folder, .placement = _i % 2 ? "* opencl:0\n" : NULL };
+    size_t bytes = 0;
+    setenv("MBR_CACHE", folder, 1);
+    setenv("MBR_OPENCL_TIMEOUT", "0", 1);
+    snprintf(path, sizeof path, "%s/tests/fuzz/corpus/import_%s", source_folder(), _i < 2 ? "mlp" : "conv");
+    char *data = read_file(path, &bytes);
+    ck_assert_msg(data && bytes > 2, "%s cannot be read", path);
+    const subject s = { .name = path, .data = data + 2, .bytes = bytes - 2, .options = &options };
+    mbr_error err;
+    heap h = { 0 };
+    use first = { 0 }; /* measures, and builds */
+    atomic_init(&h.left, LONG_MAX);
+    mbr_status st = use_model(&first, &h, &s, &err);
+    ck_assert_msg(st == MBR_OK || st == MBR_ERR_UNSUPPORTED, "%s", err.text); /* the latter: no device */
+    end_use(&first);
+    if (st == MBR_OK)
+        ck_assert_int_eq(fail_each(&s), MBR_OK);
+    free(data);
+    remove_files(folder);
+}
+END_TEST
+#endif
+
 /* A sixteenth of them at a time, so that a crash says more or less where. */
 START_TEST(the_node_cases)
 {
@@ -298,6 +349,9 @@ int main(void)
     TCase *tc = tcase_create("alloc");
     tcase_add_loop_test(tc, a_seed_model, 0, (int)(sizeof seeds / sizeof *seeds));
     tcase_add_test(tc, the_fraud_model);
+#ifdef HAVE_OPENCL
+    tcase_add_loop_test(tc, a_session_that_decides, 0, 4);
+#endif
     if (getenv("MBR_CASES"))
         tcase_add_loop_test(tc, the_node_cases, 0, 16);
     suite_add_tcase(suite, tc);
