@@ -92,24 +92,37 @@ static double trips_of(const mbr_step *s, const mbr_frame *body)
     return trips > 1 ? trips : 1;
 }
 
+/* What takes as long on one core, and of it what no team makes shorter. */
+typedef struct body_time {
+    double ns, alone;
+} body_time;
+
 /* The bodies' steps, with the sizes of their last run, each body once before that; of an If's two the longer. */
-static double body_ns(const builder *b, const mbr_frame *f, size_t step)
+static body_time body_time_of(const builder *b, const mbr_frame *f, size_t step)
 {
     const mbr_program_step *ps = &mbr_frame_program(f)->steps[step];
-    double ns = 0;
+    body_time all = { 0 };
     for (uint32_t i = 0; i < ps->n_bodies; i++) {
         const mbr_frame *body = mbr_frame_body(f, step, i);
-        double one = 0;
+        body_time one = { 0 };
         for (uint32_t k = 0; body && k < mbr_frame_program(body)->n_steps; k++) {
             mbr_work w;
             mbr_work_of(mbr_frame_step(body, k), &w);
-            one += mbr_rates_estimate(b->o->rates, &w, b->weights) + body_ns(b, body, k);
+            double ns = mbr_rates_estimate(b->o->rates, &w, b->weights);
+            body_time inner = body_time_of(b, body, k);
+            one.ns += ns + inner.ns;
+            one.alone += ns / (w.tiles > 1 ? w.tiles : 1) + inner.alone;
         }
         bool either = strcmp(ps->op->name, "If") == 0;
-        one *= body && b->ran && !either ? trips_of(mbr_frame_step(f, step), body) : 1;
-        ns = !either ? ns + one : one > ns ? one : ns;
+        double trips = body && b->ran && !either ? trips_of(mbr_frame_step(f, step), body) : 1;
+        one.ns *= trips;
+        one.alone *= trips;
+        if (either && one.ns > all.ns)
+            all = one;
+        if (!either)
+            all = (body_time){ all.ns + one.ns, all.alone + one.alone };
     }
-    return ns;
+    return all;
 }
 
 static bool is_fixed(const mbr_program_value *v)
@@ -183,7 +196,9 @@ static mbr_status read_steps(builder *b, mbr_error *err)
         }
         if (ps->n_bodies) { /* the operator's own guess is for whoever splits its tiles */
             w->family = MBR_WORK_OTHER;
-            w->units = body_ns(b, b->f, k);
+            body_time body = body_time_of(b, b->f, k);
+            w->units = body.ns;
+            w->tiles = body.alone > 0 ? body.ns / body.alone : 1; /* its steps split themselves */
         }
         to->weight_bytes = w->weight_bytes;
         for (uint32_t i = 0; i < to->n_out; i++)
