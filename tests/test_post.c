@@ -628,8 +628,7 @@ START_TEST(without_memory)
 {
     static const char *const steps[] = {
         "{name: o, kind: boxes, from: [corners, classes], activation: softmax, score_threshold: 0.1}",
-        "{name: o, kind: boxes, from: [corners, classes], format: anchors, any_class: true, score_threshold: -1,"
-        " iou_threshold: 1, priors: {image: [64, 32], strides: [64, 64, 64], sizes: [[16], [32], [48]]}}",
+        "{name: o, kind: boxes, from: [corners, classes], format: anchors, priors: {image: [3, 9], strides: [3], sizes: [[1]]}}",
         "{name: o, kind: boxes, from: [corners, classes], format: anchors, anchors: TABLE}",
         "{name: o, kind: ctc, from: frames, labels: ['', a, b], input: probabilities, beam: 20}",
         "{name: o, kind: span, from: [wide, wide], longest: 2, text: text, offsets: offsets}",
