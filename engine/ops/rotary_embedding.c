@@ -2,8 +2,8 @@
 /*
  * RotaryEmbedding of ai.onnx (X, cos, sin, positions) and com.microsoft (X, positions, cos, sin), and mbr.Rotary (x,
  * cos, sin), which rules make of what exporters spell out: x cos + (-x2, x1) sin, with (x1, x2) the halves of the last
- * axis, or, interleaved, the first and second ones of each two neighbours there, x being what a Transpose by `axes`, where there is such an attribute, makes of the input; cos and sin
- * broadcast to it.
+ * axis, or, interleaved, the elements of each pair of neighbours there; x is what a Transpose by `axes`, where there is
+ * such an attribute, makes of the input; cos and sin broadcast to it.
  */
 #include "engine/ops/op_util.h"
 #include "base/checked.h"
