@@ -97,8 +97,8 @@ static double due(int n, const mbr_aggregate_column *c, bool look)
         rows_in++;
         if (c->op == MBR_AGGREGATE_DISTINCT) {
             int k = 0;
-            while (k < distinct && (seen[k]->text.size != r->text.size ||
-                                    memcmp(seen[k]->text.data, r->text.data, r->text.size) != 0))
+            while (r->text.data && k < distinct && (seen[k]->text.size != r->text.size ||
+                                                    memcmp(seen[k]->text.data, r->text.data, r->text.size) != 0))
                 k++;
             if (r->text.data && k == distinct)
                 seen[distinct++] = r;

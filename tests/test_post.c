@@ -662,8 +662,8 @@ START_TEST(without_memory)
                     for (int k = 0; running && k < step.out_count; k++)
                         bench_lane(&b, step.outs[k]);
                     if (running) {
-                        mbr_pool_destroy(&b.rows.pool); /* with nothing in it */
-                        mbr_pool_init(&b.rows.pool, &b.memory);
+                        mbr_pool inputs = b.rows.pool;
+                        mbr_pool_init(&b.rows.pool, &b.memory); /* with nothing in it */
                         atomic_store(&memory->fail_after, fail);
                         step.kind->run(&step, &b.rows);
                         all = atomic_load(&memory->fail_after) != 0;
@@ -672,6 +672,8 @@ START_TEST(without_memory)
                             failures += b.fault[r] && strstr(b.fault[r], "memory");
                             ck_assert_msg(!all || !b.fault[r] || !strstr(b.fault[r], "memory"), "%s", b.fault[r]);
                         }
+                        mbr_pool_destroy(&b.rows.pool);
+                        b.rows.pool = inputs;
                     }
                     drop_step();
                     ck_assert_uint_eq(atomic_load(&mbr_env_heap(env)->in_use), before);
