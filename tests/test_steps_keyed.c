@@ -416,29 +416,22 @@ END_TEST
 
 START_TEST(batches_and_rows)
 {
+    static void (*const add[])(void) = { add_steps, add_tensor_steps };
     static made one[ROWS], eight[ROWS];
     random_seed("batches");
     draw_rows();
-    open_scope();
-    add_steps();
-    begin_states();
-    run_rows(0, ROWS, 1, one);
-    end_states();
-    begin_states();
-    run_rows(0, ROWS, BENCH_ROWS, eight);
-    end_states();
-    expect_same(one, eight, 0, ROWS);
-    bench_close(&b);
-    open_scope();
-    add_tensor_steps();
-    begin_states();
-    run_rows(0, ROWS, 1, one);
-    end_states();
-    begin_states();
-    run_rows(0, ROWS, BENCH_ROWS, eight);
-    end_states();
-    expect_same(one, eight, 0, ROWS);
-    bench_close(&b);
+    for (size_t i = 0; i < MBR_COUNT_OF(add); i++) {
+        open_scope();
+        add[i]();
+        begin_states();
+        run_rows(0, ROWS, 1, one);
+        end_states();
+        begin_states();
+        run_rows(0, ROWS, BENCH_ROWS, eight);
+        end_states();
+        expect_same(one, eight, 0, ROWS);
+        bench_close(&b);
+    }
 }
 END_TEST
 

@@ -92,7 +92,7 @@ static double trips_of(const mbr_step *s, const mbr_frame *body)
     return trips > 1 ? trips : 1;
 }
 
-/* What takes as long on one core, and of it what no team makes shorter. */
+/* How long bodies take: on one core, and with as many as there are pieces. */
 typedef struct body_time {
     double ns, alone;
 } body_time;
