@@ -94,7 +94,11 @@ typedef struct mbr_cpu_caches {
     unsigned l1d, l2, l3;
 } mbr_cpu_caches;
 
-/* As CPUID tells them (x86), or unknown; read once. */
+/*
+ * As CPUID tells them (x86), or unknown; read once, and what MBR_CPU_CACHES says in their place: "48k,2m,30m", a size
+ * left out or 0 where it is unknown. A virtual machine may have been told of caches that it shares with others, and a plan for
+ * another machine is cut for that one's. Text that is no such list is ignored. Any thread.
+ */
 mbr_cpu_caches mbr_cpu_caches_get(void);
 
 #endif

@@ -52,6 +52,29 @@ START_TEST(the_environment_lowers_the_tier)
 }
 END_TEST
 
+START_TEST(the_environment_tells_the_caches)
+{
+    static const struct {
+        const char *text;
+        unsigned l1d, l2, l3;
+    } told[] = { { "48k,2m,30m", 49152, 2097152, 31457280 }, { "32768", 32768, 0, 0 }, { ",1m", 0, 1048576, 0 } };
+    ck_assert_int_eq(setenv("MBR_CPU_CACHES", told[_i].text, 1), 0);
+    mbr_cpu_caches got = mbr_cpu_caches_get();
+    ck_assert_uint_eq(got.l1d, told[_i].l1d);
+    ck_assert_uint_eq(got.l2, told[_i].l2);
+    ck_assert_uint_eq(got.l3, told[_i].l3);
+}
+END_TEST
+
+/* As if nothing had been said: 3 bytes of second cache would be in the way of every product. */
+START_TEST(caches_that_are_no_list_are_ignored)
+{
+    static const char *const told[] = { "48k,3,30m,1", "48k,3b", "lots,3", "1,3,5000000000", "1,3,99999999999999999999", "-1,3" };
+    ck_assert_int_eq(setenv("MBR_CPU_CACHES", told[_i], 1), 0);
+    ck_assert_uint_ne(mbr_cpu_caches_get().l2, 3);
+}
+END_TEST
+
 #define HEAD "module \"m\" ir 8 opset ai.onnx 17 opset com.microsoft 1\n"
 static const char *const graphs[] = {
     HEAD "graph \"g\"(%x: f32[n, 33], %w: f32[33, 37], %b: f32[37]) -> (%y, %z) {\n"
@@ -134,6 +157,8 @@ int main(void)
     TCase *tc = tcase_create("cpu");
     tcase_add_test(tc, names);
     tcase_add_test(tc, the_mask_lowers_the_tier);
+    tcase_add_loop_test(tc, the_environment_tells_the_caches, 0, 3);
+    tcase_add_loop_test(tc, caches_that_are_no_list_are_ignored, 0, 6);
     tcase_add_loop_test(tc, the_environment_lowers_the_tier, 0, MBR_TIER_COUNT);
     tcase_add_loop_test(tc, programs_answer_alike, 0, (int)MBR_COUNT_OF(graphs));
     suite_add_tcase(suite, tc);

@@ -7,8 +7,8 @@
 . "${srcdir:-.}/tests/program.sh"
 plans=$(cd "${srcdir:-.}/tests/plans" && pwd)
 make_models
-MBR_CPU=base
-export MBR_CPU
+MBR_CPU=base MBR_CPU_CACHES=32k,512k,32m # products are cut for caches
+export MBR_CPU MBR_CPU_CACHES
 if ! mbr plan layers.onnx --rates "$plans/rates.txt" --topology "core:2 pu:1" --brief >/dev/null 2>"$work/.err"; then
     if grep -q "needs hwloc" "$work/.err"; then
         echo "SKIP: there is no hwloc"
