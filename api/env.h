@@ -71,6 +71,7 @@ struct mbr_model {
     char *cache_entry;   /* what was read or written; NULL: none */
     size_t cache_bytes;
     bool from_cache;
+    size_t replica_budget, replica_bytes; /* for copies on further NUMA nodes, and what they take */
 };
 
 /* Whether states[i] holds what the last run left, and whether the output's memory went along, so that it is the output. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api/auto.h"
 #include "base/checked.h"
+#include "engine/replicas.h"
 #include "engine/text.h"
 #include "importers/importer.h"
 
@@ -96,6 +97,19 @@ static void take_cached(mbr_model *m, mbr_cached *found)
     m->module->team = m->env->team;
 }
 
+/* Where there is no memory for them, all threads read the same. */
+static void make_replicas(mbr_model *m)
+{
+    int nodes = mbr_team_nodes(m->env->team);
+    mbr_status st = mbr_replicas_make(m->program, m->env->team, m->replica_budget, &m->replica_bytes, NULL);
+    if (st != MBR_OK)
+        mbr_log_at(&m->env->log, MBR_LOG_WARNING, "%s: no memory for copies of the weights on %d further NUMA nodes",
+                   m->module->file, nodes - 1);
+    else if (m->replica_bytes)
+        mbr_log_at(&m->env->log, MBR_LOG_INFO, "%s: copies of the weights on %d further NUMA node%s: %zu bytes",
+                   m->module->file, nodes - 1, nodes == 2 ? "" : "s", m->replica_bytes);
+}
+
 /* Import, passes and plan, or what the cache has in their place. */
 static mbr_status lower(mbr_model *m, mbr_cache *c, mbr_error *err)
 {
@@ -121,6 +135,8 @@ static mbr_status lower(mbr_model *m, mbr_cache *c, mbr_error *err)
     MBR_TRY(mbr_program_new(m->module->main, &m->program, err));
     if (c->place && !found)
         mbr_cache_store(c, m->program, path, m->uses, m->n_uses);
+    if (m->replica_budget)
+        make_replicas(m);
     m->cache_entry = c->entry;
     m->cache_bytes = c->entry_bytes;
     m->from_cache = c->was_read;
@@ -208,6 +224,7 @@ static mbr_status open_source(mbr_env *env, const mbr_model_source *source, cons
     MBR_TRY_GOTO(mbr_pass_set_parse(o.passes ? o.passes : getenv("MBR_PASSES"), &m->passes, err), error);
     m->passes.exact = o.exact != 0;
     m->device_only = o.device_only != 0;
+    m->replica_budget = o.replica_bytes;
     MBR_TRY_GOTO(take_devices(m, &o, o.device ? o.device : getenv("MBR_DEVICE"), err), error);
     if (m->device)
         mbr_passes_for_device(&m->passes);
@@ -381,6 +398,7 @@ mbr_status mbr_model_get_facts(const mbr_model *model, mbr_model_facts *facts, m
     f.cache_entry = model->cache_entry;
     f.cache_bytes = model->cache_bytes;
     f.from_cache = model->from_cache;
+    f.replica_bytes = model->replica_bytes;
     memcpy(facts, &f, facts->size < sizeof f ? facts->size : sizeof f);
     return MBR_OK;
 }

@@ -2,6 +2,7 @@
 #include "engine/frame_parts.h"
 #include "base/checked.h"
 #include "engine/device.h"
+#include "engine/replicas.h"
 #include "engine/spans.h"
 
 #include <string.h>
@@ -439,12 +440,19 @@ static bool run_tiles(void *user, size_t first, size_t last, int worker)
 {
     team_job *t = user;
     mbr_error local;
+    const mbr_frame *f = t->s->frame;
+    mbr_step here, *s = t->s;
     mbr_job job = { t->phase, first, last, worker, t->scratch + (size_t)worker * t->scratch_each };
-    if (mbr_run_stopped(t->s->frame->run))
+    if (mbr_run_stopped(f->run))
         return false;
-    mbr_spans *spans = t->s->frame->run->spans;
+    mbr_spans *spans = f->run->spans;
     uint64_t begin = spans ? mbr_spans_now() : 0;
-    mbr_status st = t->s->op->run(t->s, &job, &local);
+    if (f->p->replicas && f->run->team) { /* a thread reads the weights of its own node */
+        here = *s;
+        here.packed = mbr_replica(f->p, &f->p->steps[s - f->steps], mbr_team_node(f->run->team, worker));
+        s = &here;
+    }
+    mbr_status st = s->op->run(s, &job, &local);
     if (spans)
         mbr_spans_add(spans, worker, spans->entry, t->phase, begin, last - first);
     if (st == MBR_OK)

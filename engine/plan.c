@@ -7,6 +7,7 @@
  */
 #include "engine/program.h"
 #include "engine/device.h"
+#include "engine/replicas.h"
 #include "engine/team.h"
 #include "base/checked.h"
 
@@ -710,6 +711,7 @@ void mbr_program_free(mbr_program *p)
         for (uint32_t k = 0; k < p->steps[i].n_bodies; k++)
             mbr_program_free(p->steps[i].bodies[k].program);
     }
+    mbr_replicas_free(p);
     mbr_arena_destroy(&p->arena);
     mbr_free(p->memory, p);
 }

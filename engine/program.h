@@ -53,6 +53,7 @@ typedef struct mbr_program_step {
     const void *packed;       /* the node's own, or from mbr_alloc */
     size_t packed_bytes;
     bool packed_shared;       /* it belongs to a step before this one */
+    size_t replica_at;        /* where it lies in a copy for another node (engine/replicas.h); 0: in none */
     uint32_t packed_inputs;   /* bit i: the constant input i is not read any more */
     mbr_program_body *bodies; /* (n_bodies) */
     uint32_t n_bodies;
@@ -73,6 +74,7 @@ struct mbr_program {
     size_t state_bytes;
     size_t packed_bytes;       /* bodies included */
     size_t n_pointers;         /* of all steps: inputs and outputs */
+    const struct mbr_replicas *replicas; /* NULL: all threads read what was packed */
 };
 
 /* The value whose bytes v has: itself, where it is no alias. */

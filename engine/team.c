@@ -5,6 +5,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+#include "engine/numa.h"
 #include "engine/team.h"
 #include "engine/topology.h"
 
@@ -21,11 +22,20 @@
 
 #define MOST_THREADS 1024
 
+#ifndef MBR_NO_THREADS
+typedef struct team_helper {
+    pthread_t thread;
+    mbr_team *team;
+    int worker; /* its number where numbers stay: on a machine of several nodes */
+} team_helper;
+#endif
+
 struct mbr_team {
     mbr_memory *memory;
     int size;
+    mbr_numa *numa;            /* NULL: all on one node */
 #ifndef MBR_NO_THREADS
-    pthread_t *threads;        /* (size - 1) */
+    team_helper *helpers;      /* (size - 1) */
     int started;               /* helpers that run; -1: never started. For the holder only */
     unsigned born;             /* fork generation in which they were started */
     atomic_uint holder;        /* 0: nobody; else the fork generation + 1 of whoever runs a job */
@@ -220,14 +230,17 @@ static unsigned await_job(mbr_team *t, unsigned seen)
 
 static void *helper(void *arg)
 {
-    mbr_team *t = arg;
+    const team_helper *self = arg;
+    mbr_team *t = self->team;
+    if (t->numa)
+        mbr_numa_bind(t->numa, self->worker);
     unsigned seen = 0; /* the job counter starts at 0 and jobs at 1: one that was called while we start is not missed */
     while (!atomic_load(&t->quit)) {
         seen = await_job(t, seen);
         /* whoever counts itself active before it looks at `open` is waited for by the caller */
         atomic_fetch_add(&t->active, 1);
         if (atomic_load(&t->open)) {
-            int id = atomic_fetch_add(&t->joined, 1) + 1;
+            int id = t->numa ? self->worker : atomic_fetch_add(&t->joined, 1) + 1;
             if (id < t->workers) {
                 if (float_mode() != t->float_mode)
                     set_float_mode(t->float_mode);
@@ -250,8 +263,13 @@ static void start_helpers(mbr_team *t)
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
     /* fewer helpers than hoped for are fine: the caller works too */
-    while (t->started < t->size - 1 && pthread_create(&t->threads[t->started], NULL, helper, t) == 0)
-        t->started++;
+    for (; t->started < t->size - 1; t->started++) {
+        team_helper *h = &t->helpers[t->started];
+        h->team = t;
+        h->worker = t->started + 1;
+        if (pthread_create(&h->thread, NULL, helper, h) != 0)
+            break;
+    }
 }
 
 mbr_status mbr_team_new(mbr_memory *memory, int threads, mbr_team **out, mbr_error *err)
@@ -266,13 +284,14 @@ mbr_status mbr_team_new(mbr_memory *memory, int threads, mbr_team **out, mbr_err
         return mbr_no_memory(err, sizeof *t);
     t->memory = memory;
     t->size = threads ? threads : mbr_topology_cores();
-    t->threads = mbr_calloc(memory, (size_t)t->size, sizeof *t->threads);
-    if (!t->threads) {
-        size_t bytes = (size_t)t->size * sizeof *t->threads;
+    t->helpers = mbr_calloc(memory, (size_t)t->size, sizeof *t->helpers);
+    if (!t->helpers) {
+        size_t bytes = (size_t)t->size * sizeof *t->helpers;
         mbr_free(memory, t);
         return mbr_no_memory(err, bytes);
     }
     t->started = -1;
+    t->numa = mbr_numa_new(memory, t->size);
     *out = t;
     return MBR_OK;
 }
@@ -287,11 +306,12 @@ void mbr_team_free(mbr_team *t)
         pthread_cond_broadcast(&t->wake);
         pthread_mutex_unlock(&t->lock);
         for (int i = 0; i < t->started; i++)
-            pthread_join(t->threads[i], NULL);
+            pthread_join(t->helpers[i].thread, NULL);
         pthread_cond_destroy(&t->wake);
         pthread_mutex_destroy(&t->lock);
     }
-    mbr_free(t->memory, t->threads);
+    mbr_numa_free(t->memory, t->numa);
+    mbr_free(t->memory, t->helpers);
     mbr_free(t->memory, t);
 }
 
@@ -370,4 +390,14 @@ bool mbr_team_run(mbr_team *t, int workers, size_t tiles, size_t grain, mbr_team
 int mbr_team_size(const mbr_team *team)
 {
     return team->size;
+}
+
+int mbr_team_nodes(const mbr_team *team)
+{
+    return mbr_numa_nodes(team->numa);
+}
+
+int mbr_team_node(const mbr_team *team, int worker)
+{
+    return mbr_numa_node(team->numa, worker);
 }

@@ -6,6 +6,9 @@
  * Several sessions may ask at once: whoever finds the helpers busy runs its tiles alone, which is always correct.
  * Helpers compute in the caller's floating-point mode (rounding, denormals), which no thread of ours changes otherwise.
  * After a fork the child's team restarts its helpers at the first use.
+ *
+ * On a machine of several NUMA nodes a worker's number always means the same thread, which is bound to its node
+ * (engine/numa.h); elsewhere helpers take numbers as they come, and go where the system puts them.
  */
 #ifndef MBR_ENGINE_TEAM_H
 #define MBR_ENGINE_TEAM_H
@@ -25,6 +28,8 @@ typedef bool (*mbr_team_fn)(void *user, size_t first, size_t last, int worker);
 mbr_status mbr_team_new(mbr_memory *memory, int threads, mbr_team **out, mbr_error *err);
 void mbr_team_free(mbr_team *team); /* joins the helpers; NULL is fine */
 int mbr_team_size(const mbr_team *team);
+int mbr_team_nodes(const mbr_team *team);            /* NUMA nodes that its threads are on, at least 1 */
+int mbr_team_node(const mbr_team *team, int worker); /* of these: 0 is the one on which the team was made */
 
 /*
  * Runs fn over all tiles with at most `workers` threads, `grain` tiles at a time from an atomic counter, and returns

@@ -57,6 +57,21 @@ pins '* cpu threads=many'
 expect 2 'NODE DEVICE' mbr plan layers.onnx --placement a.pins --cache off
 expect 3 'none.pins' mbr plan layers.onnx --placement none.pins --cache off
 
+# --- copies of weights on further nodes ---
+for budget in 64M 1k; do
+    cases=$((cases + 1)) name="copies in $budget"
+    if ! MBR_TOPOLOGY="numa:2 core:1 pu:1" mbr info layers.onnx --cache off --replicas "$budget" --verbose \
+        >"$work/.out" 2>"$work/.err"; then
+        bad "it fails"
+    elif grep -q 'copies of the weights on 1 further NUMA node: [1-9]' "$work/.err"; then
+        if [ "$budget" = 64M ]; then echo "ok: $name"; else bad "copies beyond the budget"; fi
+    elif [ "$budget" = 64M ]; then
+        bad "no copies"
+    else
+        echo "ok: $name"
+    fi
+done
+
 # --- files that are none ---
 echo '<topology>' >bad.xml
 expect 3 'no topology' mbr plan layers.onnx --topology bad.xml --cache off

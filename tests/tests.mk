@@ -22,6 +22,7 @@ MBR_UNIT_TESTS = \
     tests/test_half \
     tests/test_index \
     tests/test_ir \
+    tests/test_numa \
     tests/test_numbers \
     tests/test_onnx_import \
     tests/test_onnx_prescan \
@@ -58,6 +59,7 @@ tests_test_profile_SOURCES = tests/test_profile.c tests/ir_team.h tests/ir_text.
 tests_test_sessions_SOURCES = tests/test_sessions.c tests/onnx_writer.h tests/threads.h
 tests_test_team_SOURCES = tests/test_team.c tests/threads.h
 tests_test_text_SOURCES = tests/test_text.c tests/ir_text.h tests/random.h
+tests_test_numa_SOURCES = tests/test_numa.c tests/ir_text.h tests/random.h
 tests_test_numbers_SOURCES = tests/test_numbers.c tests/ir_team.h tests/ir_text.h tests/random.h
 tests_test_onnx_import_SOURCES = tests/test_onnx_import.c tests/onnx_writer.h
 tests_test_onnx_prescan_SOURCES = tests/test_onnx_prescan.c tests/onnx_writer.h
@@ -210,7 +212,7 @@ EXTRA_DIST += tests/plans tests/program.sh tests/faulty_plugin.c tests/fake_icd.
 
 # Of the lists above: those that start threads (make check-threads, run under TSan), and those of kernels and
 # base (make check-kernels, run under the emulator and once for each CPU tier).
-MBR_THREAD_TESTS = tests/test_frame tests/test_sessions tests/test_team
+MBR_THREAD_TESTS = tests/test_frame tests/test_numa tests/test_sessions tests/test_team
 if HAVE_OPENCL
 MBR_THREAD_TESTS += tests/test_opencl_threads
 endif

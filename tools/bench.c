@@ -137,7 +137,7 @@ const command command_bench = {
     .what = "loads a model, warms it and times its runs",
     .help = "Each call binds its inputs anew and leaves every output complete. Calls alternate between the data\n"
             "folders; --save writes the outputs of each to DIR/<name of that folder>/output_K.pb.\n",
-    .accepts = OPT_DATA | OPT_INPUT | OPT_SAVE | OPT_THREADS | OPT_SECONDS | OPT_JSON | OPT_PASSES,
+    .accepts = OPT_DATA | OPT_INPUT | OPT_SAVE | OPT_THREADS | OPT_SECONDS | OPT_JSON | OPT_PASSES | OPT_PLACE,
     .min_positional = 1,
     .max_positional = 1,
     .run = run,

@@ -239,7 +239,8 @@ int open_model(const command_options *o, mbr_env *env, const char *path, mbr_mod
     void *kept = NULL;
     mbr_model_options options = { .size = sizeof options, .passes = o->passes, .exact = o->exact,
                                   .cache_dir = o->cache, .cache_verify = o->verify,
-                                  .device = o->device, .device_only = o->strict, .devices = devices };
+                                  .device = o->device, .device_only = o->strict, .devices = devices,
+                                  .replica_bytes = o->replicas };
     char *pins = o->placement ? read_text(o->placement) : NULL;
     int st = o->placement && !pins ? EXIT_BAD_INPUT : EXIT_DONE;
     options.placement = pins;

@@ -175,8 +175,8 @@ static void print_json(const command_options *o, const mbr_model *m, const mbr_m
     json_placement(o, m);
     printf("\"operators\": [");
     mbr_model_each_op(m, json_op, &first);
-    printf("], \"memory\": {\"weights\": %zu, \"packed\": %zu, \"activations\": %zu}}\n", f->weight_bytes,
-           f->packed_bytes, f->activation_bytes);
+    printf("], \"memory\": {\"weights\": %zu, \"packed\": %zu, \"activations\": %zu, \"copies\": %zu}}\n", f->weight_bytes,
+           f->packed_bytes, f->activation_bytes, f->replica_bytes);
 }
 
 static int run(const command_options *o)
@@ -202,7 +202,7 @@ const command command_info = {
     .synopsis = "MODEL [--json] [options]",
     .what = "inputs, outputs, operators, sizes and the memory bill of a model",
     .help = "Operators are those of the file; `mbr dump` shows what the passes made of them.\n",
-    .accepts = OPT_JSON | OPT_PASSES | OPT_THREADS,
+    .accepts = OPT_JSON | OPT_PASSES | OPT_THREADS | OPT_PLACE,
     .min_positional = 1,
     .max_positional = 1,
     .run = run,

@@ -121,13 +121,13 @@ static void print_command_help(const command *c)
              "  --html FILE        write a page with a roofline picture and tables");
     if (c->accepts & (OPT_PLAN | OPT_PLACE))
         puts("  --devices FILE     devices beside the processor, as JSON; with --device auto instead of what was measured\n"
-             "  --placement FILE   lines `NODE DEVICE [threads=N]` that pin nodes (names may hold * and ?)");
+             "  --placement FILE   lines `NODE DEVICE [threads=N]` that pin nodes (names may hold * and ?)\n"
+             "  --replicas BYTES   memory for copies of the weights on further NUMA nodes (suffixes k, M, G)");
     if (c->accepts & OPT_PLAN)
         puts("  --topology FILE    the machine: an XML file of hwloc's (lstopo FILE.xml), or a description such as\n"
              "                     \"package:2 core:8 pu:2\"; default: this machine\n"
              "  --rates FILE       rates of the cores as text; default: this machine's, measured once\n"
              "  --size N           size of the free dimensions of inputs that no data gives; default 1\n"
-             "  --replicas BYTES   memory for copies of the weights on further NUMA nodes (suffixes k, M, G)\n"
              "  --brief            decisions only, no figures\n"
              "  --dot FILE, --svg FILE  write a picture");
     if (c->accepts & OPT_COMPILE)
@@ -240,7 +240,7 @@ static int set_option(const command *c, command_options *o, const char *name, co
     } else if (c->accepts & OPT_PLAN && strcmp(name, "size") == 0) {
         if (!parse_int(value, 0, 1 << 24, &o->free_size))
             return fail_usage("--size %s: a number from 0 to %d is due", value, 1 << 24);
-    } else if (c->accepts & OPT_PLAN && strcmp(name, "replicas") == 0) {
+    } else if (c->accepts & OPT_PLACE && strcmp(name, "replicas") == 0) {
         if (!parse_size(value, &o->replicas))
             return fail_usage("--replicas %s: a number of bytes is due, such as 200M", value);
     } else if (c->accepts & OPT_PLACE && strcmp(name, "devices") == 0) {

@@ -245,6 +245,12 @@ static const mbr_value *constant_weight(const mbr_ir_node *n)
     return n->inputs[1] && !n->inputs[1]->is_input ? n->inputs[1]->constant : NULL;
 }
 
+/* What pack left: where it lies may differ from thread to thread (engine/replicas.h). */
+static const float *packed_form(const mbr_step *s)
+{
+    return (const float *)(const void *)((const char *)s->packed + MBR_ALIGN);
+}
+
 /* Constant weights that were not packed with the model: once for each kernel that some size asks for. */
 static mbr_status take_form(mbr_step *s, conv_state *st, mbr_error *err)
 {
@@ -309,7 +315,7 @@ static mbr_status prepare_fast(mbr_step *s, conv_state *st, const conv_shape *c,
     st->kernel = packed ? mbr_packed_kernel(packed->kernel) :
                           mbr_conv_f32_select(mbr_cpu_tiers(), a, mbr_attr_int(n, "exact", 0) != 0);
     if (packed) {
-        st->w = (const float *)(const void *)((const char *)s->packed + MBR_ALIGN);
+        st->w = packed_form(s);
     } else if (constant_weight(n)) {
         MBR_TRY(take_form(s, st, err));
     } else {
@@ -447,7 +453,7 @@ static void run_conv(mbr_step *s, const conv_state *st, void *scratch, size_t fi
     }
     mbr_conv_args a = st->conv;
     a.x = st->in.tiles ? st->x.data : s->in[0]->data;
-    a.w = st->w;
+    a.w = s->packed ? packed_form(s) : st->w;
     a.y = st->out.tiles ? st->y.data : s->out[0]->data;
     a.epilogue.bias = input(s, 2);
     a.epilogue.other = st->other.tiles ? st->z.data : input(s, 3);

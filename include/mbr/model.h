@@ -35,6 +35,9 @@ typedef struct mbr_model_options {
     const struct mbr_plan_device *devices; /* for "auto": facts of the devices that it may choose from (mbr/plan.h), instead
                            of what was measured on this machine. They are to be named as here: "opencl:0" */
     int n_devices;
+    size_t replica_bytes; /* on a machine of several NUMA nodes: memory for copies of the packed weights, one on each further
+                           node that the environment's threads are on. 0: all read the same. Where copies need more, there
+                           are none */
 } mbr_model_options;
 
 /*
@@ -94,6 +97,7 @@ typedef struct mbr_model_facts {
     const char *cache_entry; /* file of the cache that the model was read from or written to; NULL: none */
     size_t cache_bytes;     /* of that file */
     int from_cache;         /* not 0: read, not written */
+    size_t replica_bytes;   /* that copies of packed weights on further NUMA nodes take */
 } mbr_model_facts;
 
 MBR_API mbr_status mbr_model_get_facts(const mbr_model *model, mbr_model_facts *facts, mbr_error *err);
