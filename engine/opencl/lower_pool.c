@@ -13,7 +13,7 @@ typedef struct pool {
     cl_long x_n, y_n;
     cl_int in[3], out[3], tap[3], stride[3], step[3], start[3], end[3];
     cl_int x[3], x_c, y[3], y_c;
-    cl_int n, channels, op, p, count_pad, pass_nan, column_major, pad;
+    cl_int n, channels, op, p, count_pad, pass_nan, column_major;
 } pool;
 
 static bool strides(pool *g, const mbr_value *x, const mbr_value *y, bool last)
