@@ -58,7 +58,7 @@ __kernel void attention_plain(TENSOR(const MEM(T), q), TENSOR(const MEM(T), k), 
         if (STAGE == 1)
             SAVE(T, scores, j, x);
         if (j >= keys || (g.causal && j > at) || (g.left >= 0 && j < at - g.left) || (g.right >= 0 && j > at + g.right) ||
-            (MASK && j >= g.mask_cols))
+            (MASK > 0 && j >= g.mask_cols))
             bias = -INFINITY;
         else if (MASK)
             bias = LOAD(M, mask, b * g.mask[0] + h * g.mask[1] + row * g.mask[2] + j * g.mask[3]);
