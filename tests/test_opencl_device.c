@@ -40,12 +40,20 @@ static const char *const graph = "module \"m\" ir 8 opset ai.onnx 17\n"
 /* --- wrapped functions --- */
 
 static int alive, from_source, args_set, fail_at[4];
+static bool dead; /* as after a reset: nothing that reaches the device works any more */
 enum { FAIL_ENQUEUE, FAIL_ALLOC, FAIL_BUILD, FAIL_READ };
 
 /* Counts down; true when it is this one's turn. */
 static bool fails(int what)
 {
-    return fail_at[what] > 0 && --fail_at[what] == 0;
+    return dead || (fail_at[what] > 0 && --fail_at[what] == 0);
+}
+
+/* Events are to be released, too. */
+static cl_int counted(cl_int code, const cl_event *event)
+{
+    alive += code == CL_SUCCESS && event;
+    return code;
 }
 
 static cl_context CL_API_CALL create_context(const cl_context_properties *p, cl_uint n, const cl_device_id *ids,
@@ -109,6 +117,13 @@ RELEASE(release_queue, cl_command_queue, clReleaseCommandQueue)
 RELEASE(release_buffer, cl_mem, clReleaseMemObject)
 RELEASE(release_program, cl_program, clReleaseProgram)
 RELEASE(release_kernel, cl_kernel, clReleaseKernel)
+RELEASE(release_event, cl_event, clReleaseEvent)
+
+static cl_int CL_API_CALL retain_event(cl_event event)
+{
+    alive++;
+    return plain.clRetainEvent(event);
+}
 
 static cl_int CL_API_CALL build(cl_program p, cl_uint n, const cl_device_id *ids, const char *options,
                                 void(CL_CALLBACK *notify)(cl_program, void *), void *user)
@@ -120,7 +135,35 @@ static cl_int CL_API_CALL launch(cl_command_queue q, cl_kernel k, cl_uint dims, 
                                  const size_t *local, cl_uint n, const cl_event *wait, cl_event *event)
 {
     return fails(FAIL_ENQUEUE) ? CL_OUT_OF_RESOURCES :
-                                 plain.clEnqueueNDRangeKernel(q, k, dims, at, global, local, n, wait, event);
+                                 counted(plain.clEnqueueNDRangeKernel(q, k, dims, at, global, local, n, wait, event), event);
+}
+
+static cl_int CL_API_CALL read_buffer(cl_command_queue q, cl_mem m, cl_bool wait, size_t at, size_t bytes, void *to,
+                                      cl_uint n, const cl_event *waits, cl_event *event)
+{
+    return dead ? CL_DEVICE_NOT_AVAILABLE :
+                  counted(plain.clEnqueueReadBuffer(q, m, wait, at, bytes, to, n, waits, event), event);
+}
+
+static cl_int CL_API_CALL write_buffer(cl_command_queue q, cl_mem m, cl_bool wait, size_t at, size_t bytes,
+                                       const void *from, cl_uint n, const cl_event *waits, cl_event *event)
+{
+    return dead ? CL_DEVICE_NOT_AVAILABLE :
+                  counted(plain.clEnqueueWriteBuffer(q, m, wait, at, bytes, from, n, waits, event), event);
+}
+
+static cl_int CL_API_CALL unmap(cl_command_queue q, cl_mem m, void *at, cl_uint n, const cl_event *waits, cl_event *event)
+{
+    return counted(plain.clEnqueueUnmapMemObject(q, m, at, n, waits, event), event);
+}
+
+static void *CL_API_CALL map(cl_command_queue q, cl_mem m, cl_bool wait, cl_map_flags flags, size_t at, size_t bytes,
+                             cl_uint n, const cl_event *waits, cl_event *event, cl_int *code)
+{
+    if (!dead)
+        return plain.clEnqueueMapBuffer(q, m, wait, flags, at, bytes, n, waits, event, code);
+    *code = CL_DEVICE_NOT_AVAILABLE;
+    return NULL;
 }
 
 static cl_int CL_API_CALL set_arg(cl_kernel k, cl_uint i, size_t n, const void *value)
@@ -168,6 +211,12 @@ static void wrap(void)
     table->clReleaseMemObject = release_buffer;
     table->clReleaseProgram = release_program;
     table->clReleaseKernel = release_kernel;
+    table->clReleaseEvent = release_event;
+    table->clRetainEvent = retain_event;
+    table->clEnqueueReadBuffer = read_buffer;
+    table->clEnqueueWriteBuffer = write_buffer;
+    table->clEnqueueMapBuffer = map;
+    table->clEnqueueUnmapMemObject = unmap;
     table->clBuildProgram = build;
     table->clEnqueueNDRangeKernel = launch;
     table->clFinish = finish;
@@ -188,7 +237,7 @@ static void setup(void)
     wrap();
     alive = from_source = 0;
     memset(fail_at, 0, sizeof fail_at);
-    poor = discrete = false;
+    poor = discrete = dead = false;
     open_it();
 }
 
@@ -256,7 +305,7 @@ START_TEST(what_is_created_is_released)
         close_session(&s);
         if (round == 0)
             before = alive;
-        ck_assert_int_eq(alive, before); /* context, upload queue, programs */
+        ck_assert_int_eq(alive, before); /* context, upload queue, programs; no event */
     }
     close_session(&cpu);
 }
@@ -328,6 +377,28 @@ START_TEST(failures_leave_the_answer)
             close_session(&s);
             fail_at[what] = 0;
         }
+    close_session(&cpu);
+}
+END_TEST
+
+/* A device that is gone takes all its sessions along, those that are made later, too; none gives another answer. */
+START_TEST(a_dead_device_leaves_the_answers)
+{
+    ir_session cpu, s[3];
+    open_session(&cpu, NULL);
+    open_session(&s[0], &device->base);
+    open_session(&s[1], &device->base);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_gt(runs_are_right(&s[i], &cpu, 6), 0);
+    dead = true;
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(runs_are_right(&s[i], &cpu, 6), 0);
+        ck_assert_int_eq(runs_are_right(&s[i], &cpu, 60), 0);
+    }
+    open_session(&s[2], &device->base);
+    ck_assert_int_eq(runs_are_right(&s[2], &cpu, 6), 0);
+    for (int i = 0; i < 3; i++)
+        close_session(&s[i]);
     close_session(&cpu);
 }
 END_TEST
@@ -565,6 +636,7 @@ int main(void)
     tcase_add_test(t, sizes_come_and_go);
     tcase_add_test(t, a_size_touches_its_own_steps);
     tcase_add_test(t, failures_leave_the_answer);
+    tcase_add_test(t, a_dead_device_leaves_the_answers);
     tcase_add_test(t, a_poor_device_does_what_it_can);
     tcase_add_test(t, any_placement_in_shared_memory);
     tcase_add_test(t, any_placement_in_its_own_memory);
