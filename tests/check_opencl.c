@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check-opencl [--seed N] [--family NAME] [--time]: the graphs of opencl.def at random sizes on the first OpenCL device
- * and on the CPU. --time: at large sizes, with bytes of inputs and outputs per second. 77 where there is no device.
+ * check-opencl [--seed N] [--family NAME] [--time | --small]: the graphs of opencl.def at random sizes on the first OpenCL
+ * device and on the CPU. --time: at large sizes, with bytes of inputs and outputs per second; --small: once, at small
+ * ones, for drivers that simulate a device. 77 where there is no device.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -166,11 +167,14 @@ int main(int argc, char **argv)
     static const int some[] = { 3, 4, 5, 8, 16, 17, 33, 64, 100, 257 };
     const char *family = NULL;
     bool timing = false;
+    int rounds = 3, choice = 10;
     size_t faults = 0, count = 0;
     mbr_cl_device *device;
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--time") == 0)
-            timing = true;
+            timing = true, rounds = 1;
+        else if (strcmp(argv[i], "--small") == 0)
+            rounds = 1, choice = 6;
         else if (strcmp(argv[i], "--family") == 0 && i + 1 < argc)
             family = argv[++i];
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
@@ -185,16 +189,19 @@ int main(int argc, char **argv)
     const cl_device_type type = device->type;
     const cl_uint units = device->units;
     for (size_t g = 0; g < sizeof graphs / sizeof *graphs; g++)
-        for (int round = 0; round < (timing ? 1 : 3) && (!family || strcmp(family, graphs[g].family) == 0); round++) {
+        for (int round = 0; round < rounds && (!family || strcmp(family, graphs[g].family) == 0); round++) {
             int sizes[3] = { 256, 256, 64 };
             for (int i = 0; i < 3 && !timing; i++)
-                sizes[i] = some[random_below(10)];
+                sizes[i] = some[random_below(choice)];
+            if (!timing) /* once in halves, fast or not */
+                device->fast_f16 = device->f16 && round == 1 ? 1 : -1;
             faults += run_graph(&graphs[g], &device->base, sizes, timing);
             count++;
             if (timing || round || !(type & CL_DEVICE_TYPE_CPU))
                 continue;
             device->type = CL_DEVICE_TYPE_GPU; /* what groups and local memory are for is right on CPUs, if slow */
             device->units = 1000;              /* small tiles */
+            device->fast_f16 = device->f16 ? 1 : -1;
             faults += run_graph(&graphs[g], &device->base, sizes, false);
             device->type = type;
             device->units = units;

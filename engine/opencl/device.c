@@ -102,7 +102,7 @@ static void read_limits(mbr_cl_device *d)
 {
     const mbr_cl *cl = d->cl;
     char extensions[4096] = "";
-    cl_uint bits = 0;
+    cl_uint bits = 0, halves = 0;
     cl_bool unified = CL_FALSE;
     size_t bytes = 0;
     read_text(d, CL_DEVICE_NAME, d->name, sizeof d->name);
@@ -117,15 +117,16 @@ static void read_limits(mbr_cl_device *d)
     cl->clGetDeviceInfo(d->id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof d->global_bytes, &d->global_bytes, NULL);
     cl->clGetDeviceInfo(d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof d->max_alloc, &d->max_alloc, NULL);
     cl->clGetDeviceInfo(d->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof bits, &bits, NULL);
-    cl->clGetDeviceInfo(d->id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT, sizeof d->vector_f32, &d->vector_f32, NULL);
+    cl->clGetDeviceInfo(d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof d->vector_f32, &d->vector_f32, NULL);
+    cl->clGetDeviceInfo(d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_HALF, sizeof halves, &halves, NULL);
     cl->clGetDeviceInfo(d->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
     if (cl->clGetDeviceInfo(d->id, CL_DEVICE_EXTENSIONS, 0, NULL, &bytes) == CL_SUCCESS && bytes <= sizeof extensions)
         cl->clGetDeviceInfo(d->id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL);
     d->align = bits / 8 ? bits / 8 : 128;
     d->unified = unified == CL_TRUE;
     d->f16 = strstr(extensions, "cl_khr_fp16") != NULL;
+    d->fast_f16 = d->f16 && halves > 0 ? 0 : -1;
     d->f64 = strstr(extensions, "cl_khr_fp64") != NULL;
-    d->subgroups = strstr(extensions, "cl_khr_subgroups") != NULL;
     d->int8_dot = strstr(extensions, "cl_khr_integer_dot_product") != NULL;
     if (d->max_group < 1)
         d->max_group = 1;

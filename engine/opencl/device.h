@@ -33,8 +33,9 @@ typedef struct mbr_cl_device {
     size_t max_sizes[3];
     cl_ulong local_bytes, global_bytes, max_alloc;
     cl_uint align;            /* bytes, of sub-buffers */
-    cl_uint vector_f32;       /* preferred vector width of float: 1 on GPUs, 4 to 16 on CPUs */
-    bool f16, f64, unified, subgroups, int8_dot;
+    cl_uint vector_f32;       /* native vector width of float: 1 on GPUs, 4 to 16 on CPUs */
+    bool f16, f64, unified, int8_dot;
+    _Atomic signed char fast_f16; /* 1: halves are computed with faster than floats; -1: not; 0: not measured (halves.c) */
     struct mbr_cl_shared *shared; /* programs and packed data, with their lock */
     const char *testing;      /* a family that is being tested: the only one that is taken; else NULL */
 } mbr_cl_device;
@@ -61,6 +62,10 @@ mbr_status mbr_cl_keep(mbr_cl_device *d, const void *owner, const void *key, uns
                        cl_mem *out, mbr_error *err);
 /* Forgets what was kept for an owner (a model). */
 void mbr_cl_forget(mbr_cl_device *d, const void *owner);
+
+/* Is arithmetic in halves well faster than in floats? Measured by the first call of a device that says to have it: what
+   drivers say of the width of halves holds for emulated ones, too. */
+bool mbr_cl_fast_halves(mbr_cl_device *d);
 
 /* "CL_OUT_OF_RESOURCES" */
 const char *mbr_cl_error_name(cl_int code);

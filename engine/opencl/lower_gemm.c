@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* MatMul, Gemm, FusedMatMul, mbr.MatMul; and the launches that convolutions share with them. */
+#include "engine/opencl/frame.h"
 #include "engine/opencl/lower_util.h"
 #include "engine/opencl/product.h"
 #include "engine/ops/activation.h"
@@ -89,8 +90,10 @@ void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv
     size_t m = (size_t)g->m, n = (size_t)g->n, batch = (size_t)g->batch[0] * (size_t)g->batch[1] * (size_t)g->batch[2];
     size_t global[3] = { 0, 0, batch }, local[3] = { 1, 1, 1 };
     char options[96];
-    const char *common = conv ? half ? "-DREAL -DCONV -DHALF" : "-DREAL -DCONV" :
-                         half ? "-DREAL -DHALF" : "-DREAL";
+    char common[48];
+    /* a factor that makes sums smaller says that they may be beyond f16 before */
+    snprintf(common, sizeof common, "-DREAL%s%s%s", conv ? " -DCONV" : "", half ? " -DHALF" : "",
+             half && !few && g->alpha >= 1 && mbr_cl_fast_halves(l->frame->d) ? " -DFP16" : "");
     if (rows) {
         unsigned width = d->vector_f32 >= 16 ? 16 : d->vector_f32 >= 8 ? 8 : 4, mr = m == 1 ? 1 : width == 16 ? 12 : 6;
         global[0] = (m + mr - 1) / mr;

@@ -184,14 +184,16 @@ static void to_store(mbr_cl_device *d, cl_program program, mbr_hash key)
 /* Builds p->program, or says in p->why what the driver has against it. */
 static void build(mbr_cl_device *d, mbr_cl_program *p, const char *texts[4])
 {
-    cl_uint n = p->extra ? 3 : 2;
+    /* the compiler's own macro may be there where the device has no halves */
+    const char *sources[4] = { d->f16 ? "#define F16\n" : "", texts[0], texts[1], texts[2] };
+    cl_uint n = p->extra ? 4 : 3;
     cl_int code;
     mbr_hash key = mbr_cl_store_key(d, texts, 4);
     p->program = from_store(d, p, key);
     if (p->program)
         return;
     mbr_log_at(d->log, MBR_LOG_INFO, "%s: building %s.cl %s", d->label, p->name, p->options);
-    cl_program program = d->cl->clCreateProgramWithSource(d->context, n, texts, NULL, &code);
+    cl_program program = d->cl->clCreateProgramWithSource(d->context, n, sources, NULL, &code);
     if (program && (code = d->cl->clBuildProgram(program, 1, &d->id, p->options, NULL, NULL)) == CL_SUCCESS) {
         p->program = program;
         to_store(d, program, key);

@@ -7,6 +7,7 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/device.h \
     engine/opencl/frame.c \
     engine/opencl/frame.h \
+    engine/opencl/halves.c \
     engine/opencl/lower.c \
     engine/opencl/lower.h \
     engine/opencl/lower_attention.c \
@@ -42,6 +43,7 @@ MBR_OPENCL_KERNELS = \
     kernels/opencl/conv.cl \
     kernels/opencl/elementwise.cl \
     kernels/opencl/gemm.cl \
+    kernels/opencl/halves.cl \
     kernels/opencl/movement.cl \
     kernels/opencl/norm.cl \
     kernels/opencl/pool.cl \

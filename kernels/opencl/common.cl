@@ -9,11 +9,13 @@
  *         OPEN(float, y);
  *         ...
  *     }
+ *
+ * F16 is defined where the device computes with halves.
  */
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif
-#ifdef cl_khr_fp16
+#ifdef F16
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable
 #endif
 
@@ -81,11 +83,16 @@
 #ifdef T
 #elif defined(HALF)
 #define T half
-#define LD(p, i) vload_half(i, p)
+#define LD LOAD_f16
+#define LD4(p) LDN(4, p)
+#define ST(v, p, i) SAVE_f16(p, i, v)
+#ifdef F16
+#define LDN(n, p) CAT(convert_float, n)(CAT(vload, n)(0, p))
+#define STN(n, v, p) CAT(vstore, n)(CAT(convert_half, n)(v), 0, p)
+#else
 #define LDN(n, p) CAT(vload_half, n)(0, p)
-#define LD4(p) vload_half4(0, p)
-#define ST(v, p, i) vstore_half(v, i, p)
 #define STN(n, v, p) CAT(vstore_half, n)(v, 0, p)
+#endif
 #else
 #ifdef BYTE
 #define T BYTE
@@ -221,7 +228,13 @@ ACT(float)
 #define LOAD_PLAIN(p, i) ((p)[i])
 #define LOAD_f32 LOAD_PLAIN
 #define LOAD_f64 LOAD_PLAIN
+#ifdef F16 /* conversions are instructions there; vload_half is a call on some CPUs */
+#define LOAD_f16(p, i) ((float)(p)[i])
+#define SAVE_f16(p, i, v) (p)[i] = convert_half_rte(v)
+#else
 #define LOAD_f16(p, i) vload_half(i, p)
+#define SAVE_f16(p, i, v) vstore_half_rte(v, i, p)
+#endif
 #define LOAD_bf16(p, i) as_float((uint)(p)[i] << 16)
 #define LOAD_i8(p, i) ((int)(p)[i])
 #define LOAD_u8(p, i) ((uint)(p)[i])
@@ -242,7 +255,6 @@ ACT(float)
 
 #define SAVE_f32(p, i, v) (p)[i] = (v)
 #define SAVE_f64(p, i, v) (p)[i] = (v)
-#define SAVE_f16(p, i, v) vstore_half_rte(v, i, p)
 #define SAVE_bf16(p, i, v) (p)[i] = bf16_of(v)
 #define SAVE_i8(p, i, v) (p)[i] = (char)(v)
 #define SAVE_u8(p, i, v) (p)[i] = (uchar)(v)
@@ -257,8 +269,8 @@ ACT(float)
 static float f16_of(float v)
 {
     ushort h;
-    vstore_half_rte(v, 0, (__private half *)&h);
-    return vload_half(0, (__private const half *)&h);
+    SAVE_f16((__private half *)&h, 0, v);
+    return LOAD_f16((__private half *)&h, 0);
 }
 
 static ushort bf16_of(float v)

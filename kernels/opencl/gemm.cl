@@ -9,6 +9,11 @@
  *     AK (BK) a's (b's) memory runs along k, otherwise across it. -DVEC: it can be read four by four.
  * gemm_few: few rows; a group shares the sums of some columns of one row.
  * gemm_any: any type T, computed in C; a work-item makes one element.
+ *
+ * -DFP16: products of halves, summed in halves over RUN steps of k, and those sums in f32. A half is rounded by 2^-12 of
+ * itself on average, and what a run of r holds is sqrt(r / k) of the whole: k of them add some 2^-12 sqrt(r / 2), which
+ * for 8 is what rounding the result to f16 may cost. So it is f16 to about its last bit at any k, where sums in halves
+ * would lose it at a few dozen. What leaves the range of f16 within a run is infinite.
  */
 #ifdef C
 __kernel void gemm_any(TENSOR(const MEM(T), a), TENSOR(const MEM(T), b), TENSOR(MEM(T), c), TENSOR(const MEM(T), bias),
@@ -45,17 +50,26 @@ __kernel void gemm_any(TENSOR(const MEM(T), a), TENSOR(const MEM(T), b), TENSOR(
 #else
 #define NR 16
 
-#ifdef CONV
-#define CONV_PARAM , const conv w
+#ifdef FP16
+#define E half
+#define GET LOAD_PLAIN
+#define GETN(n, p) CAT(vload, n)(0, p)
+#define GET4(p) GETN(4, p)
+#define RUN 8 /* divides TK */
 #else
-#define CONV_PARAM
+#define E float
+#define GET LD
+#define GETN LDN
+#define GET4 LD4
 #endif
 
 #ifdef CONV
+#define CONV_PARAM , const conv w
 #define A_STEP 1
 #define C_ROW(row) (c + y_of(&w, row))
 #define O_ROW(row) (other + y_of(&w, row))
 #else
+#define CONV_PARAM
 #define A_STEP g.a_k
 #define C_ROW(row) (c + (long)(row) * g.c_m)
 #define O_ROW(row) (other + (long)(row) * g.o_m)
@@ -65,6 +79,7 @@ __kernel void gemm_any(TENSOR(const MEM(T), a), TENSOR(const MEM(T), b), TENSOR(
 #ifdef MR
 #define NV (NR / VF)
 #define FV CAT(float, VF)
+#define EV CAT(E, VF)
 ACT(FV)
 
 /* Work-items: (blocks of rows, panels, batch). For a CONV, b_n is the length of b's panels and
@@ -116,18 +131,40 @@ __kernel void gemm_rows(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TE
                 for (int r = 0; r < MR; r++)
                     row[r] = a + (long)min(m0 + r, g.m - 1) * g.a_m;
 #endif
-                for (int k = 0; k < depth; k++, p += NR) {
-                    FV y[NV];
+#ifdef FP16
+                for (int k = 0; k < depth;) {
+                    EV sum[MR][NV];
+                    const int end = min(depth, k + RUN);
 #pragma unroll
-                    for (int v_ = 0; v_ < NV; v_++)
-                        y[v_] = LDN(VF, p + v_ * VF);
-#pragma unroll
-                    for (int r = 0; r < MR; r++) {
-                        const FV x = (FV)LD(row[r], (long)k * A_STEP);
+                    for (int r = 0; r < MR; r++)
 #pragma unroll
                         for (int v_ = 0; v_ < NV; v_++)
-                            acc[r][v_] = fma(x, y[v_], acc[r][v_]);
+                            sum[r][v_] = 0;
+                    for (; k < end; k++, p += NR) {
+#else
+#define sum acc
+                {
+                    for (int k = 0; k < depth; k++, p += NR) {
+#endif
+                        EV y[NV];
+#pragma unroll
+                        for (int v_ = 0; v_ < NV; v_++)
+                            y[v_] = GETN(VF, p + v_ * VF);
+#pragma unroll
+                        for (int r = 0; r < MR; r++) {
+                            const EV x = (EV)GET(row[r], (long)k * A_STEP);
+#pragma unroll
+                            for (int v_ = 0; v_ < NV; v_++)
+                                sum[r][v_] = fma(x, y[v_], sum[r][v_]);
+                        }
                     }
+#ifdef FP16
+#pragma unroll
+                    for (int r = 0; r < MR; r++)
+#pragma unroll
+                        for (int v_ = 0; v_ < NV; v_++)
+                            acc[r][v_] += CAT(convert_float, VF)(sum[r][v_]);
+#endif
                 }
             }
         }
@@ -216,34 +253,35 @@ void gemm_few(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(const
 #define SIDE (TM / RM)             /* work-items along a side of the group */
 #define TK (4 * SIDE * SIDE / TM)  /* each work-item brings four elements of a and four of b */
 #define PAD 4
+#define E4 CAT(E, 4)
 
 /* Four elements from i on, `step` apart; zeros from `left` on. */
-static float4 four(__global const T *p, long i, int step, int left)
+static E4 four(__global const T *p, long i, int step, int left)
 {
-    float4 v = 0;
+    E4 v = 0;
     if (left <= 0)
         return v;
 #ifdef VEC
     if (step == 1 && left >= 4)
-        return LD4(p + i);
+        return GET4(p + i);
 #endif
-    v.x = LD(p, i);
+    v.x = GET(p, i);
     if (left > 1)
-        v.y = LD(p, i + step);
+        v.y = GET(p, i + step);
     if (left > 2)
-        v.z = LD(p, i + 2 * step);
+        v.z = GET(p, i + 2 * step);
     if (left > 3)
-        v.w = LD(p, i + 3 * step);
+        v.w = GET(p, i + 3 * step);
     return v;
 }
 
 #ifdef CONV
 /* The input at k = (tap, channel), and b's row there. */
-static float conv_one(__global const T *a, const conv *w, int4 corner, int k)
+static E conv_one(__global const T *a, const conv *w, int4 corner, int k)
 {
     const int t = k / w->channels, ch = k - t * w->channels, hv = w->tap[1] * w->tap[2];
     const long x = x_of(w, corner, t / hv, t % hv / w->tap[2], t % w->tap[2]);
-    return x < 0 ? 0.0f : LD(a, x + (long)ch * w->x_c);
+    return x < 0 ? 0 : GET(a, x + (long)ch * w->x_c);
 }
 static int conv_b_row(const conv *w, int k)
 {
@@ -251,16 +289,16 @@ static int conv_b_row(const conv *w, int k)
     return (w->tap_at + t / hv * w->tap_w[0] + t % hv / w->tap[2] * w->tap_w[1] + t % w->tap[2] * w->tap_w[2]) *
                w->channels + ch;
 }
-static float4 conv_four(__global const T *a, const conv *w, int4 corner, int k, int left)
+static E4 conv_four(__global const T *a, const conv *w, int4 corner, int k, int left)
 {
-    float4 v = 0;
+    E4 v = 0;
     if (left <= 0 || corner.x < 0)
         return v;
 #ifdef VEC /* four channels of one tap */
     const int t = k / w->channels, ch = k - t * w->channels, hv = w->tap[1] * w->tap[2];
     const long x = x_of(w, corner, t / hv, t % hv / w->tap[2], t % w->tap[2]);
     if (x >= 0)
-        v = LD4(a + x + ch);
+        v = GET4(a + x + ch);
 #else
     v.x = conv_one(a, w, corner, k);
     if (left > 1)
@@ -296,27 +334,27 @@ static float4 conv_four(__global const T *a, const conv *w, int4 corner, int k, 
 #define GET_A(k0) conv_four(a, &w, corner, k0 + A_K, g.k - (k0 + A_K))
 #else
 #define GET_A(k0)                                                                                                      \
-    (m0 + A_X < g.m ? four(a, (long)(m0 + A_X) * g.a_m + (long)(k0 + A_K) * g.a_k, g.a_k, g.k - (k0 + A_K)) : 0)
+    (m0 + A_X < g.m ? four(a, (long)(m0 + A_X) * g.a_m + (long)(k0 + A_K) * g.a_k, g.a_k, g.k - (k0 + A_K)) : (E4)0)
 #endif
 #else
 #define A_K ACROSS_K(id)
 #define A_X ACROSS_X(id)
 #define PUT_A PUT_ACROSS
 #define GET_A(k0)                                                                                                      \
-    (k0 + A_K < g.k ? four(a, (long)(m0 + A_X) * g.a_m + (long)(k0 + A_K) * g.a_k, g.a_m, g.m - (m0 + A_X)) : 0)
+    (k0 + A_K < g.k ? four(a, (long)(m0 + A_X) * g.a_m + (long)(k0 + A_K) * g.a_k, g.a_m, g.m - (m0 + A_X)) : (E4)0)
 #endif
 #if BK
 #define B_K ALONG_K(id)
 #define B_X ALONG_X(id)
 #define PUT_B PUT_ALONG
 #define GET_B(k0)                                                                                                      \
-    (n0 + B_X < g.n ? four(b, (long)(n0 + B_X) * g.b_n + (long)(k0 + B_K) * g.b_k, g.b_k, g.k - (k0 + B_K)) : 0)
+    (n0 + B_X < g.n ? four(b, (long)(n0 + B_X) * g.b_n + (long)(k0 + B_K) * g.b_k, g.b_k, g.k - (k0 + B_K)) : (E4)0)
 #else
 #define B_K ACROSS_K(id)
 #define B_X ACROSS_X(id)
 #define PUT_B PUT_ACROSS
 #define GET_B(k0)                                                                                                      \
-    (k0 + B_K < g.k ? four(b, (long)(n0 + B_X) * g.b_n + (long)B_ROW(k0 + B_K) * g.b_k, g.b_n, g.n - (n0 + B_X)) : 0)
+    (k0 + B_K < g.k ? four(b, (long)(n0 + B_X) * g.b_n + (long)B_ROW(k0 + B_K) * g.b_k, g.b_n, g.n - (n0 + B_X)) : (E4)0)
 #endif
 
 #define RV (RM / 4)
@@ -324,7 +362,7 @@ __kernel __attribute__((reqd_work_group_size(SIDE, SIDE, 1)))
 void gemm_tiles(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(const T, bias), TENSOR(const T, other),
                 const gemm g CONV_PARAM)
 {
-    __local float as[2 * TK * (TM + PAD)], bs[2 * TK * (TM + PAD)];
+    __local E as[2 * TK * (TM + PAD)], bs[2 * TK * (TM + PAD)];
     const int tx = get_local_id(0), ty = get_local_id(1), id = ty * SIDE + tx;
     const int n0 = get_group_id(0) * TM, m0 = get_group_id(1) * TM, z = get_group_id(2);
     OPEN(const T, a);
@@ -343,7 +381,17 @@ void gemm_tiles(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(con
 #pragma unroll
         for (int q = 0; q < RV; q++)
             acc[i][q] = 0;
-    float4 next_a = GET_A(0), next_b = GET_B(0);
+#ifdef FP16
+    half4 sum[RM][RV];
+#pragma unroll
+    for (int i = 0; i < RM; i++)
+#pragma unroll
+        for (int q = 0; q < RV; q++)
+            sum[i][q] = 0;
+#else
+#define sum acc
+#endif
+    E4 next_a = GET_A(0), next_b = GET_B(0);
     PUT_A(as, next_a, A_K, A_X);
     PUT_B(bs, next_b, B_K, B_X);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -352,24 +400,34 @@ void gemm_tiles(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(con
         /* the next step's elements are on their way while this one is computed */
         next_a = GET_A(k0 + TK);
         next_b = GET_B(k0 + TK);
-        __local const float *ap = as + half_ * TK * (TM + PAD) + ty * 4, *bp = bs + half_ * TK * (TM + PAD) + tx * 4;
+        __local const E *ap = as + half_ * TK * (TM + PAD) + ty * 4, *bp = bs + half_ * TK * (TM + PAD) + tx * 4;
 #pragma unroll
         for (int k = 0; k < TK; k++) {
-            float4 y[RV];
+            E4 y[RV];
 #pragma unroll
             for (int q = 0; q < RV; q++)
                 y[q] = vload4(0, bp + k * (TM + PAD) + q * SIDE * 4);
 #pragma unroll
             for (int q = 0; q < RV; q++) {
-                float4 x = vload4(0, ap + k * (TM + PAD) + q * SIDE * 4);
+                E4 x = vload4(0, ap + k * (TM + PAD) + q * SIDE * 4);
 #pragma unroll
                 for (int j = 0; j < RV; j++) {
-                    acc[q * 4 + 0][j] = fma((float4)x.x, y[j], acc[q * 4 + 0][j]);
-                    acc[q * 4 + 1][j] = fma((float4)x.y, y[j], acc[q * 4 + 1][j]);
-                    acc[q * 4 + 2][j] = fma((float4)x.z, y[j], acc[q * 4 + 2][j]);
-                    acc[q * 4 + 3][j] = fma((float4)x.w, y[j], acc[q * 4 + 3][j]);
+                    sum[q * 4 + 0][j] = fma((E4)x.x, y[j], sum[q * 4 + 0][j]);
+                    sum[q * 4 + 1][j] = fma((E4)x.y, y[j], sum[q * 4 + 1][j]);
+                    sum[q * 4 + 2][j] = fma((E4)x.z, y[j], sum[q * 4 + 2][j]);
+                    sum[q * 4 + 3][j] = fma((E4)x.w, y[j], sum[q * 4 + 3][j]);
                 }
             }
+#ifdef FP16
+            if (k % RUN == RUN - 1)
+#pragma unroll
+                for (int i = 0; i < RM; i++)
+#pragma unroll
+                    for (int q = 0; q < RV; q++) {
+                        acc[i][q] += convert_float4(sum[i][q]);
+                        sum[i][q] = 0;
+                    }
+#endif
         }
         half_ = 1 - half_;
         PUT_A(as + half_ * TK * (TM + PAD), next_a, A_K, A_X);
