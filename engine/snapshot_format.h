@@ -9,7 +9,7 @@
 
 #include "engine/snapshot.h"
 
-#define MBR_SNAPSHOT_FORMAT 4
+#define MBR_SNAPSHOT_FORMAT 5
 
 #define SNAPSHOT_OPS 512   /* different operators */
 #define SNAPSHOT_DEPTH 64  /* graphs in graphs, types in types */

@@ -3,6 +3,9 @@
 #include "config.h"
 #endif
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* syscall */
+#endif
 #include "kernels/cpu.h"
 
 #include <limits.h>
@@ -19,6 +22,10 @@
 #define LIBC_KNOWS 1
 #else
 #define LIBC_KNOWS 0
+#endif
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 #elif MBR_ARCH_ARM && defined(__linux__)
 #include <sys/auxv.h>
@@ -59,8 +66,11 @@ static unsigned detect(void)
     if (!HAS(AVX512_VNNI))
         return have;
     have |= MBR_TIER_BIT(MBR_TIER_AVX512VNNI);
-    if (HAS(AVX512_BF16))
-        have |= MBR_TIER_BIT(MBR_TIER_AVX512BF16);
+    if (!HAS(AVX512_BF16))
+        return have;
+    have |= MBR_TIER_BIT(MBR_TIER_AVX512BF16);
+    if (HAS(AMX_TILE) && HAS(AMX_INT8))
+        have |= MBR_TIER_BIT(MBR_TIER_AMX);
 #undef HAS
     return have;
 }
@@ -101,8 +111,11 @@ static unsigned detect(void)
         return have;
     have |= MBR_TIER_BIT(MBR_TIER_AVX512VNNI);
     unsigned a71, b71, c71, d71;
-    if (a7 >= 1 && __get_cpuid_count(7, 1, &a71, &b71, &c71, &d71) && bits(a71, 1u << 5)) /* AVX512_BF16 */
-        have |= MBR_TIER_BIT(MBR_TIER_AVX512BF16);
+    if (!(a7 >= 1 && __get_cpuid_count(7, 1, &a71, &b71, &c71, &d71) && bits(a71, 1u << 5))) /* AVX512_BF16 */
+        return have;
+    have |= MBR_TIER_BIT(MBR_TIER_AVX512BF16);
+    if (bits(d7, 1u << 24 | 1u << 25) && (state >> 17 & 3) == 3) /* AMX-TILE, AMX-INT8; their state */
+        have |= MBR_TIER_BIT(MBR_TIER_AMX);
     return have;
 }
 #elif MBR_ARCH_ARM
@@ -127,6 +140,17 @@ static unsigned detect(void)
     return MBR_TIER_BIT(MBR_TIER_BASE);
 }
 #endif
+
+/* Whether the system lets this process use tile registers. Linux wants to be asked: their state is 8 KiB a thread. */
+static bool may_use_tiles(void)
+{
+#if MBR_ARCH_X86 && defined(__linux__)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
 
 const char *mbr_cpu_tier_name(mbr_cpu_tier tier)
 {
@@ -165,6 +189,8 @@ unsigned mbr_cpu_tiers(void)
         mbr_cpu_tier top = wish ? mbr_cpu_tier_from_name(wish) : MBR_TIER_COUNT;
         if (top != MBR_TIER_COUNT)
             have &= mbr_cpu_tiers_up_to(top);
+        if (have & MBR_TIER_BIT(MBR_TIER_AMX) && !may_use_tiles())
+            have &= ~MBR_TIER_BIT(MBR_TIER_AMX);
         have |= KNOWN;
         atomic_store_explicit(&found_tiers, have, memory_order_relaxed);
     }

@@ -7,6 +7,8 @@
  *   avx512      F, BW, DQ, VL, CD as one bundle
  *   avx512vnni  and 8-bit dot products
  *   avx512bf16  and bfloat16 dot products
+ *   amx         and tile registers with 8-bit products (AMX-TILE, AMX-INT8), of which Linux asks that a process wants
+ *               them: that is done once, when the tiers are found, unless MBR_CPU hides the tier
  *   neon        Advanced SIMD with half conversions (every ARMv8-A)
  *   dotprod     and 8-bit dot products
  *   i8mm        and 8-bit matrix products
@@ -42,6 +44,9 @@
 #endif
 #ifndef MBR_WITH_AVX512BF16
 #define MBR_WITH_AVX512BF16 MBR_ARCH_X86
+#endif
+#ifndef MBR_WITH_AMX
+#define MBR_WITH_AMX MBR_ARCH_X86
 #endif
 #ifndef MBR_WITH_NEON
 #define MBR_WITH_NEON MBR_ARCH_ARM

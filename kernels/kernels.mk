@@ -93,6 +93,8 @@ MBR_KERNELS_BASE = \
     kernels/qgemm.def \
     kernels/qgemm.h \
     kernels/qgemm_body.h \
+    kernels/qgemm_plan.c \
+    kernels/qgemm_plan.h \
     kernels/qlinear.h \
     kernels/qmatmul_any.h \
     kernels/quantize.def \
@@ -254,6 +256,8 @@ MBR_KERNELS_AVX512 = \
 MBR_KERNELS_AVX512VNNI = \
     kernels/x86/qgemm_avx512vnni.c
 MBR_KERNELS_AVX512BF16 =
+MBR_KERNELS_AMX = \
+    kernels/x86/qgemm_amx.c
 MBR_KERNELS_NEON = \
     kernels/arm/arg_neon.c \
     kernels/arm/attention_neon.c \

@@ -11,6 +11,8 @@
  *   QG_A_SIGNED                    with QG_BYTES: the bytes of A are signed too
  *   qg_dot(sum, a, b)              sum + that dot product, in each lane
  *   QG_B(b)                        b as qg_dot wants it, once for all rows; or nothing
+ *   QG_COPY_BYTES(to, from, n, x)  n bytes, each changed by ^ x; or nothing
+ *   QG_ROUND                       a panel's k is filled up to a multiple of this, for other forms; or nothing
  *
  * A block of A is always converted into scratch: to differences from the zero point (16 bits), or to bytes of the right
  * signedness. A panel of B is QG_HEAD bytes and then (steps, QG_NR) groups of four bytes: step s holds the products p =
@@ -24,6 +26,7 @@
 
 #include "kernels/conv_walk.h"
 #include "kernels/qgemm.h"
+#include "kernels/qgemm_plan.h"
 #include "kernels/simd/act.h"
 
 #include <math.h>
@@ -32,8 +35,9 @@
 #define QG_STEP (QG_BYTES ? 4 : 2)  /* products in a step */
 #define QG_WIDTH (QG_BYTES ? 1 : 2) /* bytes of an element */
 #define QG_HEAD (QG_BYTES ? 2 * QG_NR * sizeof(int32_t) : 0)
-#define QG_KC 512
-#define QG_MIN_TILES 16
+#ifndef QG_ROUND
+#define QG_ROUND QG_STEP /* k of a panel is filled up with zeros to a multiple */
+#endif
 #define QG_FLIP(is_signed, wanted) ((is_signed) == (wanted) ? 0 : 0x80) /* turns one kind of byte into the other */
 #ifndef QG_B
 #define QG_B(b) (b)
@@ -41,13 +45,9 @@
 #ifndef QG_A_SIGNED
 #define QG_A_SIGNED false
 #endif
-
-typedef struct qg_plan {
-    size_t tm, tn, m_tiles, n_tiles;
-    size_t kc, k_blocks;
-    ptrdiff_t lda; /* bytes of a row of the block */
-    size_t segment_bytes, a_bytes, acc_bytes, row_bytes;
-} qg_plan;
+#ifndef QG_MOST_ROWS /* of any form that is run here */
+#define QG_MOST_ROWS QG_MR
+#endif
 
 static size_t qg_up(size_t n, size_t unit)
 {
@@ -56,38 +56,13 @@ static size_t qg_up(size_t n, size_t unit)
 
 static size_t qg_panel_bytes(size_t k)
 {
-    return QG_HEAD + (k + QG_STEP - 1) / QG_STEP * QG_NR * 4;
+    return QG_HEAD + qg_up(k, QG_ROUND) / QG_STEP * QG_NR * 4;
 }
 
-static qg_plan qg_plan_of(size_t m, size_t n, size_t k, size_t copies, bool gathers)
+static qg_plan qg_plan_of(const qg_form *form, size_t m, size_t n, size_t k, size_t copies, bool gathers)
 {
-    qg_plan p = {.k_blocks = k > QG_KC ? (k + QG_KC - 1) / QG_KC : 1};
-    size_t panels = (n + QG_NR - 1) / QG_NR, steps = k ? k : 1, l2 = mbr_cpu_caches_get().l2;
-    if (!m || !n || !copies)
-        return p;
-    p.kc = qg_up((steps + p.k_blocks - 1) / p.k_blocks, 16);
-    double all = (double)m * (double)(panels * QG_NR) * (double)steps * (double)copies / QG_MIN_TILES;
-    double macs = all < QG_TILE_MACS / 6.0 ? QG_TILE_MACS / 6.0 : all > QG_TILE_MACS ? QG_TILE_MACS : all;
-    size_t cells = (size_t)(macs / (double)steps);
-    /* As in gemm_cut: the part of B stays in the second cache from tile to tile where that is worth while. */
-    size_t kept = mbr_min_size((l2 ? l2 : 524288) / 2 / qg_panel_bytes(steps), panels);
-    bool keeps = kept >= mbr_min_size(gathers ? 6 : 3, panels);
-    size_t rows = keeps ? cells / (kept * QG_NR) : (size_t)sqrt((double)cells / 2);
-    rows = mbr_max_size(rows, 4 * QG_MR);
-    size_t count = (m + rows / 2) / rows;
-    count = count ? count : 1;
-    p.tm = qg_up((m + count - 1) / count, QG_MR);
-    p.tn = mbr_max_size(mbr_min_size(cells / (p.tm * QG_NR), keeps ? kept : panels), 1);
-    p.m_tiles = (m + p.tm - 1) / p.tm;
-    p.n_tiles = (panels + p.tn - 1) / p.tn;
-    p.tn = (panels + p.n_tiles - 1) / p.n_tiles;
-    p.n_tiles = (panels + p.tn - 1) / p.tn;
-    p.lda = (ptrdiff_t)(p.kc * QG_WIDTH + 64);
-    p.segment_bytes = gathers ? qg_up(p.kc * sizeof(conv_segment), 64) : 0;
-    p.a_bytes = qg_up(p.tm * (size_t)p.lda, 64);
-    p.acc_bytes = p.k_blocks > 1 ? qg_up(p.tm, QG_MR) * p.tn * QG_NR * sizeof(int32_t) : 0;
-    p.row_bytes = qg_up(p.tm * sizeof(int32_t), 64);
-    return p;
+    return mbr_qg_plan_of(form, m, n, k, copies, QG_NR, qg_panel_bytes(k), QG_WIDTH,
+                          gathers ? sizeof(conv_segment) : 0);
 }
 
 static size_t qg_plan_scratch(const qg_plan *p)
@@ -96,15 +71,6 @@ static size_t qg_plan_scratch(const qg_plan *p)
 }
 
 /* ---- the inner loop ---- */
-
-typedef struct qg_tile {
-    size_t steps;
-    const char *a;
-    ptrdiff_t lda;
-    const char *b;
-    int32_t *acc; /* (mr, QG_NR) */
-    bool first;
-} qg_tile;
 
 MBR_INLINE vi qg_load4(const char *p)
 {
@@ -157,11 +123,17 @@ MBR_INLINE void qg_micro(const qg_tile *t, const int mr)
 QG_EACH_ROW(QG_MICRO)
 #undef QG_MICRO
 
-static void (*const qg_micro_rows[QG_MR])(const qg_tile *t) = {
+static void qg_micro_any(const qg_tile *t, size_t mr)
+{
+    static void (*const rows[QG_MR])(const qg_tile *t) = {
 #define QG_MICRO(mr) qg_micro_##mr,
-    QG_EACH_ROW(QG_MICRO)
+        QG_EACH_ROW(QG_MICRO)
 #undef QG_MICRO
-};
+    };
+    rows[mr - 1](t);
+}
+
+static const qg_form qg_own = {QG_MR, 1, 512, QG_TILE_MACS, qg_micro_any, NULL, NULL};
 
 /* ---- the way out ---- */
 
@@ -240,6 +212,48 @@ MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, size_t ld, c
     }
 }
 
+/* Whether no sum that is scaled becomes a NaN. */
+static bool qg_is_tame(const mbr_quant_out *q, size_t at, size_t cols)
+{
+    vf rest = vf_zero();
+    for (size_t j = 0; j < cols; j += MBR_VL) {
+        size_t n = cols - j < MBR_VL ? cols - j : MBR_VL;
+        vf scale = vf_load_n(q->scale + at + j, n);
+        rest = vf_add(rest, vf_sub(scale, scale));
+        if (q->real_bias) {
+            vf bias = vf_load_n(q->real_bias + at + j, n);
+            rest = vf_add(rest, vf_sub(bias, bias));
+        }
+    }
+    return vm_all(vf_eq(rest, vf_zero()));
+}
+
+/* The common case of qg_finish_kind: bytes, tame, nothing but clipping, which can then wait for the rounded values. */
+MBR_INLINE void qg_finish_bytes(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows,
+                                size_t cols, float least, float most, const bool u8)
+{
+    const mbr_quant_out *q = o->q;
+    vf low = vf_set1(least), high = vf_set1(most), inverse = vf_set1(q->inverse_scale);
+    vi zero = vi_set1(q->zero);
+    for (size_t j = 0; j < cols; j += MBR_VL) {
+        size_t n = cols - j < MBR_VL ? cols - j : MBR_VL, at = o->j + j;
+        vi add = q->bias ? vi_load_n(q->bias + at, n) : vi_zero(), b_zero = vi_zero();
+        if (QG_BYTES) {
+            add = vi_sub(add, vi_mul(vi_set1(o->a_zero), vi_load(head + j)));
+            b_zero = vi_load(head + QG_NR + j);
+        }
+        vf scale = vf_load_n(q->scale + at, n), bias = q->real_bias ? vf_load_n(q->real_bias + at, n) : vf_zero();
+        char *to = o->c + j;
+        for (size_t r = 0; r < rows; r++, to += o->ldc) {
+            vi sum = vi_add(vi_load(acc + r * ld + j), add);
+            if (QG_BYTES && o->row_sums)
+                sum = vi_sub(sum, vi_mul(b_zero, vi_set1(o->row_sums[r])));
+            vf x = vf_mul(vf_add(vf_mul(vi_to_vf(sum), scale), bias), inverse);
+            qg_store_byte(to, vi_add(vf_to_vi(vf_min(vf_max(x, low), high)), zero), n, u8);
+        }
+    }
+}
+
 /*
  * Sums (rows, cols), ld between rows; head: of the panel, with QG_BYTES. What is not clipping is rare: one loop that
  * looks at the kind for each vector does for all of it.
@@ -247,41 +261,52 @@ MBR_INLINE void qg_finish_kind(const qg_out *o, const int32_t *acc, size_t ld, c
 MBR_NOINLINE static void qg_finish(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows,
                                    size_t cols)
 {
-    mbr_act act = o->q->act;
-    mbr_dtype type = o->q->type;
+    const mbr_quant_out *q = o->q;
+    mbr_act act = q->act;
+    mbr_dtype type = q->type;
     float low = act.kind == MBR_ACT_RELU ? 0 : act.kind == MBR_ACT_CLIP ? act.a : -INFINITY;
     float high = act.kind == MBR_ACT_CLIP ? act.b : INFINITY;
-#define CLIP(type) qg_finish_kind(o, acc, ld, head, rows, cols, MBR_ACT_CLIP, low, high, type)
+    bool clips = act.kind <= MBR_ACT_CLIP, bytes = type == MBR_DTYPE_U8 || type == MBR_DTYPE_I8;
+    if (bytes && clips && !q->other_is && low <= high && q->inverse_scale > 0 && q->inverse_scale < INFINITY &&
+        qg_is_tame(q, o->j, cols)) {
+        float least = (type == MBR_DTYPE_U8 ? 0 : -128) - (float)q->zero, most = least + 255;
+        low = fminf(fmaxf(rintf(low * q->inverse_scale), least), most);
+        high = fminf(fmaxf(rintf(high * q->inverse_scale), least), most);
+        if (type == MBR_DTYPE_U8)
+            qg_finish_bytes(o, acc, ld, head, rows, cols, low, high, true);
+        else
+            qg_finish_bytes(o, acc, ld, head, rows, cols, low, high, false);
+        return;
+    }
+#define KIND(kind, type) qg_finish_kind(o, acc, ld, head, rows, cols, kind, low, high, type)
     if (type == MBR_DTYPE_I32)
-        CLIP(MBR_DTYPE_I32);
-    else if (act.kind > MBR_ACT_CLIP)
-        qg_finish_kind(o, acc, ld, head, rows, cols, act.kind, act.a, act.b, type);
-    else if (type == MBR_DTYPE_U8)
-        CLIP(MBR_DTYPE_U8);
-    else if (type == MBR_DTYPE_I8)
-        CLIP(MBR_DTYPE_I8);
+        KIND(MBR_ACT_NONE, MBR_DTYPE_I32);
+    else if (type == MBR_DTYPE_F32 && clips)
+        KIND(MBR_ACT_CLIP, MBR_DTYPE_F32);
     else
-        CLIP(MBR_DTYPE_F32);
-#undef CLIP
+        qg_finish_kind(o, acc, ld, head, rows, cols, clips ? MBR_ACT_CLIP : act.kind, clips ? low : act.a,
+                       clips ? high : act.b, type);
+#undef KIND
 }
 
 /* One block of k for rows x cols; see gemm_block. */
-static void qg_block(const char *a, ptrdiff_t lda, const char *b, size_t panel_bytes, size_t s0, size_t steps,
-                     size_t rows, size_t cols, int32_t *acc, bool first, bool last, const qg_out *out)
+static void qg_block(const qg_form *form, const char *a, ptrdiff_t lda, const char *b, size_t panel_bytes, size_t s0,
+                     size_t steps, size_t rows, size_t cols, int32_t *acc, bool first, bool last, const qg_out *out)
 {
-    _Alignas(64) int32_t sums[QG_MR * QG_NR];
+    _Alignas(64) int32_t sums[QG_MOST_ROWS * QG_NR];
     qg_tile t = {.steps = steps, .lda = lda, .first = first};
-    size_t row_tiles = (rows + QG_MR - 1) / QG_MR;
+    size_t size = out->q->type == MBR_DTYPE_U8 || out->q->type == MBR_DTYPE_I8 ? 1 : 4;
+    size_t row_tiles = (rows + form->mr - 1) / form->mr;
     for (size_t j = 0; j < cols; j += QG_NR) {
         const char *panel = b + j / QG_NR * panel_bytes;
         t.b = panel + QG_HEAD + s0 * QG_NR * 4;
         for (size_t i = 0, r = 0; i < row_tiles; i++) {
-            size_t mr = (rows - r) / (row_tiles - i);
+            size_t left = rows - r, mr = qg_up((left + row_tiles - i - 1) / (row_tiles - i), form->grain);
+            mr = mbr_min_size(mr, left);
             t.a = a + (ptrdiff_t)r * lda;
-            t.acc = acc ? acc + (j / QG_NR * row_tiles + i) * QG_MR * QG_NR : sums;
-            qg_micro_rows[mr - 1](&t);
+            t.acc = acc ? acc + (j / QG_NR * row_tiles + i) * form->mr * QG_NR : sums;
+            form->micro(&t, mr);
             if (last) {
-                size_t size = out->q->type == MBR_DTYPE_U8 || out->q->type == MBR_DTYPE_I8 ? 1 : 4;
                 qg_out at = *out;
                 at.j += j;
                 at.c += ((ptrdiff_t)r * out->ldc + (ptrdiff_t)j) * (ptrdiff_t)size;
@@ -304,8 +329,12 @@ MBR_INLINE void qg_copy(char *to, const uint8_t *from, size_t n, bool is_signed,
 #if QG_BYTES
     (void)zero;
     uint8_t flip = QG_FLIP(is_signed, QG_A_SIGNED);
+#ifdef QG_COPY_BYTES
+    QG_COPY_BYTES(to, from, n, flip);
+#else
     for (size_t i = 0; i < n; i++)
         to[i] = (char)(from[i] ^ flip);
+#endif
 #else
     int16_t *t = (int16_t *)(void *)to;
     if (is_signed)
@@ -323,11 +352,12 @@ MBR_INLINE void qg_blank(char *to, size_t n, int32_t a_zero)
     memset(to, QG_BYTES ? (int)(uint8_t)a_zero : 0, n * QG_WIDTH);
 }
 
-/* After the last element of a row: zeros up to a whole step, and the row's sum where it is wanted. */
+/* After the last element of a row: zeros up to a whole step, and the row's sum where it is wanted. What follows in the
+ * block meets zeros of B. */
 static void qg_row_end(char *row, size_t kc, int32_t *row_sum, bool first)
 {
-    size_t steps = (kc + QG_STEP - 1) / QG_STEP;
-    memset(row + kc * QG_WIDTH, 0, (steps * QG_STEP - kc) * QG_WIDTH);
+    if (kc % QG_STEP)
+        memset(row + kc * QG_WIDTH, 0, (QG_STEP - kc % QG_STEP) * QG_WIDTH);
     if (!row_sum)
         return;
     int32_t sum = first ? 0 : *row_sum;
@@ -349,7 +379,7 @@ static int32_t qg_a_zero(bool is_signed, int32_t zero)
 static size_t qg_pack_size(size_t k, size_t n)
 {
     size_t size = (n + QG_NR - 1) / QG_NR, rounded;
-    bool ok = mbr_round_up(k, 16, &rounded) && mbr_mul_size(rounded, QG_NR * QG_WIDTH, &rounded) &&
+    bool ok = mbr_round_up(k, 64, &rounded) && mbr_mul_size(rounded, QG_NR * QG_WIDTH, &rounded) &&
               mbr_add_size(rounded, QG_HEAD, &rounded) && mbr_mul_size(size, rounded, &size);
     return ok ? qg_up((n + QG_NR - 1) / QG_NR * qg_panel_bytes(k), 64) : 0;
 }
@@ -415,30 +445,32 @@ static bool qg_has_zeros(const char *b, size_t panels, size_t panel_bytes)
 
 /* ---- the product ---- */
 
-static qg_plan qg_plan_gemm(const mbr_qgemm_args *g)
+static qg_plan qg_plan_gemm(const qg_form *form, const mbr_qgemm_args *g)
 {
-    return qg_plan_of(g->m, g->n, g->k, g->batch[0] * g->batch[1] * g->batch[2], false);
+    return qg_plan_of(form, g->m, g->n, g->k, g->batch[0] * g->batch[1] * g->batch[2], false);
 }
 
-static size_t qg_scratch(const mbr_qgemm_args *g)
+static size_t qg_scratch(const qg_form *form, const mbr_qgemm_args *g)
 {
-    qg_plan p = qg_plan_gemm(g);
+    qg_plan p = qg_plan_gemm(form, g);
     return qg_plan_scratch(&p);
 }
 
-static size_t qg_tiles(const mbr_qgemm_args *g)
+static size_t qg_tiles(const qg_form *form, const mbr_qgemm_args *g)
 {
-    qg_plan p = qg_plan_gemm(g);
+    qg_plan p = qg_plan_gemm(form, g);
     return p.m_tiles * p.n_tiles * g->batch[0] * g->batch[1] * g->batch[2];
 }
 
-static void qg_run(const mbr_qgemm_args *g, void *scratch, size_t first, size_t last)
+static void qg_run(const qg_form *form, const mbr_qgemm_args *g, void *scratch, size_t first, size_t last)
 {
-    qg_plan p = qg_plan_gemm(g);
+    qg_plan p = qg_plan_gemm(form, g);
     char *block = scratch;
     int32_t *acc = (int32_t *)(void *)(block + p.a_bytes), *row_sums = (int32_t *)(void *)((char *)acc + p.acc_bytes);
     size_t panel_bytes = qg_panel_bytes(g->k),
            size = g->out.type == MBR_DTYPE_U8 || g->out.type == MBR_DTYPE_I8 ? 1 : 4;
+    if (form->begin)
+        form->begin();
     for (size_t tile = first; tile < last; tile++) {
         size_t i0 = tile % p.m_tiles * p.tm, rest = tile / p.m_tiles, panel = rest % p.n_tiles * p.tn,
                j0 = panel * QG_NR;
@@ -472,10 +504,12 @@ static void qg_run(const mbr_qgemm_args *g, void *scratch, size_t first, size_t 
                 qg_copy(row, a + (ptrdiff_t)r * g->lda + k0, kc, g->a_signed, g->a_zero);
                 qg_row_end(row, kc, zeros ? row_sums + r : NULL, q == 0);
             }
-            qg_block(block, p.lda, b, panel_bytes, k0 / QG_STEP, (kc + QG_STEP - 1) / QG_STEP, rows, cols,
+            qg_block(form, block, p.lda, b, panel_bytes, k0 / QG_STEP, (kc + QG_STEP - 1) / QG_STEP, rows, cols,
                      p.acc_bytes ? acc : NULL, q == 0, q + 1 == p.k_blocks, &out);
         }
     }
+    if (form->end)
+        form->end();
 }
 
 /* ---- the convolution ---- */
@@ -525,21 +559,21 @@ static void qc_pack(const mbr_conv_args *s, const void *weights, bool is_signed,
     }
 }
 
-static qg_plan qc_plan_of(const mbr_qconv_args *a)
+static qg_plan qc_plan_of(const qg_form *form, const mbr_qconv_args *a)
 {
     const mbr_conv_args *s = &a->shape;
-    return qg_plan_of(s->n * s->out[0] * s->out[1] * s->out[2], s->filters / s->groups, qc_k(s), s->groups, true);
+    return qg_plan_of(form, s->n * s->out[0] * s->out[1] * s->out[2], s->filters / s->groups, qc_k(s), s->groups, true);
 }
 
-static size_t qc_scratch(const mbr_qconv_args *a)
+static size_t qc_scratch(const qg_form *form, const mbr_qconv_args *a)
 {
-    qg_plan p = qc_plan_of(a);
+    qg_plan p = qc_plan_of(form, a);
     return qg_plan_scratch(&p);
 }
 
-static size_t qc_tiles(const mbr_qconv_args *a)
+static size_t qc_tiles(const qg_form *form, const mbr_qconv_args *a)
 {
-    qg_plan p = qc_plan_of(a);
+    qg_plan p = qc_plan_of(form, a);
     return p.m_tiles * p.n_tiles * a->shape.groups;
 }
 
@@ -573,10 +607,10 @@ static void qc_gather(const mbr_qconv_args *a, const conv_segment *seg, size_t c
     }
 }
 
-static void qc_run(const mbr_qconv_args *a, void *scratch, size_t first, size_t last)
+static void qc_run(const qg_form *form, const mbr_qconv_args *a, void *scratch, size_t first, size_t last)
 {
     const mbr_conv_args *s = &a->shape;
-    qg_plan p = qc_plan_of(a);
+    qg_plan p = qc_plan_of(form, a);
     conv_phase phase = conv_phase_of(s, 0);
     conv_segment *segments = scratch;
     char *block = (char *)scratch + p.segment_bytes;
@@ -585,6 +619,8 @@ static void qc_run(const mbr_qconv_args *a, void *scratch, size_t first, size_t 
     size_t size = a->out.type == MBR_DTYPE_U8 || a->out.type == MBR_DTYPE_I8 ? 1 : 4;
     size_t all = s->n * s->out[0] * s->out[1] * s->out[2];
     int32_t a_zero = qg_a_zero(a->x_signed, a->x_zero);
+    if (form->begin)
+        form->begin();
     for (size_t tile = first; tile < last; tile++) {
         size_t i0 = tile % p.m_tiles * p.tm, rest = tile / p.m_tiles, panel = rest % p.n_tiles * p.tn,
                group = rest / p.n_tiles;
@@ -613,21 +649,49 @@ static void qc_run(const mbr_qconv_args *a, void *scratch, size_t first, size_t 
             }
             for (size_t r = 0; r < rows; r++)
                 qg_row_end(block + (ptrdiff_t)r * p.lda, kc, zeros ? row_sums + r : NULL, i == 0);
-            qg_block(block, p.lda, w, panel_bytes, k0 / QG_STEP, (kc + QG_STEP - 1) / QG_STEP, rows, cols,
+            qg_block(form, block, p.lda, w, panel_bytes, k0 / QG_STEP, (kc + QG_STEP - 1) / QG_STEP, rows, cols,
                      p.acc_bytes ? acc : NULL, i == 0, i + 1 == p.k_blocks, &out);
         }
     }
+    if (form->end)
+        form->end();
 }
 
 #define QG_STRING_(x) #x
 #define QG_STRING(x) QG_STRING_(x)
 #define QG_ROW_(name) mbr_##name
 #define QG_ROW(name) QG_ROW_(name)
-const mbr_qgemm_kernel QG_ROW(QG_NAME) = {
-    QG_STRING(QG_NAME), QG_TIER, QG_NR, qg_pack_size, qg_pack, qg_scratch, qg_tiles, qg_run,
-};
-const mbr_qconv_kernel QG_ROW(QG_CONV_NAME) = {
-    QG_STRING(QG_CONV_NAME), QG_TIER, qc_fits, qc_pack_size, qc_pack_units, qc_pack, qc_scratch, qc_tiles, qc_run,
-};
+/* The rows of a form: gemm and conv are their names. */
+#define QG_ROWS(form, gemm, conv, its_tier)                                                                            \
+    static size_t form##_scratch(const mbr_qgemm_args *g)                                                              \
+    {                                                                                                                  \
+        return qg_scratch(&form, g);                                                                                   \
+    }                                                                                                                  \
+    static size_t form##_tiles(const mbr_qgemm_args *g)                                                                \
+    {                                                                                                                  \
+        return qg_tiles(&form, g);                                                                                     \
+    }                                                                                                                  \
+    static void form##_run(const mbr_qgemm_args *g, void *scratch, size_t first, size_t last)                          \
+    {                                                                                                                  \
+        qg_run(&form, g, scratch, first, last);                                                                        \
+    }                                                                                                                  \
+    static size_t form##_conv_scratch(const mbr_qconv_args *a)                                                         \
+    {                                                                                                                  \
+        return qc_scratch(&form, a);                                                                                   \
+    }                                                                                                                  \
+    static size_t form##_conv_tiles(const mbr_qconv_args *a)                                                           \
+    {                                                                                                                  \
+        return qc_tiles(&form, a);                                                                                     \
+    }                                                                                                                  \
+    static void form##_conv_run(const mbr_qconv_args *a, void *scratch, size_t first, size_t last)                     \
+    {                                                                                                                  \
+        qc_run(&form, a, scratch, first, last);                                                                        \
+    }                                                                                                                  \
+    const mbr_qgemm_kernel QG_ROW(gemm) = {QG_STRING(gemm), its_tier,       QG_NR,        qg_pack_size,                \
+                                           qg_pack,         form##_scratch, form##_tiles, form##_run};                 \
+    const mbr_qconv_kernel QG_ROW(conv) = {QG_STRING(conv), its_tier, qc_fits,           qc_pack_size,     qc_pack_units, \
+                                           qc_pack,         form##_conv_scratch, form##_conv_tiles, form##_conv_run}
+
+QG_ROWS(qg_own, QG_NAME, QG_CONV_NAME, QG_TIER);
 
 #endif

@@ -38,7 +38,8 @@ AC_DEFUN([MBR_CHECK_VERSION_SCRIPT], [
 ])
 
 dnl MBR_TIER(NAME, FLAGS, INCLUDE, BODY): one CPU tier. When a file that uses it compiles with FLAGS, sets the
-dnl conditional TIER_NAME, the flags MBR_NAME_CFLAGS and the macro MBR_HAVE_NAME in config.h.
+dnl conditional TIER_NAME, the flags MBR_NAME_CFLAGS and the macro MBR_HAVE_NAME in config.h; otherwise MBR_TIER_MACROS
+dnl tells kernels/cpu.h that a tier of this architecture is missing.
 AC_DEFUN([MBR_TIER], [
     AC_CACHE_CHECK([for the CPU tier $1], [mbr_cv_tier_$1], [
         mbr_save_CFLAGS=$CFLAGS
@@ -51,13 +52,16 @@ AC_DEFUN([MBR_TIER], [
     AS_IF([test "x$mbr_cv_tier_$1" = xyes], [
         mbr_tiers="$mbr_tiers m4_tolower($1)"
         AC_DEFINE([MBR_HAVE_$1], [1], [Define when the CPU tier $1 is built.])
-    ])
+    ], [AS_CASE([$host_cpu:$1], [x86_64:A*|aarch64:NEON|aarch64:D*|aarch64:I*],
+        [MBR_TIER_MACROS="$MBR_TIER_MACROS -DMBR_WITH_$1=0"])])
     AM_CONDITIONAL([TIER_$1], [test "x$mbr_cv_tier_$1" = xyes])
 ])
 
 dnl MBR_CHECK_TIERS: all of them. A tier of another architecture fails its test and is left out.
 AC_DEFUN([MBR_CHECK_TIERS], [
     mbr_tiers=
+    MBR_TIER_MACROS=
+    AC_SUBST([MBR_TIER_MACROS])
     m4_define([mbr_avx2], [-mavx2 -mfma -mf16c -mbmi -mbmi2])
     m4_define([mbr_avx512], [mbr_avx2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd])
     MBR_TIER([AVX2], [mbr_avx2], [[#include <immintrin.h>]],
@@ -68,6 +72,8 @@ AC_DEFUN([MBR_CHECK_TIERS], [
         [[__m512i a = _mm512_setzero_si512(); a = _mm512_dpbusd_epi32(a, a, a); (void)a;]])
     MBR_TIER([AVX512BF16], [mbr_avx512 -mavx512vnni -mavx512bf16], [[#include <immintrin.h>]],
         [[__m512 a = _mm512_setzero_ps(); (void)_mm512_cvtne2ps_pbh(a, a);]])
+    MBR_TIER([AMX], [mbr_avx512 -mavx512vnni -mavx512bf16 -mamx-tile -mamx-int8], [[#include <immintrin.h>]],
+        [[_tile_zero(0); _tile_dpbusd(0, 1, 2); _tile_release();]])
     MBR_TIER([NEON], [], [[#include <arm_neon.h>
 #ifndef __aarch64__
 #error not aarch64
