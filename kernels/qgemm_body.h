@@ -230,10 +230,10 @@ static bool qg_is_tame(const mbr_quant_out *q, size_t at, size_t cols)
 
 /* The common case of qg_finish_kind: bytes, tame, nothing but clipping, which can then wait for the rounded values. */
 MBR_INLINE void qg_finish_bytes(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows,
-                                size_t cols, float least, float most, const bool u8)
+                                size_t cols, vf low, vf high, const bool u8)
 {
     const mbr_quant_out *q = o->q;
-    vf low = vf_set1(least), high = vf_set1(most), inverse = vf_set1(q->inverse_scale);
+    vf inverse = vf_set1(q->inverse_scale);
     vi zero = vi_set1(q->zero);
     for (size_t j = 0; j < cols; j += MBR_VL) {
         size_t n = cols - j < MBR_VL ? cols - j : MBR_VL, at = o->j + j;
@@ -269,13 +269,14 @@ MBR_NOINLINE static void qg_finish(const qg_out *o, const int32_t *acc, size_t l
     bool clips = act.kind <= MBR_ACT_CLIP, bytes = type == MBR_DTYPE_U8 || type == MBR_DTYPE_I8;
     if (bytes && clips && !q->other_is && low <= high && q->inverse_scale > 0 && q->inverse_scale < INFINITY &&
         qg_is_tame(q, o->j, cols)) {
-        float least = (type == MBR_DTYPE_U8 ? 0 : -128) - (float)q->zero, most = least + 255;
-        low = fminf(fmaxf(rintf(low * q->inverse_scale), least), most);
-        high = fminf(fmaxf(rintf(high * q->inverse_scale), least), most);
+        float least = (type == MBR_DTYPE_U8 ? 0 : -128) - (float)q->zero;
+        vf from = vf_set1(least), to = vf_set1(least + 255), by = vf_set1(q->inverse_scale);
+        from = vf_min(vf_max(vf_round(vf_mul(vf_set1(low), by)), from), to);
+        to = vf_max(vf_min(vf_round(vf_mul(vf_set1(high), by)), to), vf_set1(least));
         if (type == MBR_DTYPE_U8)
-            qg_finish_bytes(o, acc, ld, head, rows, cols, low, high, true);
+            qg_finish_bytes(o, acc, ld, head, rows, cols, from, to, true);
         else
-            qg_finish_bytes(o, acc, ld, head, rows, cols, low, high, false);
+            qg_finish_bytes(o, acc, ld, head, rows, cols, from, to, false);
         return;
     }
 #define KIND(kind, type) qg_finish_kind(o, acc, ld, head, rows, cols, kind, low, high, type)

@@ -42,6 +42,9 @@ mbr_qlinear_binary_fn mbr_qlinear_binary_ref;
 void mbr_qlinear_softmax_ref(const mbr_qlinear *x, const uint8_t *px, const mbr_qlinear *y, uint8_t *py, size_t n,
                              size_t step);
 
+/* sums[c], of n: what the bytes c of `points` rows add up to, step apart. Less than 2^23 points. */
+void mbr_qlinear_sums_ref(const uint8_t *x, size_t step, size_t points, bool is_signed, int32_t *sums, size_t n);
+
 /* The byte for the mean of `count` bytes that add up to sum. */
 uint8_t mbr_qlinear_mean(const mbr_qlinear *x, const mbr_qlinear *y, int64_t sum, int64_t count);
 

@@ -5,6 +5,9 @@
 
 enum { AVERAGE, GLOBAL };
 
+#define CHANNELS 256       /* whose sums are made at once */
+#define POINTS (1 << 23) /* whose sum is below 2^31 */
+
 typedef struct state {
     mbr_window window;
     int64_t in[MBR_WINDOW_RANK], out[MBR_WINDOW_RANK];
@@ -108,6 +111,20 @@ static int64_t add_up(const state *t, const uint8_t *x, size_t step, bool is_sig
     }
 }
 
+/* Whole planes with their channels last, from plane `first` on: rows of bytes are added up. Returns where it stopped. */
+static size_t whole_planes(const state *t, const mbr_qlinear *x, const mbr_qlinear *y, const uint8_t *from, uint8_t *to,
+                           size_t first, size_t last)
+{
+    int32_t sums[CHANNELS];
+    size_t c = first % t->channels, n = t->channels - c;
+    n = n < last - first ? n : last - first;
+    n = n < CHANNELS ? n : CHANNELS;
+    mbr_qlinear_sums_ref(from + (first - c) * t->points_in + c, t->channels, t->points_in, x->is_signed, sums, n);
+    for (size_t i = 0; i < n; i++)
+        to[first + i] = mbr_qlinear_mean(x, y, sums[i], (int64_t)t->points_in);
+    return first + n;
+}
+
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
     const state *t = s->state;
@@ -116,7 +133,11 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     MBR_TRY(mbr_qlinear_read(s, 3, s->out[0]->dtype, &y, err));
     size_t last = job->last * t->per_tile, step = t->last ? t->channels : 1;
     last = last < t->planes ? last : t->planes;
-    for (size_t p = job->first * t->per_tile; p < last && t->points_in; p++) {
+    size_t p = job->first * t->per_tile;
+    if (s->op->param == GLOBAL && t->last && t->points_in < POINTS)
+        while (p < last && t->points_in)
+            p = whole_planes(t, &x, &y, s->in[0]->data, s->out[0]->data, p, last);
+    for (; p < last && t->points_in; p++) {
         size_t n = p / t->channels, c = p % t->channels;
         const uint8_t *from = (const uint8_t *)s->in[0]->data + (t->last ? n * t->points_in * step + c : p * t->points_in);
         uint8_t *to = (uint8_t *)s->out[0]->data + (t->last ? n * t->points_out * step + c : p * t->points_out);

@@ -55,6 +55,19 @@ void mbr_qlinear_softmax_ref(const mbr_qlinear *x, const uint8_t *px, const mbr_
         py[i * step] = mbr_qlinear_byte(y, expf(mbr_qlinear_real(x, px[i * step]) - most) / sum);
 }
 
+void mbr_qlinear_sums_ref(const uint8_t *x, size_t step, size_t points, bool is_signed, int32_t *sums, size_t n)
+{
+    for (size_t c = 0; c < n; c++)
+        sums[c] = 0;
+    for (size_t p = 0; p < points; p++, x += step)
+        if (is_signed)
+            for (size_t c = 0; c < n; c++)
+                sums[c] += (int8_t)x[c];
+        else
+            for (size_t c = 0; c < n; c++)
+                sums[c] += x[c];
+}
+
 uint8_t mbr_qlinear_mean(const mbr_qlinear *x, const mbr_qlinear *y, int64_t sum, int64_t count)
 {
     return mbr_qlinear_byte(y, count ? (float)(sum - count * x->zero) * x->scale / (float)count : 0.0f);

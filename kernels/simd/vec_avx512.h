@@ -259,8 +259,8 @@ static inline vi vi_load_s8(const int8_t *p)
 }
 static inline void vi_store_u8(uint8_t *p, vi v)
 {
-    __m512i w = _mm512_min_epi32(_mm512_max_epi32(v, _mm512_setzero_si512()), _mm512_set1_epi32(255));
-    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(w));
+    __m512i w = _mm512_max_epi32(v, _mm512_setzero_si512());
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtusepi32_epi8(w));
 }
 static inline void vi_store_s8(int8_t *p, vi v)
 {

@@ -36,6 +36,7 @@ MBR_INLINE void qg_copy_bytes(char *to, const uint8_t *from, size_t n, uint8_t c
 #define QG_TILE_MACS 40e6
 #define QG_MOST_ROWS AMX_MR
 #include "kernels/qgemm_body.h"
+#include "kernels/x86/qconv_depthwise_vnni.h"
 
 #if MBR_WITH_AMX
 /* The same panels and the same way out; only the inner loop is another. */
