@@ -32,7 +32,8 @@ void mbr_qlinear_table_ref(mbr_qlinear_function function, float alpha, const mbr
                            uint8_t table[256]);
 void mbr_qlinear_look_up_ref(const uint8_t table[256], const uint8_t *x, uint8_t *y, size_t n);
 
-/* y[i] = a[i * a_step] + b[i * b_step], or times; steps are 0 or 1. The tiers' are in kernels/quantize.h. */
+/* y[i] = a[i * a_step] + b[i * b_step], or times; steps are 0 or 1. Sums are made of differences from the zero points
+ * times a->scale / y->scale and b->scale / y->scale. The tiers' are in kernels/quantize.h. */
 typedef void mbr_qlinear_binary_fn(bool multiply, const mbr_qlinear *a, const uint8_t *pa, size_t a_step,
                                    const mbr_qlinear *b, const uint8_t *pb, size_t b_step, const mbr_qlinear *y,
                                    uint8_t *py, size_t n);

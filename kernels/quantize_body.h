@@ -95,13 +95,14 @@ static void range(const float *x, size_t n, float *least, float *greatest)
 }
 
 /* Bytes of one signedness, both operands dense. */
-#define BINARY(type, lowest, highest, operator)                                                                        \
+#define BINARY(type, lowest, highest, value)                                                                           \
     do {                                                                                                               \
         const type *u = (const type *)pa, *v = (const type *)pb;                                                       \
         type *to = (type *)py;                                                                                         \
         const float below = (lowest)-zy, above = (highest)-zy;                                                         \
         for (size_t i = 0; i < n; i++) {                                                                               \
-            float r = (((float)u[i] - za) * sa operator(((float)v[i] - zb) * sb)) / sy;                                \
+            const float p = (float)u[i] - za, q = (float)v[i] - zb;                                                    \
+            float r = value;                                                                                           \
             r = r > below ? r : below;                                                                                 \
             r = r < above ? r : above;                                                                                 \
             to[i] = (type)(int32_t)(((r + magic) - magic) + zy);                                                       \
@@ -112,17 +113,17 @@ static void binary(bool multiply, const mbr_qlinear *a, const uint8_t *pa, size_
                    const uint8_t *pb, size_t b_step, const mbr_qlinear *y, uint8_t *py, size_t n)
 {
     const float magic = 12582912.0f, sa = a->scale, sb = b->scale, sy = y->scale;
-    const float za = (float)a->zero, zb = (float)b->zero, zy = (float)y->zero;
+    const float za = (float)a->zero, zb = (float)b->zero, zy = (float)y->zero, ra = sa / sy, rb = sb / sy;
     if (!a_step || !b_step || a->is_signed != b->is_signed || a->is_signed != y->is_signed)
         mbr_qlinear_binary_ref(multiply, a, pa, a_step, b, pb, b_step, y, py, n);
     else if (a->is_signed && multiply)
-        BINARY(int8_t, -128.0f, 127.0f, *);
+        BINARY(int8_t, -128.0f, 127.0f, p *sa *(q * sb) / sy);
     else if (a->is_signed)
-        BINARY(int8_t, -128.0f, 127.0f, +);
+        BINARY(int8_t, -128.0f, 127.0f, p *ra + q * rb);
     else if (multiply)
-        BINARY(uint8_t, 0.0f, 255.0f, *);
+        BINARY(uint8_t, 0.0f, 255.0f, p *sa *(q * sb) / sy);
     else
-        BINARY(uint8_t, 0.0f, 255.0f, +);
+        BINARY(uint8_t, 0.0f, 255.0f, p *ra + q * rb);
 }
 
 #define MBR_PASTE(a, b) a##b

@@ -35,9 +35,15 @@ void mbr_qlinear_look_up_ref(const uint8_t table[256], const uint8_t *x, uint8_t
 void mbr_qlinear_binary_ref(bool multiply, const mbr_qlinear *a, const uint8_t *pa, size_t a_step, const mbr_qlinear *b,
                             const uint8_t *pb, size_t b_step, const mbr_qlinear *y, uint8_t *py, size_t n)
 {
+    mbr_qlinear u = *a, v = *b, to = *y;
+    if (!multiply) { /* the scales' ratios, as ONNX Runtime has it */
+        u.scale /= y->scale;
+        v.scale /= y->scale;
+        to.scale = 1;
+    }
     for (size_t i = 0; i < n; i++) {
-        float u = mbr_qlinear_real(a, pa[i * a_step]), v = mbr_qlinear_real(b, pb[i * b_step]);
-        py[i] = mbr_qlinear_byte(y, multiply ? u * v : u + v);
+        float p = mbr_qlinear_real(&u, pa[i * a_step]), q = mbr_qlinear_real(&v, pb[i * b_step]);
+        py[i] = mbr_qlinear_byte(&to, multiply ? p * q : p + q);
     }
 }
 
