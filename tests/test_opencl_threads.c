@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Two sessions of one model, in two threads, on one OpenCL device: at changing sizes, with programs that both want first. */
+/* Two sessions of one model, in two threads, on one OpenCL device: at changing sizes, with programs that both want first;
+   and one that dies under both. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -9,6 +10,7 @@
 #include "tests/opencl_leaks.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define RUNS 12
@@ -65,9 +67,21 @@ static void *work(void *user)
     return NULL;
 }
 
-START_TEST(two_sessions_share_a_device)
+static mbr_cl *table, plain; /* the driver's functions in use; as they are */
+static atomic_int launches_left;
+
+static cl_int CL_API_CALL launch(cl_command_queue q, cl_kernel k, cl_uint dims, const size_t *at, const size_t *global,
+                                 const size_t *local, cl_uint n, const cl_event *wait, cl_event *event)
+{
+    return atomic_fetch_sub(&launches_left, 1) > 0 ?
+               plain.clEnqueueNDRangeKernel(q, k, dims, at, global, local, n, wait, event) : CL_DEVICE_NOT_AVAILABLE;
+}
+
+/* Both give the CPU's answers, and end with so many steps on the device. */
+static void two_sessions(int on_device)
 {
     static worker workers[2];
+    memset(workers, 0, sizeof workers);
     mbr_error err;
     ir_open(&cpu, &memory, NULL, graph, "none");
     shared.m = ir_parse(&memory, graph);
@@ -87,7 +101,7 @@ START_TEST(two_sessions_share_a_device)
     for (int w = 0; w < 2; w++) {
         pthread_join(workers[w].thread, NULL);
         ck_assert_msg(!workers[w].what, "%s", workers[w].what);
-        ck_assert_int_eq(workers[w].on_device, 4);
+        ck_assert_int_eq(workers[w].on_device, on_device);
         for (int i = 0; i < RUNS; i++) {
             mbr_value_drop(workers[w].in[i]);
             mbr_value_drop(workers[w].want[i]);
@@ -97,6 +111,20 @@ START_TEST(two_sessions_share_a_device)
     device->base.fn->forget(&device->base, shared.m);
     mbr_ir_module_free(shared.m);
     ir_close(&cpu);
+}
+
+START_TEST(two_sessions_share_a_device)
+{
+    two_sessions(4);
+}
+END_TEST
+
+START_TEST(it_dies_under_both)
+{
+    atomic_store(&launches_left, RUNS * 4 - 4); /* neither has come to its last run */
+    table->clEnqueueNDRangeKernel = launch;
+    two_sessions(0);
+    table->clEnqueueNDRangeKernel = plain.clEnqueueNDRangeKernel;
 }
 END_TEST
 
@@ -108,9 +136,12 @@ int main(void)
         printf("SKIP: %s\n", err.text);
         return 77;
     }
+    table = (mbr_cl *)(uintptr_t)mbr_cl_load(&err); /* the loader's own variable: not const */
+    plain = *table;
     TCase *t = tcase_create("threads");
     tcase_set_timeout(t, 600);
     tcase_add_test(t, two_sessions_share_a_device);
+    tcase_add_test(t, it_dies_under_both);
     Suite *suite = suite_create("opencl_threads");
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);
