@@ -18,7 +18,6 @@ typedef struct mbr_cl_launch {
     cl_kernel kernel;
     cl_uint dims;
     size_t global[3], local[3];
-    bool grouped;        /* local was given */
 } mbr_cl_launch;
 
 typedef struct mbr_cl_step {

@@ -19,7 +19,7 @@ static double rate_of(mbr_cl_device *d, cl_command_queue q, cl_mem to, const cha
     mbr_error err;
     double best = 0;
     bool cpu = (d->type & CL_DEVICE_TYPE_CPU) != 0;
-    size_t items = cpu ? 16 * d->units : 1024 * d->units;
+    size_t items = (cpu ? 16 : 1024) * (size_t)d->units, group = cpu || d->max_group < 64 ? 1 : 64;
     snprintf(options, sizeof options, "-DV=%s%d", type, cpu ? 16 : 4);
     if (mbr_cl_program_get(d, "halves", NULL, options, &program, &err) != MBR_OK)
         return 0;
@@ -30,7 +30,7 @@ static double rate_of(mbr_cl_device *d, cl_command_queue q, cl_mem to, const cha
            cl->clSetKernelArg(k, 2, sizeof by, &by);
     for (int i = 0; i < 4 && code == CL_SUCCESS; i++) {
         uint64_t begin = mbr_spans_now();
-        code = cl->clEnqueueNDRangeKernel(q, k, 1, NULL, &items, NULL, 0, NULL, NULL) | cl->clFinish(q);
+        code = cl->clEnqueueNDRangeKernel(q, k, 1, NULL, &items, &group, 0, NULL, NULL) | cl->clFinish(q);
         double rate = (double)items / (double)(mbr_spans_now() - begin + 1);
         best = rate > best ? rate : best;
     }

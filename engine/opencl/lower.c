@@ -312,19 +312,16 @@ void mbr_cl_go(mbr_cl_lower *l, unsigned dims, const size_t *global, const size_
     if (l->status != MBR_OK || !launch)
         return;
     launch->dims = dims;
-    launch->grouped = local != NULL;
     for (unsigned i = 0; i < dims; i++) {
         launch->global[i] = global[i];
         empty |= global[i] == 0;
-        if (!local)
-            continue;
         launch->local[i] = local[i];
         group *= local[i];
         launch->global[i] = (global[i] + local[i] - 1) / local[i] * local[i];
         if (local[i] > l->device->max_sizes[i])
             mbr_cl_decline(l, "the device's groups are too small");
     }
-    if (local && l->status == MBR_OK) {
+    if (l->status == MBR_OK) {
         size_t most = 0;
         l->frame->d->cl->clGetKernelWorkGroupInfo(launch->kernel, l->frame->d->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most,
                                                   &most, NULL);

@@ -100,7 +100,8 @@ void mbr_cl_local(mbr_cl_lower *l, size_t bytes);                    /* __local 
  */
 void mbr_cl_flag(mbr_cl_lower *l);
 
-/* Ends the launch. local NULL: the driver chooses; else global is rounded up to it, so kernels check their bounds. */
+/* Ends the launch. global is rounded up to local, so kernels check their bounds. (Drivers choose groups badly where none
+   are given: one core for a small launch, or an assertion of PoCL where groups are small.) */
 void mbr_cl_go(mbr_cl_lower *l, unsigned dims, const size_t *global, const size_t *local);
 
 /* The CPU does this step at these sizes; why is for --verbose and `mbr info`. Returns l->status. */

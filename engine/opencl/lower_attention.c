@@ -55,7 +55,7 @@ static void join(mbr_cl_lower *l, uint32_t from, const mbr_cl_operand *to, bool 
     mbr_cl_operand_arg(l, to);
     mbr_cl_long(l, (int64_t)at); /* row */
     mbr_cl_bytes(l, &c, sizeof c);
-    mbr_cl_go(l, 3, (size_t[]){ cols, rows, heads * (size_t)v->dims[0] }, NULL);
+    mbr_cl_go_rows(l, cols, rows, heads * (size_t)v->dims[0]);
 }
 
 /* The mask as it lies: false where the kernel cannot read it. */
@@ -144,7 +144,7 @@ static mbr_status lower_attention(mbr_cl_lower *l)
         mbr_cl_out(l, scores ? OUT_SCORES : 0);
         mbr_cl_scratch(l, at, p->batch * p->heads * p->lq * p->lk * number);
         mbr_cl_bytes(l, &g, sizeof g);
-        mbr_cl_go(l, 3, (size_t[]){ p->lq, p->heads, p->batch }, NULL);
+        mbr_cl_go(l, 3, (size_t[]){ p->lq, p->heads, p->batch }, (size_t[]){ mbr_cl_by_rows(d) ? 1 : 64, 1, 1 });
         return l->status;
     }
     size_t dv = (p->dv + 15) / 16 * 16, dk = (p->d + 3) / 4 * 4, block = 32;

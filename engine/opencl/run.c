@@ -290,7 +290,7 @@ static mbr_status launch(mbr_cl_frame *cf, size_t k, bool leaves_event, mbr_erro
         cl_event *event = cf->tracing ? &cf->traced : last ? &cf->done[k] : NULL;
         uint64_t begun = mbr_cl_trace_now(cf);
         cl_int code = cf->d->cl->clEnqueueNDRangeKernel(cf->queue, l->kernel, l->dims, NULL, l->global,
-                                                        l->grouped ? l->local : NULL, n, n ? waits : NULL, event);
+                                                        l->local, n, n ? waits : NULL, event);
         MBR_TRY(check(cf, l->name, code, err));
         n = 0;
         if (cf->tracing) {
