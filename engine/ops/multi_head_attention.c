@@ -5,7 +5,7 @@
  * keys and values, with their biases and the past before them, to (batch, heads, tokens, size), adds the bias of the
  * queries, and makes one mask of the padding and the attention bias; phase 1 attends.
  */
-#include "engine/ops/attend.h"
+#include "engine/ops/multi_head.h"
 #include "kernels/real.h"
 
 #include <math.h>
@@ -13,21 +13,8 @@
 
 enum { IN_Q, IN_K, IN_V, IN_BIAS, IN_PADDING, IN_MASK, IN_PAST_K, IN_PAST_V };
 
-/* Where element (batch, token, head, i) of an operand lies. */
-typedef struct operand {
-    uint32_t slot;
-    size_t tokens, at;                 /* at: elements before the first one */
-    ptrdiff_t batch, token, head;
-    size_t bias_at;
-} operand;
-
-typedef struct mha_state {
-    mbr_attend attend;
-    operand q, k, v;
-    size_t past;
-    mbr_buffer bq, bk, bv, mask;
-    bool copy_q;
-} mha_state;
+typedef mbr_mha_operand operand;
+typedef mbr_mha mha_state;
 
 static mbr_status infer(mbr_infer *c)
 {

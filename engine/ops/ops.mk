@@ -76,6 +76,7 @@ MBR_ENGINE_OPS = \
     engine/ops/ml.h \
     engine/ops/ml_table.c \
     engine/ops/ml_table.h \
+    engine/ops/multi_head.h \
     engine/ops/multi_head_attention.c \
     engine/ops/non_max_suppression.c \
     engine/ops/non_zero.c \

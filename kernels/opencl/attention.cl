@@ -295,19 +295,53 @@ __kernel void attention_pack(TENSOR(const T, k), TENSOR(T, to), const attend g)
 #ifdef JOIN
 typedef struct {
     long to[3], from[3]; /* batch, head, row */
+    long first, bias; /* the first element of x and of the bias */
     int heads, rows, cols, pad;
 } copy;
 
-/* Rows of keys or values, from row `at` on: those of the past, and new ones behind them. Work-items: (column, row,
-   batch and head). */
-__kernel void attention_join(TENSOR(const JOIN, x), TENSOR(JOIN, to), const long at, const copy g)
+/* Rows of keys or values, from row `at` on: those of the past, and new ones behind them; -DT: with a bias, of which
+   `heads` follow each other. Work-items: (column, row, batch and head). */
+__kernel void attention_join(TENSOR(const JOIN, x), TENSOR(JOIN, to), TENSOR(const JOIN, bias), const long at,
+                             const copy g)
 {
     const int c = get_global_id(0), r = get_global_id(1), b = get_global_id(2) / g.heads, h = get_global_id(2) % g.heads;
     if (c >= g.cols || r >= g.rows)
         return;
     OPEN(const JOIN, x);
     OPEN(JOIN, to);
-    to[b * g.to[0] + h * g.to[1] + (at + r) * g.to[2] + c] = x[b * g.from[0] + h * g.from[1] + r * g.from[2] + c];
+    to += b * g.to[0] + h * g.to[1] + (at + r) * g.to[2] + c;
+    x += g.first + b * g.from[0] + h * g.from[1] + r * g.from[2] + c;
+#ifdef T
+    OPEN(const JOIN, bias);
+    SAVE(T, to, 0, LOAD(T, x, 0) + LOAD(T, bias, g.bias + h * g.cols + c));
+#else
+    *to = *x;
+#endif
+}
+#endif
+
+#ifdef FILTER
+typedef struct {
+    long bias[2];                 /* strides of batch and head */
+    int heads, rows, cols, batch, pad; /* pad: dimensions of the padding; rows: of the mask, pads: of the padding */
+    int pads, starts, has;        /* starts: they follow the ends; has: a bias */
+    float filter;
+} padding;
+
+/* One mask of padding and bias: (batch, heads, rows, cols). Work-items: (column, row, batch and head). */
+__kernel void attention_mask(TENSOR(const int, pad), TENSOR(const MEM(FILTER), bias), TENSOR(MEM(FILTER), to),
+                             const padding g)
+{
+    const int c = get_global_id(0), r = get_global_id(1), b = get_global_id(2) / g.heads, h = get_global_id(2) % g.heads;
+    if (c >= g.cols || r >= g.rows)
+        return;
+    OPEN(const int, pad);
+    OPEN(const MEM(FILTER), bias);
+    OPEN(MEM(FILTER), to);
+    const bool keep = g.pad == 1 ? c < pad[b] && (!g.starts || c >= pad[g.batch + b])
+                                 : pad[((long)b * g.pads + (g.pads > 1 ? r : 0)) * g.cols + c] != 0;
+    const NUM(FILTER) x = g.has ? LOAD(FILTER, bias, b * g.bias[0] + h * g.bias[1] + (long)r * g.cols + c) : 0;
+    SAVE(FILTER, to, ((long)get_global_id(2) * g.rows + r) * g.cols + c, keep ? x : x + g.filter);
 }
 #endif
 
