@@ -606,6 +606,23 @@ START_TEST(the_store_is_used_and_not_trusted)
 }
 END_TEST
 
+/* What is found of halves is kept; where the driver cannot build with them after all, they are not fast. */
+START_TEST(halves_are_timed_once)
+{
+    bool has = device->f16, fast;
+    device->fast_f16 = 0;
+    fast = mbr_cl_fast_halves(device);
+    ck_assert(has || !fast);
+    ck_assert_int_gt(from_source, 0);
+    mbr_cl_device_close(device);
+    open_it();
+    from_source = 0;
+    device->fast_f16 = 0;
+    ck_assert_int_eq(mbr_cl_fast_halves(device), fast);
+    ck_assert_int_eq(from_source, 0);
+}
+END_TEST
+
 /* Every row of the table passes here, and is asked of the device. */
 START_TEST(the_tests_of_families_pass)
 {
@@ -643,6 +660,7 @@ int main(void)
     tcase_add_test(t, both_work_at_once);
     tcase_add_test(t, facts_are_measured);
     tcase_add_test(t, the_store_is_used_and_not_trusted);
+    tcase_add_test(t, halves_are_timed_once);
     tcase_add_test(t, the_tests_of_families_pass);
     Suite *suite = suite_create("opencl_device");
     suite_add_tcase(suite, t);
