@@ -71,12 +71,12 @@ static conv_plan conv_plan_of(const mbr_conv_args *a)
     double all = (double)p.rows * (double)p.lines * (double)(p.panels * GEMM_NR * a->groups) * (double)steps;
     size_t cells = (size_t)(gemm_tile_macs(all) / (double)steps);
     /* Gathering a row costs about three times as much as reading a column of B. */
-    gemm_cut(p.rows, p.panels, steps, cells, point_kernel ? 3 : SIZE_MAX, point_kernel ? 0.5 : 0.3, &p.tm, &p.tn);
+    gemm_cut(p.rows, p.panels, steps, cells, point_kernel ? 2 : SIZE_MAX, point_kernel ? 0.5 : 0.3, &p.tm, &p.tn);
     p.m_tiles = (p.rows + p.tm - 1) / p.tm;
     p.n_tiles = (p.panels + p.tn - 1) / p.tn;
     p.tn = (p.panels + p.n_tiles - 1) / p.n_tiles;
     p.n_tiles = (p.panels + p.tn - 1) / p.tn;
-    p.direct = point_kernel && (GEMM_MR <= 8 || a->ldx % 1024 != 0 || p.tn == 1);
+    p.direct = point_kernel && (p.tn == 1 || !gemm_rows_collide(a->ldx));
     if (!p.direct) {
         p.segment_bytes = gemm_up(p.kc * sizeof(conv_segment), 64);
         p.a_floats = gemm_up(p.tm * (p.kc + 16), 16);
@@ -261,6 +261,11 @@ static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const
     size_t k_panel = p->taps * p->cg;
     const float *w = a->w + ((rect->group * p->panels + rect->panel) * k_panel + phase->k_before) * GEMM_NR;
     size_t k_blocks = phase->k ? (phase->k + p->kc - 1) / p->kc : 1;
+    /* Of the tile behind this one. */
+    const float *next = a->transposed                             ? NULL
+                        : rect->first + rect->rows < p->rows ? w
+                        : rect->panel + p->tn < p->panels    ? w + p->tn * k_panel * GEMM_NR
+                                                             : NULL;
     for (size_t i = 0; i < k_blocks; i++) {
         size_t k0 = i * p->kc, kc = mbr_min_size(p->kc, phase->k - k0);
         const float *rows = a->x + (ptrdiff_t)rect->first * a->ldx + (ptrdiff_t)(rect->group * p->cg + k0);
@@ -273,7 +278,7 @@ static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const
         }
         gemm_block(rows, lda, w + k0 * GEMM_NR, k_panel * GEMM_NR, kc, rect->rows, rect->cols,
                    p->acc_floats ? acc : NULL, i == 0, i + 1 == k_blocks, out,
-                   i + 1 < k_blocks ? w + (k0 + kc) * GEMM_NR : NULL);
+                   i + 1 < k_blocks ? w + (k0 + kc) * GEMM_NR : next);
     }
 }
 

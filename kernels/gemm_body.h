@@ -72,11 +72,9 @@ static gemm_plan gemm_plan_of(const mbr_gemm_args *g)
         size_t cells = (size_t)(gemm_tile_macs(all) / (double)k);
         /* An unpacked B is packed once for each row of tiles: then rows are cheap. */
         bool packed = g->b_form == MBR_GEMM_B_PACKED;
-        gemm_cut(g->m, panels, k, cells, packed ? 3 : SIZE_MAX, packed ? 0.12 : 4, &p.tm, &p.tn);
+        gemm_cut(g->m, panels, k, cells, packed ? 2 : SIZE_MAX, packed ? 0.12 : 4, &p.tm, &p.tn);
         p.m_tiles = (g->m + p.tm - 1) / p.tm;
-        /* Rows that far apart share one set of the first cache; up to 8 fit there. */
-        size_t stride = (size_t)(g->lda < 0 ? -g->lda : g->lda) * sizeof(float);
-        p.copy_a = GEMM_MR > 8 && p.tm > GEMM_MR && stride % 4096 == 0 && p.tn > 1;
+        p.copy_a = p.tm > GEMM_MR && p.tn > 1 && gemm_rows_collide(g->lda);
         if (p.copy_a)
             p.a_floats = p.tm * (p.kc + 16);
         if (g->b_form != MBR_GEMM_B_PACKED)
@@ -152,9 +150,9 @@ static void gemm_stream(const mbr_gemm_args *g, const float *a, const float *b, 
     }
 }
 
-/* One tile with its whole k. b is the packed panel j0, or the matrix itself. */
+/* One tile with its whole k. b is the packed panel j0, or the matrix itself; after: the packed panel behind the tile. */
 static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const float *a, const float *b,
-                           const gemm_out *out, size_t rows, size_t j0, size_t cols, float *scratch)
+                           const gemm_out *out, size_t rows, size_t j0, size_t cols, const float *after, float *scratch)
 {
     float *acc = p->acc_floats ? scratch : NULL, *own_b = scratch + p->acc_floats, *own_a = own_b + p->b_floats;
     ptrdiff_t stride_p = g->b_form == MBR_GEMM_B_ROWS ? g->ldb : 1,
@@ -173,7 +171,7 @@ static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const flo
         }
         if (g->b_form == MBR_GEMM_B_PACKED) {
             gemm_block(block, lda, b + k0 * GEMM_NR, g->k * GEMM_NR, kc, rows, cols, acc, first, last, out,
-                       last ? NULL : b + (k0 + kc) * GEMM_NR);
+                       last ? after : b + (k0 + kc) * GEMM_NR);
             continue;
         }
         for (size_t j = 0; j < cols; j += GEMM_NR) {
@@ -221,7 +219,8 @@ static void gemm_run(const mbr_gemm_args *g, void *scratch, size_t first, size_t
         if (p.stream)
             gemm_stream(g, a, b, &out, cols);
         else
-            gemm_rectangle(g, &p, a, b, &out, rows, j0, cols, scratch);
+            gemm_rectangle(g, &p, a, b, &out, rows, j0, cols,
+                           i0 + rows < g->m ? b : j0 + cols < g->n ? b + p.tn * GEMM_NR * g->k : NULL, scratch);
     }
 }
 

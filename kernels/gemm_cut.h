@@ -57,6 +57,13 @@ static void gemm_cut(size_t m, size_t panels, size_t k, size_t cells, size_t kee
     *tn = gemm_clamp(cells / (*tm * GEMM_NR), 1, keeps ? kept : panels);
 }
 
+/* Whether rows so many floats apart push each other out of the first cache. Pages apart they share one set of it: 8 ways
+   hold 8 rows, and 12 do for a whole tile, whose every line serves 16 steps. */
+static inline bool gemm_rows_collide(ptrdiff_t ld)
+{
+    return GEMM_MR > 8 && ld % 1024 == 0 && mbr_cpu_caches_get().l1d < 12 * 4096;
+}
+
 /* Products in a tile, of `all`. */
 static inline double gemm_tile_macs(double all)
 {
