@@ -47,8 +47,9 @@ static first_plan first_plan_of(const mbr_conv_args *a)
 static bool first_fits(const mbr_conv_args *a)
 {
     size_t k = a->channels * a->kernel[0] * a->kernel[1] * a->kernel[2];
-    return a->x_planes && !a->transposed && a->groups == 1 && 2 * a->filters > GEMM_NR && k <= FIRST_MOST_STEPS &&
-           first_width(a, GEMM_MR) * (k / a->kernel[2]) <= FIRST_WINDOW_FLOATS;
+    /* Of panels of several vectors, half must be there. */
+    return conv_fits(a) && a->x_planes && a->groups == 1 && (GEMM_NV == 1 || 2 * a->filters > GEMM_NR) &&
+           k <= FIRST_MOST_STEPS && first_width(a, GEMM_MR) * (k / a->kernel[2]) <= FIRST_WINDOW_FLOATS;
 }
 
 static size_t first_scratch(const mbr_conv_args *a)
@@ -112,17 +113,20 @@ MBR_INLINE void first_micro(const gemm_tile *t, const ptrdiff_t *at, ptrdiff_t s
     gemm_end(t, sum, mr, GEMM_NV);
 }
 
+/* A stretch is cut evenly: a tile has half of GEMM_MR rows or more, or the stretch has fewer, which go one by one. */
+#define FIRST_LEAST ((GEMM_MR + 1) / 2)
+
 #define FIRST_MICRO(mr)                                                                                                \
-    static void first_micro_##mr(const gemm_tile *t, const ptrdiff_t *at, ptrdiff_t stride)                            \
+    static inline void first_micro_##mr(const gemm_tile *t, const ptrdiff_t *at, ptrdiff_t stride)                            \
     {                                                                                                                  \
         first_micro(t, at, stride, mr);                                                                                \
     }
 GEMM_EACH_ROW(FIRST_MICRO)
 #undef FIRST_MICRO
 
-/* By points - 1. */
+/* By points - 1; none below FIRST_LEAST but one. */
 static void (*const first_micro_of[GEMM_MR])(const gemm_tile *, const ptrdiff_t *, ptrdiff_t) = {
-#define FIRST_MICRO(mr) first_micro_##mr,
+#define FIRST_MICRO(mr) (mr) > 1 && (mr) < FIRST_LEAST ? NULL : first_micro_##mr,
     GEMM_EACH_ROW(FIRST_MICRO)
 #undef FIRST_MICRO
 };
@@ -135,7 +139,7 @@ static void first_stretch(const mbr_conv_args *a, const first_plan *p, const ptr
     gemm_tile t = {
         .kc = p->k, .first = true, .acc = sums, .ldc = out->ldc, .ld_other = out->ld_other, .alpha = out->alpha};
     bool plain = gemm_out_is_plain(out, &t.low, &t.high);
-    size_t row_tiles = (points + GEMM_MR - 1) / GEMM_MR;
+    size_t row_tiles = points < FIRST_LEAST ? points : (points + GEMM_MR - 1) / GEMM_MR;
     for (size_t j = 0; j < p->panels; j++) {
         size_t width = mbr_min_size(a->filters - j * GEMM_NR, GEMM_NR);
         t.b = a->w + j * p->k * GEMM_NR;
