@@ -42,6 +42,30 @@ static inline void vf_store_n(float *p, vf v, size_t n)
 {
     _mm512_mask_storeu_ps(p, vm_first_n(n), v);
 }
+/* Loads wait for the whole vector of a masked store that begins up to a vector below them; not for these. */
+#define MBR_VEC_STORE_PARTS
+static inline void vf_store_parts(float *p, vf v, size_t n)
+{
+    __m256 x = _mm512_castps512_ps256(v);
+    if (n & 8) {
+        _mm256_storeu_ps(p, x);
+        x = _mm512_extractf32x8_ps(v, 1);
+        p += 8;
+    }
+    __m128 y = _mm256_castps256_ps128(x);
+    if (n & 4) {
+        _mm_storeu_ps(p, y);
+        y = _mm256_extractf128_ps(x, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(void *)p, y);
+        y = _mm_movehl_ps(y, y);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_ss(p, y);
+}
 static inline vf vf_set1(float x)
 {
     return _mm512_set1_ps(x);

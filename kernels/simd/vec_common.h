@@ -14,6 +14,13 @@
 #define MBR_UNROLL(n) MBR_PRAGMA(GCC unroll n)
 #endif
 
+#ifndef MBR_VEC_STORE_PARTS
+static inline void vf_store_parts(float *p, vf v, size_t n)
+{
+    vf_store_n(p, v, n);
+}
+#endif
+
 static inline vf vf_abs(vf a)
 {
     return vf_and(a, vi_as_vf(vi_set1(0x7fffffff)));

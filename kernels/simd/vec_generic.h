@@ -6,7 +6,8 @@
  *
  *   vf, vi, vm          vectors of MBR_VL floats, 32-bit integers, and a mask of as many lanes
  *   v?_load, _store     any alignment;  _load_n, _store_n: the first n lanes (0 to MBR_VL), other memory is not touched,
- *                       other lanes load as zero;  vf_load1: one element into all lanes
+ *                       other lanes load as zero;  vf_load1: one element into all lanes;
+ *                       vf_store_parts: _store_n, fewer than MBR_VL, where what follows is about to be loaded
  *   vf_fma(a,b,c)       a * b + c;  vf_fnma(a,b,c): c - a * b;  fused wherever the instruction set can
  *   vf_min, vf_max      a < b ? a : b, a > b ? a : b: the second operand when either is NaN
  *   vf_round            to nearest even;  vf_to_vi: the same, to integers;  vf_trunc_to_vi: towards zero. Out of range: any value

@@ -2,4 +2,5 @@
 #include "kernels/simd/vec_avx512.h"
 
 #define MBR_SOFTMAX_NAME mbr_softmax_avx512
+#define MBR_SOFTMAX_SHORT
 #include "kernels/softmax_body.h"
