@@ -317,6 +317,11 @@ mbr_frame *mbr_frame_body(const mbr_frame *f, size_t i, size_t b)
     return f->bodies[i] && b < f->p->steps[i].n_bodies ? f->bodies[i][b] : NULL;
 }
 
+bool mbr_frame_prepared(const mbr_frame *f)
+{
+    return f->prepared;
+}
+
 size_t mbr_step_index(const mbr_step *s)
 {
     return (size_t)(s - s->frame->steps);

@@ -94,6 +94,7 @@ const mbr_program *mbr_frame_program(const mbr_frame *f);
 mbr_memory *mbr_frame_memory(const mbr_frame *f);
 /* Of step i's b-th body; NULL: there is none. */
 mbr_frame *mbr_frame_body(const mbr_frame *f, size_t i, size_t b);
+bool mbr_frame_prepared(const mbr_frame *f); /* for some sizes; a body that never ran is not */
 size_t mbr_step_index(const mbr_step *s); /* within its program */
 
 /* Runs a node on its constant inputs and returns its outputs (n_outputs of it; NULL where not wanted), each with a

@@ -12,6 +12,7 @@ typedef struct mbr_limits_measured {
     double flops;             /* f32 operations a second, a fused multiply-add counting as two */
     double read[MBR_LEVELS];  /* bytes a second */
     size_t bytes[MBR_LEVELS]; /* of the data read, by all threads together */
+    size_t shared;            /* bytes that are read nearly as fast as those of the shared cache: this share of it is ours */
 } mbr_limits_measured;
 
 /* What MBR_CPU says where that is the name of no tier; else NULL. */

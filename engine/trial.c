@@ -5,15 +5,15 @@
 
 #include <string.h>
 
-mbr_status mbr_trial_open(mbr_trial *t, mbr_memory *memory, const mbr_log *log, mbr_device *device, const char *text,
-                          mbr_error *err)
+mbr_status mbr_trial_open(mbr_trial *t, mbr_memory *memory, const mbr_log *log, mbr_device *device, mbr_team *team,
+                          const char *text, mbr_error *err)
 {
     memset(t, 0, sizeof *t);
     MBR_TRY(mbr_text_parse(memory, log, text, strlen(text), &t->module, err));
     t->module->device = device;
     MBR_TRY(mbr_infer_graph(t->module->main, err));
     MBR_TRY(mbr_program_new(t->module->main, &t->program, err));
-    MBR_TRY(mbr_run_init(&t->run, memory, NULL, 1, t->module, err));
+    MBR_TRY(mbr_run_init(&t->run, memory, team, team ? mbr_team_size(team) : 1, t->module, err));
     return mbr_frame_new(t->program, &t->run, &t->frame, err);
 }
 

@@ -16,9 +16,12 @@ typedef struct mbr_trial {
     mbr_value *inputs[MBR_TRIAL_INPUTS]; /* its own */
 } mbr_trial;
 
-/* On the device, or with NULL here; no pass rewrites the graph. Whatever comes back, mbr_trial_close is due. */
-mbr_status mbr_trial_open(mbr_trial *t, mbr_memory *memory, const mbr_log *log, mbr_device *device, const char *text,
-                          mbr_error *err);
+/*
+ * On the device, or with NULL here; on the team, or with NULL on one thread. No pass rewrites the graph. Whatever comes
+ * back, mbr_trial_close is due.
+ */
+mbr_status mbr_trial_open(mbr_trial *t, mbr_memory *memory, const mbr_log *log, mbr_device *device, mbr_team *team,
+                          const char *text, mbr_error *err);
 /* Zeros for its first input, whose sizes are numbers, and the first run. */
 mbr_status mbr_trial_start(mbr_trial *t, mbr_error *err);
 void mbr_trial_close(mbr_trial *t);

@@ -7,6 +7,7 @@
 #include "config.h"
 #endif
 #include "engine/limits.h"
+#include "engine/schedule/rates.h"
 #include "engine/profile.h"
 #include "mbr/mbr.h"
 #include "tests/ir_team.h"
@@ -258,6 +259,42 @@ START_TEST(limits_are_plausible)
         ck_assert_double_gt(l.read[i], 1e6);
         ck_assert_uint_gt(l.bytes[i], i ? l.bytes[i - 1] / 2 : 0);
     }
+    ck_assert_uint_gt(l.shared, l.bytes[MBR_LEVEL_SHARED] / 2);
+    ck_assert_uint_lt(l.shared, l.bytes[MBR_LEVEL_MEMORY] + 1);
+}
+END_TEST
+
+/* What rates take from a step's time is what they then say of it. */
+START_TEST(rates_learn_from_steps)
+{
+    const mbr_work far = { .family = MBR_WORK_CONV, .units = 1e6, .bytes = 64e6 };
+    mbr_work w[2] = { far, far };
+    mbr_rates r;
+    mbr_rates_default(&r);
+    double most = mbr_rates_estimate(&r, &far, 0);
+    r.overlap = 0.01;
+    double least_hidden = mbr_rates_estimate(&r, &far, 0);
+    ck_assert_double_gt(least_hidden, most);
+    mbr_rates_overlap(&r, &far, (most + least_hidden) / 2);
+    ck_assert_double_eq_tol(r.overlap, 0.505, 1e-6);
+    ck_assert_double_eq_tol(mbr_rates_estimate(&r, &far, 0), (most + least_hidden) / 2, 1);
+
+    w[0].bytes = w[1].bytes = 0;
+    const double one[2] = { 1e5, 1e6 };
+    const double all[2] = { 1e5 / 1.6 + 5000 + r.join_ns, 1e6 / 1.6 + 5000 + r.join_ns };
+    mbr_rates_share(&r, w, 2, one, all);
+    ck_assert_double_eq_tol(r.scale, 0.8, 1e-6);
+    ck_assert_double_eq_tol(r.wake_ns, 5000, 1e-3);
+
+    mbr_work near = far; /* data of one and a half caches are partly there */
+    near.units = 0;
+    double ns[3];
+    for (int i = 0; i < 3; i++) {
+        near.bytes = (0.5 + i) * (double)r.own_bytes;
+        ns[i] = mbr_rates_estimate(&r, &near, 0) / near.bytes;
+    }
+    ck_assert_double_lt(ns[0], ns[1]);
+    ck_assert_double_lt(ns[1], ns[2]);
 }
 END_TEST
 
@@ -333,6 +370,7 @@ int main(void)
     tcase_add_test(t, bodies);
     tcase_add_test(t, spans_lie_in_their_steps);
     tcase_add_test(t, limits_are_plausible);
+    tcase_add_test(t, rates_learn_from_steps);
     tcase_add_test(t, public_interface);
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);

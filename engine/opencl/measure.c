@@ -46,7 +46,7 @@ static mbr_status write_chain(const char *type, const char *body, int n, char *t
 
 static mbr_status open_chain(mbr_trial *t, mbr_cl_device *d, const char *text, mbr_error *err)
 {
-    MBR_TRY(mbr_trial_open(t, d->memory, NULL, &d->base, text, err));
+    MBR_TRY(mbr_trial_open(t, d->memory, NULL, &d->base, NULL, text, err));
     MBR_TRY(mbr_trial_start(t, err));
     for (uint32_t k = 0; k < t->program->n_steps; k++)
         if (!mbr_frame_device(t->frame) || !d->base.fn->has(mbr_frame_device(t->frame), k))

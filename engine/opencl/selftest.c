@@ -107,12 +107,12 @@ static bool passes(mbr_cl_device *d, const mbr_cl_selftest *t, mbr_error *why)
     mbr_fail(why, MBR_ERR_RUN, "it gives other numbers than the CPU");
     twin.testing = t->family;
     mbr_error mine;
-    mbr_status st = mbr_trial_open(&ours, d->memory, d->log, NULL, t->graph, &mine);
+    mbr_status st = mbr_trial_open(&ours, d->memory, d->log, NULL, NULL, t->graph, &mine);
     if (st != MBR_OK) { /* a row that is wrong, or no memory, says nothing about the device; tests find the former */
         mbr_trial_close(&ours);
         return true;
     }
-    st = mbr_trial_open(&theirs, d->memory, d->log, &twin.base, t->graph, why);
+    st = mbr_trial_open(&theirs, d->memory, d->log, &twin.base, NULL, t->graph, why);
     if (st == MBR_OK)
         st = run_sides(&ours, &theirs, why);
     const mbr_cl_frame *cf = st == MBR_OK ? (mbr_cl_frame *)mbr_frame_device(theirs.frame) : NULL;

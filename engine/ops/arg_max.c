@@ -44,7 +44,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (a->axis == 0 && a->outer * a->inner > 0)
         return mbr_step_fail(s, err, MBR_ERR_RUN, "an axis of size 0 has no largest element");
     st->fn = mbr_arg_select(mbr_cpu_tiers());
-    st->each = mbr_step_split(s, a->outer * a->inner, (double)a->axis * 0.7 + 5.0);
+    st->each = mbr_step_split(s, a->outer * a->inner, (double)a->axis * 0.7 + (a->inner > 1 ? 5.0 : 20.0));
     return MBR_OK;
 }
 

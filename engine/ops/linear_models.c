@@ -83,7 +83,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (t->rows && t->columns * t->scores != t->n_coefficients)
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "rows of %zu features; the model was made for %zu", t->columns,
                              t->n_coefficients / t->scores);
-    t->per_tile = mbr_step_split(s, t->rows, 10.0 + 0.1 * (double)t->n_coefficients + 2.0 * (double)t->scores);
+    t->per_tile = mbr_step_split(s, t->rows, 5.0 + 0.1 * (double)t->n_coefficients + (double)t->scores);
     s->scratch = mbr_ml_product_scratch(&t->product);
     return MBR_OK;
 }

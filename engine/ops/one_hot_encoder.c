@@ -60,7 +60,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
 {
     (void)err;
     state *t = s->state;
-    t->per_tile = mbr_step_split(s, mbr_value_count(s->in[0]), 20 + 0.3 * (double)t->n);
+    t->per_tile = mbr_step_split(s, mbr_value_count(s->in[0]), 8 + 0.1 * (double)t->n);
     return MBR_OK;
 }
 

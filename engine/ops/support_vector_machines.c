@@ -200,8 +200,8 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (t->rows && t->columns != t->features)
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "rows of %zu features; the model was made for %zu", t->columns,
                              t->features);
-    double work = (double)(t->n_vectors ? t->n_vectors : t->classes) * (double)t->features * 0.19 +
-                  (double)t->n_vectors * (6.0 + (double)t->classes);
+    double work = (double)(t->n_vectors ? t->n_vectors : t->classes) * (double)t->features * 0.11 +
+                  (double)t->n_vectors * (3.5 + 0.5 * (double)t->classes);
     t->per_tile = mbr_step_split(s, t->rows, 50.0 + work);
     /* votes; a row, kernels, pairs, probabilities' work, scores */
     t->work = t->prob_a ? t->classes * (2 * t->classes + 1) : 0;

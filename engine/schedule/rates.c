@@ -24,7 +24,7 @@ void mbr_rates_default(mbr_rates *r)
     mbr_peak peak = { .lanes = 8 };
     mbr_peak_best(&peak);
     *r = (mbr_rates){ .read = { 60, 18, 10 }, .read_all = { 60, 60, 40 }, .wake_ns = 3000, .join_ns = 300, .scale = 0.95,
-                      .run_ns = 300, .source = "defaults" };
+                      .run_ns = 300, .overlap = 1, .source = "defaults" };
     r->own_bytes = caches.l2 ? caches.l2 : 262144;
     r->shared_bytes = caches.l3 > r->own_bytes ? caches.l3 : 4 * r->own_bytes;
     for (int i = 0; i < MBR_WORK_COUNT; i++) {
@@ -48,6 +48,7 @@ static const field fields[] = {
     { "join", offsetof(mbr_rates, join_ns), 1 },
     { "scale", offsetof(mbr_rates, scale), 1 },
     { "run", offsetof(mbr_rates, run_ns), 1 },
+    { "overlap", offsetof(mbr_rates, overlap), 1 },
 };
 
 /* A positive number; anything else is none. */
@@ -120,12 +121,6 @@ size_t mbr_rates_print(const mbr_rates *r, char *text, size_t size)
 
 /* --- estimates --- */
 
-static int near_of(const mbr_rates *r, double bytes)
-{
-    return bytes <= (double)r->own_bytes * 0.75 ? MBR_NEAR_OWN :
-           bytes <= (double)r->shared_bytes * 0.75 ? MBR_NEAR_SHARED : MBR_NEAR_MEMORY;
-}
-
 /* What a team looks like to memory. */
 typedef struct spread {
     int k, groups, nodes;
@@ -141,26 +136,74 @@ static double read_ns(const mbr_rates *r, double bytes, int near, const spread *
     return bytes / (rate < all ? rate : all);
 }
 
+/* What a cache still has of data that were there before: all that leave it some room, nothing of twice its size. */
+static double found_in(double bytes, size_t room)
+{
+    double share = (2 - bytes / (double)room) / 1.25;
+    return share > 1 ? 1 : share > 0 ? share : 0;
+}
+
+/* `bytes` of `whole`, which are all in use in turn: weights and what the same core wrote are in its own caches. */
+static double fetch_ns(const mbr_rates *r, double bytes, double whole, const spread *s, bool of_weights)
+{
+    double own = found_in(whole, r->own_bytes) / (of_weights ? 1 : s->k), shared = (1 - own) * found_in(whole, r->shared_bytes);
+    return read_ns(r, bytes * own, MBR_NEAR_OWN, s, of_weights) +
+           read_ns(r, bytes * shared, MBR_NEAR_SHARED, s, of_weights) +
+           read_ns(r, bytes * (1 - own - shared), MBR_NEAR_MEMORY, s, of_weights);
+}
+
 /* Weights come from where all of the model's fit, other values from where the step's own do. */
 static double memory_ns(const mbr_rates *r, const mbr_work *w, double weights, const spread *s)
 {
     double values = w->bytes - w->weight_bytes;
-    double ns = read_ns(r, w->weight_bytes, near_of(r, weights > w->weight_bytes ? weights : w->weight_bytes), s, true) +
-                read_ns(r, values, near_of(r, values), s, false);
+    double ns = fetch_ns(r, w->weight_bytes, weights > w->weight_bytes ? weights : w->weight_bytes, s, true) +
+                fetch_ns(r, values, values, s, false);
     if (s->groups > 1) /* what other groups' cores wrote is not in this one's cache */
         ns += read_ns(r, values * (s->groups - 1) / s->groups, MBR_NEAR_MEMORY, s, false);
     return ns;
 }
 
+/* Of a function with an exponential, in what operators reckon with. */
+#define CURVE_UNITS 0.9
+
 static double compute_ns(const mbr_rates *r, const mbr_work *w)
 {
-    return r->base[w->family] + r->each[w->family] * w->units;
+    return r->base[w->family] + r->each[w->family] * w->units + r->each[MBR_WORK_FUNCTION] * CURVE_UNITS * w->curves;
+}
+
+/* A product with a row does nothing but read; rates of trees have their layout in them. */
+static double together(const mbr_rates *r, const mbr_work *w, double compute, double memory)
+{
+    double more = compute > memory ? compute : memory, less = compute > memory ? memory : compute;
+    bool apart = w->family != MBR_WORK_PRODUCT_ROW && (w->family < MBR_WORK_TREES || w->family > MBR_WORK_TREES_JUMPS);
+    return more + (apart ? (1 - r->overlap) * less : 0);
+}
+
+void mbr_rates_overlap(mbr_rates *r, const mbr_work *w, double ns)
+{
+    double compute = compute_ns(r, w), memory = memory_ns(r, w, 0, &(spread){ 1, 1, 1, false });
+    double share = (compute + memory - ns) / (compute < memory ? compute : memory);
+    r->overlap = share > 1 ? 1 : share > 0.01 ? share : 0.01;
+}
+
+void mbr_rates_share(mbr_rates *r, const mbr_work *w, int n, const double *one_ns, const double *all_ns)
+{
+    double one[2], all[2];
+    for (int i = 0; i < 2; i++) { /* without memory */
+        one[i] = one_ns[i] - (1 - r->overlap) * memory_ns(r, &w[i], 0, &(spread){ 1, 1, 1, false });
+        all[i] = all_ns[i] - (1 - r->overlap) * memory_ns(r, &w[i], 0, &(spread){ n, 1, 1, false });
+    }
+    double scale = (one[1] - one[0]) / (all[1] - all[0]) / n;
+    if (!(all[1] > all[0]) || !(one[1] > one[0]))
+        return;
+    r->scale = scale > r->scale ? r->scale : scale > 0.3 ? scale : 0.3;
+    double wake = all[0] - one[0] / (n * r->scale) - r->join_ns * (n - 1);
+    r->wake_ns = wake > r->wake_ns ? wake : r->wake_ns;
 }
 
 double mbr_rates_estimate(const mbr_rates *r, const mbr_work *w, double weights)
 {
-    double compute = compute_ns(r, w), memory = memory_ns(r, w, weights, &(spread){ 1, 1, 1, false });
-    return compute > memory ? compute : memory;
+    return together(r, w, compute_ns(r, w), memory_ns(r, w, weights, &(spread){ 1, 1, 1, false }));
 }
 
 static double team_ns(const mbr_rates *r, const mbr_core *cores, int k, const mbr_work *w, double weights, bool copies,
@@ -189,7 +232,7 @@ static double team_ns(const mbr_rates *r, const mbr_core *cores, int k, const mb
         share += r->wake_ns * (s.nodes > 1 ? 2 : s.groups > 1 ? 1.5 : 1) + r->join_ns * (k - 1) * (s.groups > 1 ? 1.5 : 1);
     }
     *waits = memory > share;
-    return memory > share ? memory : share;
+    return together(r, w, share, memory);
 }
 
 /* What keeps a team of k from being one larger. */

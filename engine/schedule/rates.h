@@ -23,6 +23,7 @@ typedef struct mbr_rates {
     double wake_ns, join_ns;         /* to start a step on a team, and for each further thread of it */
     double scale;                    /* share of its own speed that each of many busy cores has */
     double run_ns;                   /* of a run beside its steps */
+    double overlap;                  /* share of the shorter of arithmetic and memory that goes by beside the longer */
     size_t own_bytes, shared_bytes;  /* data that fit */
     const char *source;              /* "defaults", "measured", "kept", "given" */
 } mbr_rates;
@@ -46,6 +47,12 @@ mbr_status mbr_rates_get(mbr_team *team, mbr_memory *memory, const mbr_log *log,
 
 /* Nanoseconds of the work on one core of the fastest kind. weights: bytes of all of the model's. */
 double mbr_rates_estimate(const mbr_rates *r, const mbr_work *w, double weights);
+
+/* Takes the overlap from a step's own time, once everything else is known. */
+void mbr_rates_overlap(mbr_rates *r, const mbr_work *w, double ns);
+
+/* Takes scale and wake from the times of a short step and a long one, on one core of n that are equal and on all. */
+void mbr_rates_share(mbr_rates *r, const mbr_work *w, int n, const double *one_ns, const double *all_ns);
 
 /* A team for a step: how many of the cores, taken in their order. */
 typedef enum mbr_team_why {

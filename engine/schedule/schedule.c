@@ -97,7 +97,7 @@ typedef struct body_time {
     double ns, alone;
 } body_time;
 
-/* The bodies' steps, with the sizes of their last run, each body once before that; of an If's two the longer. */
+/* The bodies' steps, with the sizes of their last run, each body once before that; of an If's two the longer that ran. */
 static body_time body_time_of(const builder *b, const mbr_frame *f, size_t step)
 {
     const mbr_program_step *ps = &mbr_frame_program(f)->steps[step];
@@ -105,6 +105,8 @@ static body_time body_time_of(const builder *b, const mbr_frame *f, size_t step)
     for (uint32_t i = 0; i < ps->n_bodies; i++) {
         const mbr_frame *body = mbr_frame_body(f, step, i);
         body_time one = { 0 };
+        if (body && b->ran && !mbr_frame_prepared(body))
+            continue;
         for (uint32_t k = 0; body && k < mbr_frame_program(body)->n_steps; k++) {
             mbr_work w;
             mbr_work_of(mbr_frame_step(body, k), &w);
@@ -174,7 +176,7 @@ static mbr_status read_steps(builder *b, mbr_error *err)
     b->teams = mbr_arena_calloc(b->arena, n, sizeof *b->teams);
     b->pin_threads = mbr_arena_calloc(b->arena, n, sizeof *b->pin_threads);
     b->problem.steps = mbr_arena_calloc(b->arena, n, sizeof *b->problem.steps);
-    bool *counted = mbr_arena_calloc(b->arena, (size_t)p->n_values + 1, sizeof *counted);
+    double *counted = mbr_arena_calloc(b->arena, (size_t)p->n_values + 1, sizeof *counted);
     if (!counted || !b->works || !b->teams || !b->pin_threads || !b->problem.steps)
         return mbr_no_memory(err, n * sizeof *b->problem.steps);
     b->problem.n_steps = p->n_steps;
@@ -190,9 +192,11 @@ static mbr_status read_steps(builder *b, mbr_error *err)
         mbr_work_of(s, w);
         for (uint32_t i = 0; i < to->n_in; i++) { /* each once; of tables only what is taken */
             uint32_t v = to->in[i];
-            if (b->p->values[v].place == MBR_PLACE_CONST && !counted[v])
-                b->weights += b->problem.values[v].bytes < w->weight_bytes ? b->problem.values[v].bytes : w->weight_bytes;
-            counted[v] = true;
+            double bytes = b->problem.values[v].bytes < w->weight_bytes ? b->problem.values[v].bytes : w->weight_bytes;
+            if (b->p->values[v].place != MBR_PLACE_CONST || bytes <= counted[v])
+                continue;
+            b->weights += bytes - counted[v];
+            counted[v] = bytes;
         }
         if (ps->n_bodies) { /* the operator's own guess is for whoever splits its tiles */
             w->family = MBR_WORK_OTHER;

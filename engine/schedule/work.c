@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/schedule/work.h"
+#include "engine/ops/activation.h"
+#include "kernels/peak.h"
 
 #include <string.h>
 
@@ -140,26 +142,59 @@ static mbr_work_family family_of(const mbr_step *s, double rows)
         if (strncmp(name, "Gather", 6) == 0)
             return MBR_WORK_PICK;
         if (strcmp(name, "Concat") == 0 || strcmp(name, "Split") == 0 || strcmp(name, "Slice") == 0 ||
-            strcmp(name, "Pad") == 0 || strcmp(name, "Expand") == 0)
+            strcmp(name, "Pad") == 0 || strcmp(name, "Expand") == 0 || strcmp(name, "ConstantOfShape") == 0)
             return MBR_WORK_COPY;
         return MBR_WORK_OTHER;
     }
 }
 
+static double rounded(double x, double to)
+{
+    double whole = (double)(int64_t)((x + to - 1) / to) * to;
+    return x > 0 ? whole / x : 1;
+}
+
 /* By how much kernels do more than the arithmetic that is asked for. */
 static double beside(const mbr_step *s, mbr_work_family family)
 {
-    const mbr_value *w = s->n_in > 1 ? s->in[1] : NULL;
-    int64_t columns = s->n_out ? from_last(s->out[0], 1) : 0;
-    if (family <= MBR_WORK_PRODUCT_FEW && columns > 0) /* whole vectors of columns */
-        return (double)((columns + 15) / 16 * 16) / (double)columns;
+    bool quantised = family == MBR_WORK_QCONV;
+    const mbr_value *w = s->n_in > (quantised ? 3u : 1u) ? s->in[quantised ? 3 : 1] : NULL;
+    const mbr_value *out = s->n_out ? s->out[0] : NULL;
+    double columns = (double)from_last(out, 1);
+    mbr_peak peak = { .lanes = 8 };
+    mbr_peak_best(&peak);
+    if (family <= MBR_WORK_PRODUCT_FEW) /* whole vectors of columns */
+        return rounded(columns, 16);
     if (!w || w->rank != 4 || w->dims[0] < 1 || w->dims[1] < 1 || w->dims[3] < 1)
         return 1;
+    double window = (double)(w->dims[1] * w->dims[2] * w->dims[3]);
     if (family == MBR_WORK_CONV && w->dims[2] * w->dims[3] > 1) /* what is put together for it costs like 6 filters */
         return 1 + 6 / (double)w->dims[0];
-    if (family == MBR_WORK_CONV_NARROW) /* to begin a row of the window is like 8 products */
-        return 1 + 8 / (double)(w->dims[1] * w->dims[3]);
+    if (family == MBR_WORK_CONV_NARROW) /* to begin a row of the window is like 8 products; whole vectors of filters */
+        return (1 + 8 / (double)(w->dims[1] * w->dims[3])) * rounded(columns, peak.lanes);
+    if (family == MBR_WORK_CONV_WINOGRAD) /* whole pieces of 4 x 4 */
+        return rounded((double)from_last(out, 2), 4) * rounded((double)from_last(out, 3), 4);
+    if (quantised) /* what a sum becomes at last costs like 64 products, to begin a row or a line of a window like 1600 */
+        return (1 + 64 / window) * rounded(columns, 16) + 1600 * (1 + (double)w->dims[2]) / (window * (double)w->dims[0]);
     return 1;
+}
+
+/* Functions with exponentials that a fused activation takes. */
+static double curves_of(const mbr_step *s, mbr_work_family family)
+{
+    mbr_act act = { MBR_ACT_NONE, 0, 0 };
+    bool curved = family < MBR_WORK_PLAIN && mbr_activation_read(s->node, &act, NULL) == MBR_OK &&
+                  act.kind >= MBR_ACT_SIGMOID && act.kind <= MBR_ACT_GELU_TANH;
+    return curved && s->n_out ? elements(s->out[0]) : 0;
+}
+
+/* The output is where an input of the step was, or input i is one of those before it. */
+static bool same_data(const mbr_step *s, uint32_t n, const mbr_value *v)
+{
+    for (uint32_t i = 0; v && v->data && i < n; i++)
+        if (s->in[i] && s->in[i]->data == v->data)
+            return true;
+    return false;
 }
 
 void mbr_work_of(const mbr_step *s, mbr_work *w)
@@ -167,7 +202,7 @@ void mbr_work_of(const mbr_step *s, mbr_work *w)
     const mbr_value *out = s->n_out ? s->out[0] : NULL;
     const char *name = s->op->name;
     bool picks = strncmp(name, "Gather", 6) == 0 || strcmp(name, "Slice") == 0;
-    double made = bytes_of(out), rows = 0;
+    double made = bytes_of(out), rows = 0, all = 0;
     memset(w, 0, sizeof *w);
     w->flop = flop_of(s);
     for (uint32_t i = 0; i < s->n_in; i++) {
@@ -175,17 +210,28 @@ void mbr_work_of(const mbr_step *s, mbr_work *w)
         if (picks && i == 0 && bytes > made) /* reads what it takes */
             bytes = made;
         const mbr_ir_value *v = i < s->node->n_inputs ? s->node->inputs[i] : NULL;
-        w->bytes += bytes;
+        all += bytes;
+        w->bytes += same_data(s, i, s->in[i]) ? 0 : bytes;
         w->weight_bytes += v && v->constant && !v->has_default ? bytes : 0;
     }
-    for (uint32_t i = 0; i < s->n_out; i++)
-        w->bytes += bytes_of(s->out[i]);
+    for (uint32_t i = 0; i < s->n_out; i++) {
+        all += bytes_of(s->out[i]);
+        w->bytes += same_data(s, s->n_in, s->out[i]) ? 0 : bytes_of(s->out[i]);
+    }
     if (out && out->kind == MBR_KIND_TENSOR && out->rank > 0 && from_last(out, 1) > 0)
         rows = elements(out) / (double)from_last(out, 1);
     w->rows = rows;
     w->family = s->op->run ? family_of(s, rows) : MBR_WORK_OTHER;
+    w->curves = curves_of(s, w->family);
     w->units = mbr_work_units[w->family] == MBR_UNIT_FLOP ? w->flop * beside(s, w->family) :
-               mbr_work_units[w->family] == MBR_UNIT_BYTES ? w->bytes : s->cost_ns;
+               mbr_work_units[w->family] == MBR_UNIT_BYTES ? all :
+               s->cost_ns > 0 ? s->cost_ns : elements(s->n_in ? s->in[0] : NULL) + elements(out);
+    if (w->family == MBR_WORK_PICK && w->units > 0.1 * made) /* the operator's guess is for bytes that are far */
+        w->units -= 0.085 * made;
+    if (w->family == MBR_WORK_CONV_WINOGRAD) { /* 36 of the transform for 9 of the filter */
+        w->bytes += 3 * w->weight_bytes;
+        w->weight_bytes *= 4;
+    }
     for (int i = 0; i < s->phases; i++)
         if ((double)s->tiles[i] > w->tiles || w->family == MBR_WORK_RECURRENT) /* there the last one is what takes time */
             w->tiles = (double)s->tiles[i];

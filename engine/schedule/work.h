@@ -19,8 +19,9 @@ typedef struct mbr_work {
     mbr_work_family family;
     double flop;         /* multiplications and additions of products, convolutions, attention and recurrent layers;
                             one operation an element of the output for the rest */
-    double bytes;        /* inputs, weights and outputs once each */
+    double bytes;        /* inputs, weights and outputs once each; what is written in place, once */
     double weight_bytes; /* of them */
+    double curves;       /* values that a function with an exponential is taken of behind the arithmetic */
     double units;        /* of the family */
     double tiles;        /* pieces that a team may share */
     double rows;         /* of the left side of a product */
