@@ -45,6 +45,12 @@
 #ifndef QG_A_SIGNED
 #define QG_A_SIGNED false
 #endif
+/* One copy of what is long, whatever it is called with. */
+#if defined(__clang__)
+#define QG_ONCE MBR_NOINLINE
+#else
+#define QG_ONCE __attribute__((noinline, noclone))
+#endif
 #ifndef QG_MOST_ROWS /* of any form that is run here */
 #define QG_MOST_ROWS QG_MR
 #endif
@@ -59,7 +65,7 @@ static size_t qg_panel_bytes(size_t k)
     return QG_HEAD + qg_up(k, QG_ROUND) / QG_STEP * QG_NR * 4;
 }
 
-static qg_plan qg_plan_of(const qg_form *form, size_t m, size_t n, size_t k, size_t copies, bool gathers)
+QG_ONCE static qg_plan qg_plan_of(const qg_form *form, size_t m, size_t n, size_t k, size_t copies, bool gathers)
 {
     return mbr_qg_plan_of(form, m, n, k, copies, QG_NR, qg_panel_bytes(k), QG_WIDTH,
                           gathers ? sizeof(conv_segment) : 0);
@@ -258,8 +264,8 @@ MBR_INLINE void qg_finish_bytes(const qg_out *o, const int32_t *acc, size_t ld, 
  * Sums (rows, cols), ld between rows; head: of the panel, with QG_BYTES. What is not clipping is rare: one loop that
  * looks at the kind for each vector does for all of it.
  */
-MBR_NOINLINE static void qg_finish(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows,
-                                   size_t cols)
+QG_ONCE static void qg_finish(const qg_out *o, const int32_t *acc, size_t ld, const int32_t *head, size_t rows,
+                              size_t cols)
 {
     const mbr_quant_out *q = o->q;
     mbr_act act = q->act;
@@ -291,8 +297,9 @@ MBR_NOINLINE static void qg_finish(const qg_out *o, const int32_t *acc, size_t l
 }
 
 /* One block of k for rows x cols; see gemm_block. */
-static void qg_block(const qg_form *form, const char *a, ptrdiff_t lda, const char *b, size_t panel_bytes, size_t s0,
-                     size_t steps, size_t rows, size_t cols, int32_t *acc, bool first, bool last, const qg_out *out)
+QG_ONCE static void qg_block(const qg_form *form, const char *a, ptrdiff_t lda, const char *b, size_t panel_bytes,
+                             size_t s0, size_t steps, size_t rows, size_t cols, int32_t *acc, bool first, bool last,
+                             const qg_out *out)
 {
     _Alignas(64) int32_t sums[QG_MOST_ROWS * QG_NR];
     qg_tile t = {.steps = steps, .lda = lda, .first = first};
@@ -463,7 +470,7 @@ static size_t qg_tiles(const qg_form *form, const mbr_qgemm_args *g)
     return p.m_tiles * p.n_tiles * g->batch[0] * g->batch[1] * g->batch[2];
 }
 
-static void qg_run(const qg_form *form, const mbr_qgemm_args *g, void *scratch, size_t first, size_t last)
+QG_ONCE static void qg_run(const qg_form *form, const mbr_qgemm_args *g, void *scratch, size_t first, size_t last)
 {
     qg_plan p = qg_plan_gemm(form, g);
     char *block = scratch;
@@ -608,7 +615,7 @@ static void qc_gather(const mbr_qconv_args *a, const conv_segment *seg, size_t c
     }
 }
 
-static void qc_run(const qg_form *form, const mbr_qconv_args *a, void *scratch, size_t first, size_t last)
+QG_ONCE static void qc_run(const qg_form *form, const mbr_qconv_args *a, void *scratch, size_t first, size_t last)
 {
     const mbr_conv_args *s = &a->shape;
     qg_plan p = qc_plan_of(form, a);
