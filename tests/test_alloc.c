@@ -8,6 +8,7 @@
 #include "config.h"
 #endif
 #include "mbr/mbr.h"
+#include "engine/schedule/rates.h"
 #include "mbr/plan.h"
 #include "tests/ir_text.h"
 #include "tests/opencl_leaks.h"
@@ -275,6 +276,38 @@ START_TEST(the_fraud_model)
 }
 END_TEST
 
+/* Rates of a machine. The later an allocation is, the longer it takes to come to it: each of the first, then fewer. */
+START_TEST(rates_that_are_measured)
+{
+    mbr_error err = { 0 };
+    mbr_rates r;
+    heap h = { 0 };
+    mbr_memory memory;
+    mbr_team *team = NULL;
+    mbr_memory_init(&memory);
+    memory.alloc = take;
+    memory.release = give;
+    memory.user = &h;
+    atomic_init(&h.left, LONG_MAX);
+    ck_assert_int_eq(mbr_team_new(&memory, 2, &team, &err), MBR_OK);
+    long before = atomic_load(&h.asked), blocks = atomic_load(&h.blocks);
+    ck_assert_int_eq(mbr_rates_measure(team, &memory, &r, &err), MBR_OK);
+    long asked = atomic_load(&h.asked) - before;
+    ck_assert_int_gt(asked, 300);
+    for (long n = 0; n < asked; n += 1 + n / 8) {
+        err.text[0] = '\0';
+        h.for_good = n % 2 != 0;
+        atomic_store(&h.left, n);
+        ck_assert_msg(mbr_rates_measure(team, &memory, &r, &err) == MBR_ERR_NO_MEMORY || atomic_load(&h.left) >= 0,
+                      "allocation %ld of %ld fails and nobody says so: %s", n, asked, err.text);
+        ck_assert_int_eq(atomic_load(&h.blocks), blocks);
+    }
+    atomic_store(&h.left, LONG_MAX);
+    mbr_team_free(team);
+    ck_assert_int_eq(atomic_load(&h.blocks), 0);
+}
+END_TEST
+
 #ifdef HAVE_OPENCL
 static void remove_files(const char *folder)
 {
@@ -291,7 +324,8 @@ static void remove_files(const char *folder)
 }
 
 /* A session that decides where it runs, between here and a device that seems to cost nothing; then one whose placement
-   is given. Rates and programs are kept, or every one of these uses would measure and build. */
+   is given. Rates and programs are kept, or every one of these uses would measure and build. The last one looks for devices
+   each time. */
 START_TEST(a_session_that_decides)
 {
     const mbr_plan_device facts = { .size = sizeof facts, .name = "opencl:0", .gflops_f32 = 1e6, .memory_gbps = 1e4,
@@ -299,12 +333,14 @@ START_TEST(a_session_that_decides)
                                     .download_gbps = 1e3 };
     char folder[] = "alloc-cache-XXXXXX", path[4096];
     ck_assert_ptr_nonnull(mkdtemp(folder));
-    const mbr_model_options options = { .size = sizeof options, .device = "auto", .devices = &facts, .n_devices = 1,
-                                        .cache_dir = folder, .placement = _i % 2 ? "* opencl:0\n" : NULL };
+    const bool look = _i == 4;
+    const mbr_model_options options = { .size = sizeof options, .device = "auto", .devices = look ? NULL : &facts,
+                                        .n_devices = !look, .cache_dir = look ? "off" : folder,
+                                        .placement = look || _i % 2 ? "* opencl:0\n" : NULL };
     size_t bytes = 0;
     setenv("MBR_CACHE", folder, 1);
     setenv("MBR_OPENCL_TIMEOUT", "0", 1);
-    snprintf(path, sizeof path, "%s/tests/fuzz/corpus/import_%s", source_folder(), _i < 2 ? "mlp" : "conv");
+    snprintf(path, sizeof path, "%s/tests/fuzz/corpus/import_%s", source_folder(), _i < 2 || look ? "mlp" : "conv");
     char *data = read_file(path, &bytes);
     ck_assert_msg(data && bytes > 2, "%s cannot be read", path);
     const subject s = { .name = path, .data = data + 2, .bytes = bytes - 2, .options = &options };
@@ -349,8 +385,9 @@ int main(void)
     TCase *tc = tcase_create("alloc");
     tcase_add_loop_test(tc, a_seed_model, 0, (int)(sizeof seeds / sizeof *seeds));
     tcase_add_test(tc, the_fraud_model);
+    tcase_add_test(tc, rates_that_are_measured);
 #ifdef HAVE_OPENCL
-    tcase_add_loop_test(tc, a_session_that_decides, 0, 4);
+    tcase_add_loop_test(tc, a_session_that_decides, 0, 5);
 #endif
     if (getenv("MBR_CASES"))
         tcase_add_loop_test(tc, the_node_cases, 0, 16);
