@@ -37,18 +37,24 @@ static int quota_of(double quota, double period, int cores)
     return allowed < 1 ? 1 : allowed < cores ? allowed : cores;
 }
 
-/* Of this process's cgroup and of all above it (version 2), or of the controller (version 1). */
 int mbr_topology_quota(int cores)
 {
-    char own[512], path[640], text[128];
+    return mbr_topology_quota_in("", cores);
+}
+
+/* Of this process's cgroup and of all above it (version 2), or of the controller (version 1). */
+int mbr_topology_quota_in(const char *root, int cores)
+{
+    char own[512], path[1024], text[128];
     double quota, period;
-    read_text("/proc/self/cgroup", own, sizeof own);
+    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    read_text(path, own, sizeof own);
     char *v2 = strstr(own, "0::/");
     if (v2) {
         v2 += 3;
         v2[strcspn(v2, "\n")] = '\0';
         for (;;) {
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", strcmp(v2, "/") == 0 ? "" : v2);
+            snprintf(path, sizeof path, "%s/sys/fs/cgroup%s/cpu.max", root, strcmp(v2, "/") == 0 ? "" : v2);
             read_text(path, text, sizeof text);
             if (sscanf(text, "%lf %lf", &quota, &period) == 2)
                 cores = quota_of(quota, period, cores);
@@ -58,9 +64,11 @@ int mbr_topology_quota(int cores)
             slash[slash == v2] = '\0';
         }
     }
-    read_text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", text, sizeof text);
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup/cpu/cpu.cfs_quota_us", root);
+    read_text(path, text, sizeof text);
     if (sscanf(text, "%lf", &quota) == 1) {
-        read_text("/sys/fs/cgroup/cpu/cpu.cfs_period_us", text, sizeof text);
+        snprintf(path, sizeof path, "%s/sys/fs/cgroup/cpu/cpu.cfs_period_us", root);
+        read_text(path, text, sizeof text);
         if (sscanf(text, "%lf", &period) == 1)
             cores = quota_of(quota, period, cores);
     }

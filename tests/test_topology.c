@@ -6,11 +6,16 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+#include "engine/schedule/machine.h"
+#include "engine/team.h"
 #include "engine/topology.h"
 
 #include <check.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void teardown(void)
@@ -31,8 +36,67 @@ START_TEST(one_core_of_the_mask)
     CPU_SET(first, &one);
     ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
     ck_assert_int_eq(mbr_topology_cores(), 1);
+    mbr_memory memory;
+    mbr_machine machine;
+    mbr_team *team = NULL;
+    mbr_memory_init(&memory);
+    ck_assert_int_eq(mbr_team_new(&memory, 0, &team, NULL), MBR_OK); /* as many as allowed */
+    ck_assert_int_eq(mbr_team_size(team), 1);
+    mbr_team_free(team);
+    ck_assert_int_eq(mbr_machine_read(&memory, NULL, &machine, NULL), MBR_OK);
+    ck_assert_int_eq(mbr_machine_threads(&machine), 1);
+    mbr_machine_free(&memory, &machine);
     ck_assert_int_eq(sched_setaffinity(0, sizeof before, &before), 0);
     ck_assert_int_eq(mbr_topology_cores(), all);
+}
+END_TEST
+
+/* A file of a system that lies in a folder; its folders are made. */
+static void put(const char *root, const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s%s", root, name);
+    for (char *slash = strchr(path + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* What a cgroup grants caps the cores: its own quota and those above it, in whole cores; files that say nothing do not. */
+START_TEST(quotas)
+{
+    char root[] = "topology-XXXXXX", command[64];
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 8);
+    put(root, "/proc/self/cgroup", "0::/outer/inner\n");
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 8);
+    put(root, "/sys/fs/cgroup/outer/inner/cpu.max", "max 100000\n");
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 8);
+    put(root, "/sys/fs/cgroup/outer/inner/cpu.max", "250000 100000\n");
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 3);
+    ck_assert_int_eq(mbr_topology_quota_in(root, 2), 2);
+    put(root, "/sys/fs/cgroup/outer/cpu.max", "100000 100000\n");
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 1);
+    put(root, "/sys/fs/cgroup/outer/cpu.max", "0 0\n");
+    put(root, "/sys/fs/cgroup/outer/inner/cpu.max", "1000 100000\n");
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 1);
+    put(root, "/proc/self/cgroup", "0::/\n");
+    put(root, "/sys/fs/cgroup/cpu.max", "200000 100000\n");
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 2);
+    put(root, "/proc/self/cgroup", "4:cpu,cpuacct:/\n"); /* version 1 */
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 8);
+    put(root, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
+    put(root, "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 8);
+    put(root, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "150000\n");
+    ck_assert_int_eq(mbr_topology_quota_in(root, 8), 2);
+    snprintf(command, sizeof command, "rm -rf %s", root);
+    ck_assert_int_eq(system(command), 0);
 }
 END_TEST
 
@@ -77,6 +141,7 @@ int main(void)
     TCase *t = tcase_create("topology");
     tcase_add_checked_fixture(t, NULL, teardown);
     tcase_add_test(t, one_core_of_the_mask);
+    tcase_add_test(t, quotas);
     tcase_add_test(t, a_description_that_makes_no_sense);
 #if defined(HAVE_HWLOC) && defined(HAVE_DLOPEN)
     tcase_add_test(t, other_machines);

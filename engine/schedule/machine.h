@@ -63,5 +63,7 @@ mbr_status mbr_machine_from_system(mbr_memory *memory, mbr_machine *m, mbr_error
 bool mbr_topology_allows(int cpu);
 /* Cores' worth of time that the cgroup grants, at most `cores`. */
 int mbr_topology_quota(int cores);
+/* The same by the files of a system that lies in the folder `root`; "": this one. */
+int mbr_topology_quota_in(const char *root, int cores);
 
 #endif
