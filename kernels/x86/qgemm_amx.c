@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#if !defined(__AMX_TILE__) || !defined(__AMX_INT8__)
+#if !(defined(__AMX_TILE__) && defined(__AMX_INT8__)) && !(defined(__AMXTILE__) && defined(__AMXINT8__)) /* older Clang */
 #error "this file needs -mamx-tile -mamx-int8"
 #endif
 
