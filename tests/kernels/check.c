@@ -246,6 +246,14 @@ bool check_bytes(const void *want, const void *got, size_t bytes)
     return true;
 }
 
+bool check_bits(const float *want, const float *got, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(isnan(want[i]) && isnan(got[i])) && !check_bytes(want + i, got + i, sizeof *want))
+            return false;
+    return true;
+}
+
 static const char *find_word(const char *text, const char *word)
 {
     size_t n = strlen(word);

@@ -72,6 +72,8 @@ bool check_failed(void);
  * between rows of both. */
 bool check_f32(const float *want, const float *got, size_t rows, size_t cols, ptrdiff_t ld, double abs, double rel);
 bool check_bytes(const void *want, const void *got, size_t bytes);
+/* The same bits, where a NaN is as good as any other: which operand's comes out depends on the order of the operands. */
+bool check_bits(const float *want, const float *got, size_t count);
 
 /* ---- timing ---- */
 typedef struct bench_shape {
