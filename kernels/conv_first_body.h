@@ -14,7 +14,6 @@
 
 #define FIRST_MOST_STEPS 512    /* of k: a panel of weights lies in the first cache */
 #define FIRST_WINDOW_FLOATS 6144 /* so does what is copied */
-#define FIRST_TO_C (GEMM_NV > 1) /* tiles of one vector leave C to gemm_finish: less code */
 
 typedef struct first_plan {
     size_t k, panels;
@@ -93,8 +92,6 @@ static void first_copy(const mbr_conv_args *a, const first_plan *p, size_t line,
 MBR_INLINE void first_micro(const gemm_tile *t, const ptrdiff_t *at, ptrdiff_t stride, const int mr)
 {
     vf sum[GEMM_MR][GEMM_NP_MAX * GEMM_NV];
-    if (!FIRST_TO_C && t->to_c)
-        __builtin_unreachable();
     gemm_begin(t, sum, mr, GEMM_NV);
     for (size_t p = 0; p < t->kc; p++) {
         const float *row[(GEMM_MR + 2) / 3];
@@ -146,7 +143,7 @@ static void first_stretch(const mbr_conv_args *a, const first_plan *p, const ptr
     for (size_t j = 0; j < p->panels; j++) {
         size_t width = mbr_min_size(a->filters - j * GEMM_NR, GEMM_NR);
         t.b = a->w + j * p->k * GEMM_NR;
-        t.to_c = FIRST_TO_C && plain && width == GEMM_NR;
+        t.to_c = plain && width == GEMM_NR;
         for (size_t i = 0, r = 0; i < row_tiles; i++) {
             size_t mr = (points - r) / (row_tiles - i);
             gemm_out here = gemm_out_at(out, r, j * GEMM_NR);

@@ -13,7 +13,6 @@
 
 #ifdef MBR_SOFTMAX_SHORT
 #define SOFTMAX_SHORT 8
-#define SOFTMAX_AS_IT_IS __asm__ volatile("") /* a loop of a few rounds that is neither unrolled nor made vectors of */
 
 /*
  * Short rows, a block of them side by side in vectors of columns: in vectors of their own they would leave most lanes
@@ -25,19 +24,14 @@ static void softmax_short(const float *in, float *out, size_t n, size_t rows)
     for (size_t r = 0; r < rows; r += MBR_VL, in += MBR_VL * n, out += MBR_VL * n) {
         size_t block = rows - r < MBR_VL ? rows - r : MBR_VL;
         for (size_t i = 0; i < block; i++)
-            for (size_t k = 0; k < n; k++) {
-                SOFTMAX_AS_IT_IS;
+            for (size_t k = 0; k < n; k++)
                 t[k][i] = in[i * n + k];
-            }
         vf max = vf_set1(-INFINITY), e[SOFTMAX_SHORT];
-        for (size_t k = 0; k < n; k++) {
-            SOFTMAX_AS_IT_IS;
+        for (size_t k = 0; k < n; k++)
             max = vf_max(vf_load(t[k]), max);
-        }
         for (size_t k = 0; k < SOFTMAX_SHORT; k++)
             e[k] = vf_zero();
         for (size_t k = 0; k < n; k++) {
-            SOFTMAX_AS_IT_IS;
             e[k] = vf_sub(vf_load(t[k]), max);
             vf_exp_down_many(&e[k], 1);
             vf_store(t[k], e[k]);
@@ -46,15 +40,11 @@ static void softmax_short(const float *in, float *out, size_t n, size_t rows)
             for (size_t k = 0; k < half; k++)
                 e[k] = vf_add(e[k], e[k + half]);
         vf scale = vf_div(vf_set1(1.0f), e[0]);
-        for (size_t k = 0; k < n; k++) {
-            SOFTMAX_AS_IT_IS;
+        for (size_t k = 0; k < n; k++)
             vf_store(t[k], vf_mul(vf_load(t[k]), scale));
-        }
         for (size_t i = 0; i < block; i++)
-            for (size_t k = 0; k < n; k++) {
-                SOFTMAX_AS_IT_IS;
+            for (size_t k = 0; k < n; k++)
                 out[i * n + k] = t[k][i];
-            }
     }
 }
 
