@@ -193,7 +193,9 @@ MBR_KERNELS_BASE = \
     kernels/tree_jump.h \
     kernels/tree_layout.h \
     kernels/tree_plan.c \
-    kernels/view.h
+    kernels/view.h \
+    kernels/x86/qconv_depthwise_vnni.h \
+    kernels/x86/qgemm_amx.h
 MBR_KERNELS_VEC = \
     kernels/ref/arg_vec.c \
     kernels/ref/attention_vec.c \
