@@ -139,7 +139,7 @@ static void qg_micro_any(const qg_tile *t, size_t mr)
     rows[mr - 1](t);
 }
 
-static const qg_form qg_own = {QG_MR, 1, 512, QG_TILE_MACS, qg_micro_any, NULL, NULL};
+static const qg_form qg_own = {QG_MR, 1, 512, QG_TILE_MACS, 0, qg_micro_any, NULL, NULL};
 
 /* ---- the way out ---- */
 

@@ -61,10 +61,11 @@ qg_plan mbr_qg_plan_of(const qg_form *form, size_t m, size_t n, size_t k, size_t
     if (!m || !n || !copies)
         return p;
     p.kc = up(parts(steps, p.k_blocks), 64);
-    double all = (double)m * (double)(panels * nr) * (double)steps * (double)copies, least = form->tile_macs / 6;
+    double each = (double)steps + form->out_macs, least = form->tile_macs / 6;
+    double all = (double)m * (double)(panels * nr) * each * (double)copies;
     double macs = all / MIN_TILES;
     macs = macs < least ? least : macs > form->tile_macs ? form->tile_macs : macs;
-    cut(&p, form, m, panels, macs / (double)steps, all / macs / (double)copies, nr, panel_bytes, width);
+    cut(&p, form, m, panels, macs / each, all / macs / (double)copies, nr, panel_bytes, width);
     p.lda = (ptrdiff_t)(p.kc * width + 64);
     p.segment_bytes = segment_bytes ? up(p.kc * segment_bytes, 64) : 0;
     p.a_bytes = up(p.tm * (size_t)p.lda, 64);

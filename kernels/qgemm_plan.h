@@ -25,6 +25,7 @@ typedef struct qg_form {
     size_t mr, grain; /* most rows of a tile; rows that cost as much as one */
     size_t kc;        /* k is cut into blocks of at most this */
     double tile_macs; /* products in a tile of about 150 us */
+    double out_macs;  /* products that take as long as a sum's way out */
     void (*micro)(const qg_tile *t, size_t mr);
     void (*begin)(void), (*end)(void); /* around the tiles of a run; or NULL */
 } qg_form;

@@ -41,6 +41,6 @@ MBR_INLINE void qg_copy_bytes(char *to, const uint8_t *from, size_t n, uint8_t c
 #if MBR_WITH_AMX
 /* The same panels and the same way out; only the inner loop is another. */
 _Static_assert(QG_NR == AMX_NR, "tiles are as wide as panels");
-static const qg_form amx = {AMX_MR, 16, 1024, 32e6, mbr_qgemm_amx_micro, mbr_qgemm_amx_begin, mbr_qgemm_amx_end};
+static const qg_form amx = {AMX_MR, 16, 1024, 160e6, 256, mbr_qgemm_amx_micro, mbr_qgemm_amx_begin, mbr_qgemm_amx_end};
 QG_ROWS(amx, qgemm_amx, qconv_amx_gemm, MBR_TIER_AMX);
 #endif
