@@ -7,13 +7,20 @@
 #include "config.h"
 #endif
 #include "engine/limits.h"
-#include "engine/schedule/rates.h"
 #include "engine/profile.h"
+#include "engine/schedule/kept.h"
+#include "engine/schedule/rates.h"
 #include "mbr/mbr.h"
 #include "tests/ir_team.h"
 #include "tests/onnx_writer.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 typedef struct profiled {
     ir_session s;
@@ -298,6 +305,49 @@ START_TEST(rates_learn_from_steps)
 }
 END_TEST
 
+/* Rates from beside other jobs are kept for a while, others for good. */
+START_TEST(rates_of_a_busy_machine_expire)
+{
+    char folder[] = "/tmp/mbr-rates-XXXXXX", text[3500];
+    mbr_rates r;
+    mbr_kept kept;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    ck_assert_int_eq(mbr_rates_get(team, &memory, NULL, folder, &r, &err), MBR_OK);
+    ck_assert_str_eq(r.source, "measured");
+    ck_assert_double_gt(r.quiet, 0);
+    ck_assert_double_le(r.quiet, 1);
+    DIR *d = opendir(folder);
+    ck_assert_ptr_nonnull(d);
+    kept.path[0] = '\0';
+    for (struct dirent *e = readdir(d); e; e = readdir(d))
+        if (strncmp(e->d_name, "rates-", 6) == 0)
+            snprintf(kept.path, sizeof kept.path, "%s/%s", folder, e->d_name);
+    closedir(d);
+    FILE *f = fopen(kept.path, "re");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_ptr_nonnull(fgets(kept.key, sizeof kept.key, f));
+    fclose(f);
+    kept.key[strcspn(kept.key, "\n")] = '\0';
+
+    const struct { double quiet; time_t age; const char *source; } cases[] = {
+        { 1, 30, "kept" }, { 1, 86400, "kept" }, { 0.5, 30, "kept" }, { 0.5, 3600, "measured" }, { 0.5, -3600, "measured" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        time_t then = time(NULL) - cases[i].age;
+        struct timespec times[2] = { { .tv_sec = then }, { .tv_sec = then } };
+        r.quiet = cases[i].quiet;
+        mbr_rates_print(&r, text, sizeof text);
+        mbr_kept_write(&kept, text, NULL);
+        ck_assert_int_eq(utimensat(AT_FDCWD, kept.path, times, 0), 0);
+        mbr_rates again;
+        ck_assert_int_eq(mbr_rates_get(team, &memory, NULL, folder, &again, &err), MBR_OK);
+        ck_assert_msg(strcmp(again.source, cases[i].source) == 0, "case %zu: %s", i, again.source);
+    }
+    ck_assert_int_eq(unlink(kept.path), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
 /* The same through the public interface, and what it refuses. */
 START_TEST(public_interface)
 {
@@ -371,6 +421,7 @@ int main(void)
     tcase_add_test(t, spans_lie_in_their_steps);
     tcase_add_test(t, limits_are_plausible);
     tcase_add_test(t, rates_learn_from_steps);
+    tcase_add_test(t, rates_of_a_busy_machine_expire);
     tcase_add_test(t, public_interface);
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);

@@ -19,12 +19,15 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define ALL_NS 1500000000.0 /* what has no rate by then keeps its default */
 #define EACH_NS 4000000.0   /* tries of one sample, but at least LEAST_TRIES */
 #define LEAST_TRIES 4
 #define LEAST_BASE 10.0     /* of a step */
 #define ROUNDS_NS 5000.0
+#define QUIET 0.8 /* of the processor time that the measurement asked for; clocks of other threads are a few ms late */
+#define BUSY_S 600.0 /* for so long rates from beside other jobs are kept */
 
 /* In the text # is a size; $ is `times` times it, 0: its square; & is 16 times that: how many elements a constant has. */
 typedef struct sample {
@@ -109,12 +112,34 @@ static void write_text(const sample *s, int size, char *text, size_t room)
     text[at] = '\0';
 }
 
-/*
- * Work of the sample, its shortest time as a step among others, and what a run costs beside it. On a team the usual time
- * of a run: to wait for others is never at its shortest for all steps of a run.
- */
-static mbr_status time_sample(mbr_memory *memory, mbr_team *team, const sample *s, int size, mbr_work *w, double *ns,
-                              double *beside, mbr_error *err)
+/* Of the processor time that `threads` threads asked for since then: the share that they had, the rest had other jobs. */
+typedef struct watch {
+    double processor, clock;
+} watch;
+
+static watch watch_begin(void)
+{
+    struct timespec t;
+    bool known = clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0;
+    return (watch){ known ? (double)t.tv_sec * 1e9 + (double)t.tv_nsec : 0, (double)mbr_spans_now() };
+}
+
+static double watch_share(watch begin, int threads)
+{
+    watch now = watch_begin();
+    double had = now.processor - begin.processor;
+    return had > 0 ? had / (threads * (now.clock - begin.clock)) : 1;
+}
+
+/* A step of a sample. */
+typedef struct timing {
+    double ns;     /* its shortest time as a step among others; on a team the usual time of a run */
+    double beside; /* what a run costs beside it */
+} timing;
+
+/* On a team to wait for others is never at its shortest for all steps of a run: so it is the usual time there. */
+static mbr_status time_sample(mbr_memory *memory, mbr_team *team, const sample *s, int size, mbr_work *w, timing *t,
+                              mbr_error *err)
 {
     char text[768];
     mbr_trial b;
@@ -128,23 +153,23 @@ static mbr_status time_sample(mbr_memory *memory, mbr_team *team, const sample *
     if (st == MBR_OK)
         st = mbr_frame_settle(b.frame, &settled, err);
     settled = settled && !team;
-    *ns = 1e30;
+    t->ns = 1e30;
     int rounds = 1;
     uint64_t begin = mbr_spans_now();
     for (; st == MBR_OK && (i < LEAST_TRIES || (double)(mbr_spans_now() - begin) < EACH_NS); i++) {
         bool whole = !settled || i % 8 == 0;
-        uint64_t t = mbr_spans_now();
+        uint64_t start = mbr_spans_now();
         for (int k = 0; k < (whole ? 1 : rounds) && st == MBR_OK; k++)
             st = whole ? mbr_frame_run(b.frame, err) : mbr_frame_round(b.frame, err);
-        double took = (double)(mbr_spans_now() - t) / (whole ? 1 : rounds);
+        double took = (double)(mbr_spans_now() - start) / (whole ? 1 : rounds);
         run = whole && took < run ? took : run;
         sum += took;
-        *ns = (!whole || !settled) && took < *ns ? took : *ns;
+        t->ns = (!whole || !settled) && took < t->ns ? took : t->ns;
         rounds = run < ROUNDS_NS ? (int)(ROUNDS_NS / run) : 1; /* the clock's own time is not to count */
     }
     if (st == MBR_OK) {
-        *ns = team ? sum / i : *ns;
-        *beside = run - *ns;
+        t->ns = team ? sum / i : t->ns;
+        t->beside = run - t->ns;
         mbr_work_of(mbr_frame_step(b.frame, 0), w);
         if (w->family != s->family)
             st = mbr_fail(err, MBR_ERR_INTERNAL, "a sample of %s is work of %s", mbr_work_names[s->family],
@@ -161,16 +186,15 @@ typedef struct timed {
 
 static mbr_status measure_family(mbr_memory *memory, const sample *s, timed *t, mbr_rates *r, mbr_error *err)
 {
-    double beside = 0;
+    timing now;
     for (int i = 1; i >= 0; i--) {
-        double ns;
         mbr_work w;
-        MBR_TRY(time_sample(memory, NULL, s, i ? s->large : s->small, &w, &ns, &beside, err));
+        MBR_TRY(time_sample(memory, NULL, s, i ? s->large : s->small, &w, &now, err));
         t->units[i] = w.units;
-        t->ns[i] = t->ns[i] > 0 && t->ns[i] < ns ? t->ns[i] : ns;
+        t->ns[i] = t->ns[i] > 0 && t->ns[i] < now.ns ? t->ns[i] : now.ns;
     }
-    if (s->family == MBR_WORK_POINTWISE && beside > 0)
-        r->run_ns = beside;
+    if (s->family == MBR_WORK_POINTWISE && now.beside > 0)
+        r->run_ns = now.beside;
     return MBR_OK;
 }
 
@@ -321,36 +345,40 @@ static mbr_status measure_team(mbr_team *team, mbr_memory *memory, mbr_rates *r,
 /* What the arithmetic of steps keeps of its speed: beside what it reads, and on a team. */
 static mbr_status measure_shares(mbr_team *team, mbr_memory *memory, mbr_rates *r, mbr_error *err)
 {
-    double ns = 0, one[2], all[2], beside;
+    timing t;
+    double one[2], all[2] = { 1e30, 1e30 };
     mbr_work w, works[2];
     int n = mbr_team_size(team);
-    MBR_TRY(time_sample(memory, NULL, &far_sample, far_sample.small, &w, &ns, &beside, err));
-    mbr_rates_overlap(r, &w, ns);
-    if (n == 1)
-        return MBR_OK;
-    mbr_team_begin(team);
-    mbr_status st = MBR_OK;
-    for (int i = 0; i < 8 && st == MBR_OK; i++) { /* again and again: another job may have a core meanwhile */
-        int k = i % 2, size = k ? team_sample.large : team_sample.small;
-        all[k] = i < 2 ? 1e30 : all[k];
-        if (i < 2)
-            st = time_sample(memory, NULL, &team_sample, size, &works[k], &one[k], &beside, err);
-        if (st == MBR_OK)
-            st = time_sample(memory, team, &team_sample, size, &w, &ns, &beside, err);
-        all[k] = ns < all[k] ? ns : all[k];
+    mbr_status st = time_sample(memory, NULL, &far_sample, far_sample.small, &w, &t, err);
+    if (st == MBR_OK)
+        mbr_rates_overlap(r, &w, t.ns);
+    for (int k = 0; k < 2 && st == MBR_OK && n > 1; k++) {
+        st = time_sample(memory, NULL, &team_sample, k ? team_sample.large : team_sample.small, &works[k], &t, err);
+        one[k] = t.ns;
     }
+    if (st != MBR_OK || n == 1)
+        return st;
+    mbr_team_begin(team);
+    watch begin = watch_begin();
+    for (int i = 0; i < 8 && st == MBR_OK; i++) { /* again and again: another job may have a core meanwhile */
+        int k = i % 2;
+        st = time_sample(memory, team, &team_sample, k ? team_sample.large : team_sample.small, &w, &t, err);
+        all[k] = t.ns < all[k] ? t.ns : all[k];
+    }
+    double share = watch_share(begin, n);
     mbr_team_end(team);
     MBR_TRY(st);
+    r->quiet = share < r->quiet ? share : r->quiet;
     mbr_rates_share(r, works, n, one, all);
     return MBR_OK;
 }
 
 mbr_status mbr_rates_measure(mbr_team *team, mbr_memory *memory, mbr_rates *r, mbr_error *err)
 {
-    uint64_t begin = mbr_spans_now();
+    watch begin = watch_begin();
     mbr_rates_default(r);
     timed times[MBR_COUNT_OF(samples)] = { 0 };
-    for (size_t i = 0; i < 2 * MBR_COUNT_OF(samples) && (double)(mbr_spans_now() - begin) < ALL_NS; i++) {
+    for (size_t i = 0; i < 2 * MBR_COUNT_OF(samples) && (double)mbr_spans_now() - begin.clock < ALL_NS; i++) {
         size_t k = i % MBR_COUNT_OF(samples); /* twice, with time between: whatever else runs comes and goes */
         mbr_status st = measure_family(memory, &samples[k], &times[k], r, err);
         /* a family whose sample another kernel takes on this machine keeps its default */
@@ -362,6 +390,8 @@ mbr_status mbr_rates_measure(mbr_team *team, mbr_memory *memory, mbr_rates *r, m
     MBR_TRY(measure_trees(memory, MBR_TREE_WALK, 511, ROWS, r, err));
     MBR_TRY(measure_trees(memory, MBR_TREE_MASKS, 63, ROWS, r, err));
     MBR_TRY(measure_trees(memory, MBR_TREE_JUMPS, 63, 1, r, err));
+    double share = watch_share(begin, 1);
+    r->quiet = share < 1 ? share : 1;
     MBR_TRY(measure_team(team, memory, r, err));
     mbr_status st = measure_shares(team, memory, r, err);
     if (st != MBR_OK && st != MBR_ERR_INTERNAL && st != MBR_ERR_UNSUPPORTED)
@@ -378,17 +408,21 @@ mbr_status mbr_rates_get(mbr_team *team, mbr_memory *memory, const mbr_log *log,
     char key[160], text[3500];
     mbr_cpu_caches c = mbr_cpu_caches_get();
     mbr_kept kept;
-    snprintf(key, sizeof key, "families %d.2 tiers %x caches %u %u %u threads %d", MBR_WORK_COUNT,
+    snprintf(key, sizeof key, "families %d.3 tiers %x caches %u %u %u threads %d", MBR_WORK_COUNT,
              mbr_cpu_tiers(), c.l1d, c.l2, c.l3, mbr_team_size(team));
     mbr_kept_find(&kept, "rates", key, folder);
     mbr_rates_default(r);
     if (mbr_kept_off(folder))
         return MBR_OK;
-    if (mbr_kept_read(&kept, text, sizeof text) && mbr_rates_parse(r, text, NULL) == MBR_OK) {
+    if (mbr_kept_read(&kept, text, sizeof text) && mbr_rates_parse(r, text, NULL) == MBR_OK &&
+        (r->quiet >= QUIET || mbr_kept_age(&kept) < BUSY_S)) {
         r->source = "kept";
         return MBR_OK;
     }
     MBR_TRY(mbr_rates_measure(team, memory, r, err));
+    if (r->quiet < QUIET)
+        mbr_log_at(log, MBR_LOG_INFO, "rates: measured with %.0f %% of the processor time, beside other jobs: kept for %.0f "
+                   "minutes", 100 * r->quiet, BUSY_S / 60);
     mbr_rates_print(r, text, sizeof text);
     mbr_kept_write(&kept, text, log);
     return MBR_OK;

@@ -9,10 +9,12 @@
 #include "base/hash.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef PACKAGE_VERSION
@@ -74,6 +76,13 @@ bool mbr_kept_read(const mbr_kept *k, char *text, size_t room)
         return false;
     memcpy(text, rest, strlen(rest) + 1);
     return true;
+}
+
+double mbr_kept_age(const mbr_kept *k)
+{
+    struct stat at;
+    double age = *k->path && stat(k->path, &at) == 0 ? difftime(time(NULL), at.st_mtime) : -1;
+    return age >= 0 ? age : HUGE_VAL;
 }
 
 /* Writes beside it and renames, so that no reader sees half a file. */

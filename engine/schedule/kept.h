@@ -21,6 +21,8 @@ typedef struct mbr_kept {
 void mbr_kept_find(mbr_kept *k, const char *kind, const char *key, const char *folder);
 /* Nothing is to be kept, nor to be measured for one process. */
 bool mbr_kept_off(const char *folder);
+/* Seconds since it was kept; without end where it is not, or where the clock was set back. */
+double mbr_kept_age(const mbr_kept *k);
 /* The text that was kept, with a terminator. */
 bool mbr_kept_read(const mbr_kept *k, char *text, size_t room);
 void mbr_kept_write(const mbr_kept *k, const char *text, const mbr_log *log);

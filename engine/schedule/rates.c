@@ -24,7 +24,8 @@ void mbr_rates_default(mbr_rates *r)
     mbr_peak peak = { .lanes = 8 };
     mbr_peak_best(&peak);
     *r = (mbr_rates){ .read = { 60, 18, 10 }, .read_all = { 60, 60, 40 }, .wake_ns = 3000, .join_ns = 300, .scale = 0.95,
-                      .run_ns = 300, .overlap = 1, .source = "defaults" };
+                      .run_ns = 300, .overlap = 1, .quiet = 1,
+                      .source = "defaults" };
     r->own_bytes = caches.l2 ? caches.l2 : 262144;
     r->shared_bytes = caches.l3 > r->own_bytes ? caches.l3 : 4 * r->own_bytes;
     for (int i = 0; i < MBR_WORK_COUNT; i++) {
@@ -49,6 +50,7 @@ static const field fields[] = {
     { "scale", offsetof(mbr_rates, scale), 1 },
     { "run", offsetof(mbr_rates, run_ns), 1 },
     { "overlap", offsetof(mbr_rates, overlap), 1 },
+    { "quiet", offsetof(mbr_rates, quiet), 1 },
 };
 
 /* A positive number; anything else is none. */

@@ -24,6 +24,7 @@ typedef struct mbr_rates {
     double scale;                    /* share of its own speed that each of many busy cores has */
     double run_ns;                   /* of a run beside its steps */
     double overlap;                  /* share of the shorter of arithmetic and memory that goes by beside the longer */
+    double quiet;                    /* share of the processor time that measuring them asked for and had */
     size_t own_bytes, shared_bytes;  /* data that fit */
     const char *source;              /* "defaults", "measured", "kept", "given" */
 } mbr_rates;
@@ -39,6 +40,7 @@ mbr_status mbr_rates_measure(mbr_team *team, mbr_memory *memory, mbr_rates *r, m
 
 /*
  * What was measured on this machine before, with this version and as many threads; otherwise measures and keeps that.
+ * What was measured beside other jobs is kept for ten minutes only.
  * folder: NULL for MBR_CACHE, $XDG_CACHE_HOME/mbr or ~/.cache/mbr; "off": defaults. A file that is damaged or cannot be
  * written is no failure.
  */
