@@ -54,6 +54,7 @@ typedef struct mbr_cl_op {
     X(movement)                                                                                                        \
     X(pool)                                                                                                            \
     X(quantized)                                                                                                       \
+    X(recurrent)                                                                                                       \
     X(reduce)                                                                                                          \
     X(resize)                                                                                                          \
     X(sample)                                                                                                          \

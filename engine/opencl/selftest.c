@@ -50,6 +50,9 @@ const mbr_cl_selftest mbr_cl_selftests[] = {
     { "tokens",
       MODULE "graph main(%x: f32[2, 9, 24], %c: f32[2, 9, 3], %s: f32[2, 9, 3], %t: i64[2, 9]) -> (%y) {\n"
              "  %y: f32[2, 9, 24] = ai.onnx.RotaryEmbedding@23(%x, %c, %s) {num_heads = 4}\n}\n", 0 },
+    { "recurrent",
+      MODULE "graph main(%x: f32[5, 2, 12], %w: f32[2, 80, 12], %r: f32[2, 80, 20], %b: f32[2, 160]) -> (%y) {\n"
+             "  %y: f32[5, 2, 2, 20] = ai.onnx.LSTM@14(%x, %w, %r, %b) {direction = \"bidirectional\"}\n}\n", 0 },
     { NULL, NULL, 0 },
 };
 

@@ -17,6 +17,7 @@ MBR_OPENCL_SOURCES = \
     engine/opencl/lower_movement.c \
     engine/opencl/lower_pool.c \
     engine/opencl/lower_quantized.c \
+    engine/opencl/lower_recurrent.c \
     engine/opencl/lower_reduce.c \
     engine/opencl/lower_resize.c \
     engine/opencl/lower_sample.c \
@@ -48,6 +49,7 @@ MBR_OPENCL_KERNELS = \
     kernels/opencl/norm.cl \
     kernels/opencl/pool.cl \
     kernels/opencl/quantized.cl \
+    kernels/opencl/recurrent.cl \
     kernels/opencl/reduce.cl \
     kernels/opencl/resize.cl \
     kernels/opencl/sample.cl \

@@ -107,6 +107,7 @@ MBR_ENGINE_OPS = \
     engine/ops/random.c \
     engine/ops/range.c \
     engine/ops/recurrent.c \
+    engine/ops/recurrent.h \
     engine/ops/reduce_op.c \
     engine/ops/registry.c \
     engine/ops/reshape.c \

@@ -8,46 +8,13 @@
  */
 #include "base/checked.h"
 #include "engine/ops/op.h"
+#include "engine/ops/recurrent.h"
 #include "kernels/gemm.h"
 #include "kernels/packed.h"
 #include "kernels/real.h"
-#include "kernels/rnn.h"
 
 #include <ctype.h>
 #include <string.h>
-
-enum { RNN, GRU, LSTM };
-enum { IN_X, IN_W, IN_R, IN_B, IN_LENS, IN_H, IN_C, IN_P, INPUTS };
-enum { OUT_Y, OUT_H, OUT_C, OUTPUTS };
-
-/* Packed weights of one direction: offsets in floats from the block's start. */
-typedef struct direction_pack {
-    size_t w, r, r2; /* r2: GRU's hidden gate alone */
-    size_t bias, bias_r; /* (gates, hidden): added to W x, and, for GRU, to R h */
-} direction_pack;
-
-typedef struct weight_pack {
-    uint32_t kernel; /* kernels/packed.h */
-    direction_pack dir[2];
-    size_t bytes;
-} weight_pack;
-
-typedef struct recurrent_state {
-    size_t gates, dirs, hidden, input, steps, batch;
-    bool batch_first, reverse_only, linear_before_reset, input_forget;
-    float clip;
-    mbr_rnn_function f[2][3];
-    weight_pack own_pack; /* where weights are no constants */
-    float *own_weights;
-    size_t own_bytes;
-    float *wx;            /* (directions, rows of X, gates * hidden) */
-    size_t wx_bytes;
-    float *wide;          /* f32 copies of all inputs and outputs of another type */
-    size_t wide_bytes, wide_at[INPUTS + OUTPUTS];
-    size_t block;         /* batch rows of a tile */
-    size_t cell_scratch;  /* bytes of a tile's buffers; gemm's own follow */
-    size_t gemm_tiles, gemm_per_tile;
-} recurrent_state;
 
 /* All data as f32. */
 typedef struct recurrent_io {
@@ -98,7 +65,7 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* The activations of all directions; parameters are consumed in order by those that have any. */
-static mbr_status read_functions(mbr_step *s, recurrent_state *st, mbr_error *err)
+static mbr_status read_functions(mbr_step *s, mbr_recurrent *st, mbr_error *err)
 {
     static const struct {
         const char *name;
@@ -144,7 +111,7 @@ static mbr_status read_functions(mbr_step *s, recurrent_state *st, mbr_error *er
 }
 
 /* Lays out the packed weights. False on overflow. */
-static bool layout_pack(weight_pack *p, const mbr_op *op, size_t dirs, size_t hidden, size_t input)
+static bool layout_pack(mbr_rnn_weights *p, const mbr_op *op, size_t dirs, size_t hidden, size_t input)
 {
     size_t gates = gates_of(op), at = 0, r_gates = op->param == GRU ? 2 : gates;
     const mbr_gemm_f32_kernel *kernel = mbr_gemm_f32_select(mbr_cpu_tiers());
@@ -167,13 +134,13 @@ static bool layout_pack(weight_pack *p, const mbr_op *op, size_t dirs, size_t hi
     return true;
 }
 
-static void fill_pack(const weight_pack *p, float *block, const mbr_op *op, size_t dirs, size_t hidden, size_t input,
-                      const float *w, const float *r, const float *b)
+static void fill_pack(const mbr_rnn_weights *p, float *block, const mbr_op *op, size_t dirs, size_t hidden,
+                      size_t input, const float *w, const float *r, const float *b)
 {
     const mbr_gemm_f32_kernel *kernel = mbr_packed_kernel(p->kernel);
     size_t gates = gates_of(op), rows = gates * hidden, r_rows = op->param == GRU ? 2 * hidden : rows;
     for (size_t d = 0; d < dirs; d++) {
-        const direction_pack *q = &p->dir[d];
+        const mbr_rnn_direction *q = &p->dir[d];
         kernel->pack(block + q->w, input, rows, w + d * rows * input, 1, (ptrdiff_t)input, 0, rows);
         kernel->pack(block + q->r, hidden, r_rows, r + d * rows * hidden, 1, (ptrdiff_t)hidden, 0, r_rows);
         if (op->param == GRU)
@@ -200,7 +167,7 @@ static mbr_status reserve(mbr_step *s, float **block, size_t *have, size_t bytes
     return MBR_OK;
 }
 
-static mbr_status check_shapes(mbr_step *s, const recurrent_state *st, mbr_error *err)
+static mbr_status check_shapes(mbr_step *s, const mbr_recurrent *st, mbr_error *err)
 {
     size_t d = st->dirs, h = st->hidden, g = st->gates;
     const size_t want[INPUTS] = { st->steps * st->batch * st->input, d * g * h * st->input, d * g * h * h,
@@ -218,7 +185,7 @@ static mbr_status check_shapes(mbr_step *s, const recurrent_state *st, mbr_error
     return MBR_OK;
 }
 
-static mbr_gemm_args wx_product(const recurrent_state *st)
+static mbr_gemm_args wx_product(const mbr_recurrent *st)
 {
     mbr_gemm_args g = MBR_GEMM_ARGS_INIT;
     g.m = st->steps * st->batch;
@@ -231,7 +198,7 @@ static mbr_gemm_args wx_product(const recurrent_state *st)
 }
 
 /* R h' for `rows` of the batch; n columns. */
-static mbr_gemm_args r_product(const recurrent_state *st, size_t rows, size_t n)
+static mbr_gemm_args r_product(const mbr_recurrent *st, size_t rows, size_t n)
 {
     mbr_gemm_args g = MBR_GEMM_ARGS_INIT;
     g.m = rows;
@@ -245,7 +212,7 @@ static mbr_gemm_args r_product(const recurrent_state *st, size_t rows, size_t n)
 
 static mbr_status prepare(mbr_step *s, mbr_error *err)
 {
-    recurrent_state *st = s->state;
+    mbr_recurrent *st = s->state;
     const mbr_value *x = s->in[IN_X], *r = s->in[IN_R];
     const char *direction = mbr_attr_string(s->node, "direction", "forward");
     st->gates = gates_of(s->op);
@@ -268,7 +235,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         s->cost_ns = (double)s->tiles[0] * (double)st->steps * (double)row * (double)(st->input + st->hidden);
         return MBR_OK;
     }
-    const weight_pack *p = s->packed;
+    const mbr_rnn_weights *p = s->packed;
     if (!p) {
         if (!layout_pack(&st->own_pack, s->op, st->dirs, st->hidden, st->input))
             return mbr_no_memory(err, SIZE_MAX);
@@ -316,7 +283,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     return MBR_OK;
 }
 
-static const weight_pack *pack_of(const mbr_step *s, const recurrent_state *st, const float **weights)
+static const mbr_rnn_weights *pack_of(const mbr_step *s, const mbr_recurrent *st, const float **weights)
 {
     if (!s->packed) {
         *weights = st->own_weights;
@@ -326,11 +293,11 @@ static const weight_pack *pack_of(const mbr_step *s, const recurrent_state *st, 
     return s->packed;
 }
 
-static void run_wx(mbr_step *s, const recurrent_state *st, const recurrent_io *io, void *scratch, size_t first,
+static void run_wx(mbr_step *s, const mbr_recurrent *st, const recurrent_io *io, void *scratch, size_t first,
                    size_t last)
 {
     const float *weights;
-    const weight_pack *p = pack_of(s, st, &weights);
+    const mbr_rnn_weights *p = pack_of(s, st, &weights);
     const mbr_gemm_f32_kernel *kernel = mbr_packed_kernel(p->kernel);
     mbr_gemm_args g = wx_product(st);
     for (size_t d = 0; d < st->dirs; d++) {
@@ -349,14 +316,14 @@ static void run_wx(mbr_step *s, const recurrent_state *st, const recurrent_io *i
 /* One direction of rows b0 .. b0 + rows - 1, all of `length` steps. */
 typedef struct walk {
     mbr_step *s;
-    const recurrent_state *st;
+    const mbr_recurrent *st;
     const recurrent_io *io;
     size_t dir, b0, rows, length;
     float *gates, *h, *c, *reset; /* (rows, gates * hidden), then (rows, hidden) each */
     void *gemm_scratch;
 } walk;
 
-static void multiply(const walk *w, mbr_gemm_args *g, const weight_pack *p)
+static void multiply(const walk *w, mbr_gemm_args *g, const mbr_rnn_weights *p)
 {
     const mbr_gemm_f32_kernel *kernel = mbr_packed_kernel(p->kernel);
     kernel->run(g, w->gemm_scratch, 0, kernel->tiles(g));
@@ -364,10 +331,10 @@ static void multiply(const walk *w, mbr_gemm_args *g, const weight_pack *p)
 
 static void cell(const walk *w, const float *wx, ptrdiff_t wx_stride, float *y, ptrdiff_t y_stride)
 {
-    const recurrent_state *st = w->st;
+    const mbr_recurrent *st = w->st;
     const float *weights;
-    const weight_pack *p = pack_of(w->s, st, &weights);
-    const direction_pack *q = &p->dir[w->dir];
+    const mbr_rnn_weights *p = pack_of(w->s, st, &weights);
+    const mbr_rnn_direction *q = &p->dir[w->dir];
     mbr_rnn_kernels k = mbr_rnn_select(mbr_cpu_tiers());
     const mbr_rnn_function *f = st->f[w->dir];
     size_t hidden = st->hidden;
@@ -418,14 +385,14 @@ static void cell(const walk *w, const float *wx, ptrdiff_t wx_stride, float *y, 
 }
 
 /* Where (batch row, hidden 0) of an initial or final state lies. */
-static size_t state_at(const recurrent_state *st, size_t dir, size_t b)
+static size_t state_at(const mbr_recurrent *st, size_t dir, size_t b)
 {
     return (st->batch_first ? b * st->dirs + dir : dir * st->batch + b) * st->hidden;
 }
 
 static void walk_through(const walk *w)
 {
-    const recurrent_state *st = w->st;
+    const mbr_recurrent *st = w->st;
     size_t hidden = st->hidden, row = st->gates * hidden;
     bool backwards = w->dir == 1 || st->reverse_only;
     for (size_t i = 0; i < w->rows; i++) {
@@ -463,7 +430,7 @@ static void walk_through(const walk *w)
     }
 }
 
-static void run_block(mbr_step *s, const recurrent_state *st, const recurrent_io *io, void *scratch, size_t tile)
+static void run_block(mbr_step *s, const mbr_recurrent *st, const recurrent_io *io, void *scratch, size_t tile)
 {
     size_t b0 = tile / st->dirs * st->block, end = b0 + st->block < st->batch ? b0 + st->block : st->batch;
     walk w = { .s = s, .st = st, .io = io, .dir = tile % st->dirs, .b0 = b0, .rows = end - b0, .length = st->steps };
@@ -486,7 +453,7 @@ static void run_block(mbr_step *s, const recurrent_state *st, const recurrent_io
     }
 }
 
-static mbr_status check_lengths(const mbr_step *s, const recurrent_state *st, mbr_error *err)
+static mbr_status check_lengths(const mbr_step *s, const mbr_recurrent *st, mbr_error *err)
 {
     for (size_t b = 0; mbr_step_has(s, IN_LENS) && b < st->batch; b++) {
         int64_t n = mbr_value_int(s->in[IN_LENS], b);
@@ -498,7 +465,7 @@ static mbr_status check_lengths(const mbr_step *s, const recurrent_state *st, mb
 }
 
 /* One direction of one row of the batch, in f64. */
-static void run_f64(mbr_step *s, const recurrent_state *st, double *scratch, size_t tile)
+static void run_f64(mbr_step *s, const mbr_recurrent *st, double *scratch, size_t tile)
 {
     size_t dir = tile % st->dirs, b = tile / st->dirs, n = st->hidden, rows = st->gates * n, at = state_at(st, dir, b);
     size_t x_step = (st->batch_first ? 1 : st->batch) * st->input, x_row = (st->batch_first ? st->steps : 1) * st->input;
@@ -537,7 +504,7 @@ static void run_f64(mbr_step *s, const recurrent_state *st, double *scratch, siz
 }
 
 /* Halves: everything in one go on f32 copies. */
-static mbr_status run_converted(mbr_step *s, recurrent_state *st, void *scratch)
+static mbr_status run_converted(mbr_step *s, mbr_recurrent *st, void *scratch)
 {
     recurrent_io io = { .lens = mbr_step_has(s, IN_LENS) ? s->in[IN_LENS] : NULL };
     mbr_dtype t = s->in[IN_X]->dtype;
@@ -565,7 +532,7 @@ static mbr_status run_converted(mbr_step *s, recurrent_state *st, void *scratch)
 
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
-    recurrent_state *st = s->state;
+    mbr_recurrent *st = s->state;
     MBR_TRY(check_lengths(s, st, err));
     if (s->in[IN_X]->dtype == MBR_DTYPE_F64) {
         for (size_t i = job->first; i < job->last; i++)
@@ -611,15 +578,15 @@ static mbr_status pack(mbr_pack *p)
     if (mbr_value_count(w) != dirs * rows * input || mbr_value_count(r) != dirs * rows * hidden || !hidden || !input ||
         (b && mbr_value_count(b) != 2 * dirs * rows))
         return mbr_ir_fail(n, p->err, MBR_ERR_MODEL, "the shapes of the weights do not belong together");
-    weight_pack layout = { 0 };
+    mbr_rnn_weights layout = { 0 };
     size_t bytes;
-    _Static_assert(sizeof(weight_pack) <= 2 * MBR_ALIGN, "the header of the packed weights");
+    _Static_assert(sizeof(mbr_rnn_weights) <= 2 * MBR_ALIGN, "the header of the packed weights");
     if (!layout_pack(&layout, n->op, dirs, hidden, input) || !mbr_add_size(layout.bytes, 2 * MBR_ALIGN, &bytes))
         return mbr_no_memory(p->err, SIZE_MAX);
     char *block = mbr_alloc(p->memory, bytes);
     if (!block)
         return mbr_no_memory(p->err, bytes);
-    *(weight_pack *)(void *)block = layout;
+    *(mbr_rnn_weights *)(void *)block = layout;
     fill_pack(&layout, (float *)(void *)(block + 2 * MBR_ALIGN), n->op, dirs, hidden, input, w->data, r->data,
               b ? b->data : NULL);
     p->packed = block;
@@ -630,7 +597,7 @@ static mbr_status pack(mbr_pack *p)
 
 static void fini(mbr_step *s)
 {
-    recurrent_state *st = s->state;
+    mbr_recurrent *st = s->state;
     mbr_free(mbr_step_memory(s), st->own_weights);
     mbr_free(mbr_step_memory(s), st->wx);
     mbr_free(mbr_step_memory(s), st->wide);
@@ -639,7 +606,7 @@ static void fini(mbr_step *s)
 #define ROW(op_name, version, most, outs, what)                                                                        \
     { .domain = "", .name = op_name, .since = version, .min_in = 3, .max_in = most, .min_out = 0, .max_out = outs,     \
       .infer = infer, .prepare = prepare, .run = run, .pack = pack, .fini = fini,                                      \
-      .state_size = sizeof(recurrent_state), .param = what }
+      .state_size = sizeof(mbr_recurrent), .param = what }
 
 const mbr_op mbr_ops_recurrent[] = {
     ROW("RNN", 1, 6, 2, RNN),
