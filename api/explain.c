@@ -301,6 +301,8 @@ mbr_status mbr_explainer_save(const mbr_explainer *e, const char *path, mbr_erro
     char temporary[1024];
     if (!e || !path || !e->sum)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "mbr_explainer_save: the explainer was not made with `learning`");
+    if (!mbr_file_replaceable(path))
+        return mbr_fail(err, MBR_ERR_IO, "%s: is no ordinary file; give another name", path);
     size_t mean_bytes = e->features * sizeof(double), bytes = mean_bytes + e->nodes * sizeof(uint32_t);
     char *data = mbr_alloc(e->memory, bytes + 1);
     if (!data)

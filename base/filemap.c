@@ -204,3 +204,12 @@ void mbr_filemap_close(mbr_filemap *m)
         mbr_free(m->memory, (void *)(uintptr_t)m->data);
     memset(m, 0, sizeof *m);
 }
+
+bool mbr_file_replaceable(const char *path)
+{
+    struct stat s;
+    if (stat(path, &s) != 0 || S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) /* rename has a word for folders */
+        return true;
+    errno = EEXIST;
+    return false;
+}

@@ -63,4 +63,8 @@ bool mbr_filemap_holds(const mbr_filemap *m, const void *from, size_t bytes);
 /* Ends the mapping; zeroes *m. */
 void mbr_filemap_close(mbr_filemap *m);
 
+/* May a new file be renamed to `path`? Not over a device, a pipe or a socket: root's `-o /dev/null` would end the device
+   for everybody. False sets errno. */
+bool mbr_file_replaceable(const char *path);
+
 #endif

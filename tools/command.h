@@ -79,7 +79,7 @@ int open_env(const command_options *o, mbr_env **env);
 int open_model(const command_options *o, mbr_env *env, const char *path, mbr_model **model);
 /* The device is to be chosen: by the options, or by MBR_DEVICE. */
 bool is_automatic(const command_options *o);
-/* A text file as a string, from malloc; NULL after a message. */
+/* A text file of at most 16 MiB as a string, from malloc; NULL after a message. */
 char *read_text(const char *path);
 
 #define MOST_DEVICES 15
@@ -97,11 +97,12 @@ bool parse_size(const char *text, size_t *size);
 
 /* Whole content of a file, freed with free(); NULL after say_error. */
 void *read_file(const char *path, size_t *bytes);
+void *read_small(const char *path, size_t *bytes); /* of what people write: none has more than 16 MiB */
 /* Writes to a temporary name beside the file and renames, so that no partial file is left. False after say_error. */
 bool write_file(const char *path, const void *data, size_t bytes);
 
 /* The same piece by piece: NULL after a message. end_file says what failed; keep false: there is no file after all. */
-FILE *begin_file(const char *path, char **temporary);
+FILE *begin_file(const char *path, char **temporary); /* a device, pipe or link is written in place: *temporary NULL */
 bool end_file(FILE *f, const char *path, char *temporary, bool keep);
 bool make_folder(const char *path); /* and those above it */
 char *join_path(const char *folder, const char *name); /* freed with free(); NULL when out of memory */

@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-void *read_file(const char *path, size_t *bytes)
+#define MOST_OF_SMALL ((size_t)16 << 20)
+
+static void *read_most(const char *path, size_t most, size_t *bytes)
 {
     FILE *f = fopen(path, "rb");
     char *data = NULL;
@@ -21,6 +23,10 @@ void *read_file(const char *path, size_t *bytes)
         return NULL;
     }
     for (;;) {
+        if (used > most) {
+            say_error("%s: it is longer than %zu bytes, as nothing of its kind is", path, most);
+            break;
+        }
         if (used == room) {
             char *bigger = realloc(data, room ? room * 2 : 65536);
             if (!bigger) {
@@ -47,6 +53,16 @@ void *read_file(const char *path, size_t *bytes)
     return NULL;
 }
 
+void *read_file(const char *path, size_t *bytes)
+{
+    return read_most(path, SIZE_MAX, bytes);
+}
+
+void *read_small(const char *path, size_t *bytes)
+{
+    return read_most(path, MOST_OF_SMALL, bytes);
+}
+
 char *join_path(const char *folder, const char *name)
 {
     size_t a = strlen(folder), b = strlen(name);
@@ -61,11 +77,25 @@ char *join_path(const char *folder, const char *name)
     return path;
 }
 
+/* Devices, pipes and links are written where they are: to rename a file over /dev/null would end it for everybody. */
+static bool is_written_in_place(const char *path)
+{
+    struct stat s;
+    return lstat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+}
+
 FILE *begin_file(const char *path, char **temporary)
 {
     char suffix[32];
     int k = snprintf(suffix, sizeof suffix, ".tmp%ld", (long)getpid());
     size_t n = strlen(path);
+    *temporary = NULL;
+    if (is_written_in_place(path)) {
+        FILE *there = fopen(path, "wb");
+        if (!there)
+            say_error("%s: %s; nothing was written there", path, strerror(errno));
+        return there;
+    }
     *temporary = malloc(n + (size_t)k + 1);
     if (!*temporary) {
         say_error("%s: out of memory", path);
@@ -85,11 +115,11 @@ bool end_file(FILE *f, const char *path, char *temporary, bool keep)
 {
     bool ok = !ferror(f);
     ok = fclose(f) == 0 && ok;
-    if (ok && keep)
+    if (ok && keep && temporary)
         ok = rename(temporary, path) == 0;
     if (!ok)
         say_error("%s: %s; nothing was written there", path, strerror(errno));
-    if (!ok || !keep)
+    if (temporary && (!ok || !keep))
         unlink(temporary);
     free(temporary);
     return ok;
@@ -210,13 +240,17 @@ int open_env(const command_options *o, mbr_env **env)
 char *read_text(const char *path)
 {
     size_t bytes;
-    char *data = read_file(path, &bytes), *text = data ? realloc(data, bytes + 1) : NULL;
+    char *data = read_small(path, &bytes), *text = data ? realloc(data, bytes + 1) : NULL;
     if (!text) {
         free(data);
         return NULL;
     }
     text[bytes] = '\0';
-    return text;
+    if (strlen(text) == bytes)
+        return text;
+    say_error("%s: this is no text: there is a zero byte at %zu", path, strlen(text));
+    free(text);
+    return NULL;
 }
 
 bool is_automatic(const command_options *o)

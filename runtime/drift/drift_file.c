@@ -5,6 +5,7 @@
 #include "runtime/drift/drift_file.h"
 
 #include "base/checked.h"
+#include "base/filemap.h"
 #include "runtime/drift/drift_sketch.h"
 
 #include <errno.h>
@@ -176,6 +177,8 @@ mbr_status mbr_write_atomically(const char *path, const void *data, size_t bytes
     int n = snprintf(temporary, sizeof temporary, "%s.new", path);
     if (n < 0 || (size_t)n >= sizeof temporary)
         return mbr_fail(err, MBR_ERR_ARGUMENT, "%.100s...: the path is too long", path);
+    if (!mbr_file_replaceable(path))
+        return mbr_fail(err, MBR_ERR_IO, "%s: is no ordinary file; give another name", path);
     int fd = open_alone(temporary);
     if (fd < 0)
         return mbr_fail(err, MBR_ERR_IO, "%s: cannot be written: %s", temporary, strerror(errno));
