@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An OpenCL driver for tests/test_opencl_drivers.sh that crashes, hangs or has nothing, as FAKE_ICD says. */
+/* An OpenCL driver for tests/test_opencl_drivers.sh that crashes, hangs, exits or has nothing, as FAKE_ICD says. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,8 @@ int clIcdGetPlatformIDsKHR(unsigned n, void **platforms, unsigned *count)
     (void)platforms;
     if (how && strcmp(how, "crash") == 0)
         abort();
+    if (how && strcmp(how, "exit") == 0)
+        exit(0);
     while (how && strcmp(how, "hang") == 0)
         pause();
     if (count)

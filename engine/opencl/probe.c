@@ -13,12 +13,21 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SECONDS 8
+#define MOST_SECONDS 3600
+
+/* Runs before what the process itself wants done at its exit, and before stdio writes out, once more, what it has not
+   written yet. */
+static void leave(void)
+{
+    _exit(1);
+}
 
 static void quiet_child(unsigned seconds)
 {
@@ -43,6 +52,7 @@ static _Noreturn void child(int to, unsigned seconds)
     cl_uint n = 0, devices;
     char answer = 1;
     quiet_child(seconds);
+    (void)atexit(leave); /* a driver may call exit */
     if (!mbr_cl_find(&cl) && cl.clGetPlatformIDs(MBR_COUNT_OF(platforms), platforms, &n) == CL_SUCCESS)
         for (cl_uint p = 0; p < n && p < MBR_COUNT_OF(platforms); p++)
             (void)cl.clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, 0, NULL, &devices);
@@ -116,15 +126,23 @@ static int ask(unsigned seconds, int *ended_by)
     return answer;
 }
 
-const char *mbr_cl_probe(char *text, size_t room)
+/* What MBR_OPENCL_TIMEOUT says; what is no number leaves the default, and with it the trial. */
+static unsigned seconds_allowed(void)
 {
     const char *limit = getenv("MBR_OPENCL_TIMEOUT");
-    unsigned seconds = limit && *limit ? (unsigned)strtoul(limit, NULL, 10) : SECONDS;
+    size_t digits = limit ? strspn(limit, "0123456789") : 0;
+    unsigned long n = SECONDS;
+    if (digits && !limit[digits])
+        n = strtoul(limit, NULL, 10);
+    return n < MOST_SECONDS ? (unsigned)n : MOST_SECONDS;
+}
+
+const char *mbr_cl_probe(char *text, size_t room)
+{
+    unsigned seconds = seconds_allowed();
     int ended_by = 0;
     if (seconds == 0)
         return NULL;
-    if (seconds > 3600)
-        seconds = 3600;
     int answer = ask(seconds, &ended_by);
     if (answer == -1)
         answer = ask(seconds, &ended_by);
@@ -135,7 +153,9 @@ const char *mbr_cl_probe(char *text, size_t room)
     else if (answer == -1)
         snprintf(text, room, "a driver hangs when it is asked for its devices (longer than %u s, see MBR_OPENCL_TIMEOUT)",
                  seconds);
-    else
+    else if (ended_by)
         snprintf(text, room, "a driver crashes when it is asked for its devices (signal %d)", ended_by);
+    else
+        snprintf(text, room, "a driver ends the process that asks it for its devices");
     return text;
 }
