@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@
 #else
 #define HWLOC_FILE "libhwloc.so.15"
 #endif
+
+#define MOST_BYTES (64 << 20) /* of a file; a large machine's has less than one MiB */
 
 /* What we call of it. The kinds of cores came with 2.4. */
 #define CALLS(X)                                                                                                       \
@@ -61,6 +64,11 @@ static bool open_library(calls *c, void **library)
     return *library != NULL;
 }
 
+static bool is_synthetic(const char *description)
+{
+    return strchr(description, ':') && !strchr(description, '/') && !strstr(description, ".xml");
+}
+
 /* NULL: the description is none. */
 static hwloc_topology_t load(const calls *c, const char *description, unsigned long flags)
 {
@@ -68,7 +76,7 @@ static hwloc_topology_t load(const calls *c, const char *description, unsigned l
     int st = 0;
     if (c->hwloc_topology_init(&t) != 0)
         return NULL;
-    if (description && strchr(description, ':') && !strchr(description, '/') && !strstr(description, ".xml"))
+    if (description && is_synthetic(description))
         st = c->hwloc_topology_set_synthetic(t, description);
     else if (description)
         st = c->hwloc_topology_set_xml(t, description);
@@ -78,6 +86,38 @@ static hwloc_topology_t load(const calls *c, const char *description, unsigned l
     return NULL;
 }
 
+/* hwloc reads whatever opens, to its end, and does not say why one does not. */
+static mbr_status check_file(const char *path, mbr_error *err)
+{
+    struct stat s;
+    if (is_synthetic(path))
+        return MBR_OK;
+    if (stat(path, &s) != 0)
+        return mbr_fail(err, MBR_ERR_INPUT, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(s.st_mode) || s.st_size > MOST_BYTES)
+        return mbr_fail(err, MBR_ERR_INPUT, "%s: this is no topology; `lstopo FILE.xml` writes one", path);
+    return MBR_OK;
+}
+
+/* hwloc trusts a file to be one of its own: whatever another one does to it, it does to a child of ours. */
+static bool is_sound(const calls *c, const char *description)
+{
+    int how = 1;
+    pid_t child = fork();
+    if (child == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL); /* the process's own may hold the alarm back */
+        signal(SIGALRM, SIG_DFL);
+        alarm(10);
+        hwloc_topology_t t = load(c, description, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
+        _exit(t == NULL);
+    }
+    while (child > 0 && waitpid(child, &how, 0) < 0 && errno == EINTR)
+        continue;
+    return child < 0 || how == 0; /* where nobody can be sent ahead, it is tried all the same */
+}
+
 int mbr_topology_hwloc(const char *description)
 {
     calls c;
@@ -85,7 +125,8 @@ int mbr_topology_hwloc(const char *description)
     int cores = 0;
     if (!open_library(&c, &library))
         return 0;
-    hwloc_topology_t t = load(&c, description, 0);
+    bool sound = !description || (check_file(description, NULL) == MBR_OK && is_sound(&c, description));
+    hwloc_topology_t t = sound ? load(&c, description, 0) : NULL;
     if (t) {
         int depth = c.hwloc_get_type_depth(t, HWLOC_OBJ_CORE);
         if (depth < 0)
@@ -189,29 +230,17 @@ static mbr_status add_cores(mbr_memory *memory, reader *r, mbr_error *err)
     return MBR_OK;
 }
 
-/* hwloc trusts a file to be one of its own: whatever another one does to it, it does to a child of ours. */
-static bool is_sound(const calls *c, const char *description)
-{
-    int how = 1;
-    pid_t child = fork();
-    if (child == 0) {
-        signal(SIGALRM, SIG_DFL);
-        alarm(10);
-        hwloc_topology_t t = load(c, description, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
-        _exit(t == NULL);
-    }
-    while (child > 0 && waitpid(child, &how, 0) < 0 && errno == EINTR)
-        continue;
-    return child < 0 || how == 0; /* where nobody can be sent ahead, it is tried all the same */
-}
-
 bool mbr_machine_from_hwloc(mbr_memory *memory, const char *description, mbr_machine *m, mbr_status *st, mbr_error *err)
 {
     reader r = { .m = m, .here = !description };
     void *library;
     if (!open_library(&r.c, &library))
         return false;
-    *st = MBR_OK;
+    *st = description ? check_file(description, err) : MBR_OK;
+    if (*st != MBR_OK) {
+        dlclose(library);
+        return true;
+    }
     bool sound = !description || is_sound(&r.c, description);
     r.t = sound ? load(&r.c, description, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED) : NULL;
     if (!r.t) {

@@ -185,6 +185,7 @@ MBR_SCRIPT_TESTS = \
     tests/test_audio_equal.sh \
     tests/test_auto.sh \
     tests/test_bad_input.sh \
+    tests/test_bad_plans.sh \
     tests/test_bad_rows.sh \
     tests/test_compile.sh \
     tests/test_determinism_models.sh \

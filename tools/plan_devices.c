@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_NAME 24
+#define MOST_NODES 4096
+
 static const struct {
     const char *name;
     size_t at;
@@ -18,6 +21,28 @@ static const struct {
     NUMBER(gflops_f32), NUMBER(gflops_f16), NUMBER(memory_gbps), NUMBER(launch_us), NUMBER(upload_gbps),
     NUMBER(download_gbps), NUMBER(upload_us), NUMBER(download_us), NUMBER(memory_bytes), NUMBER(max_alloc_bytes),
 };
+
+/* 0 stands for what is not known; what is far from any device there may be makes numbers that mean nothing. */
+static bool is_fact(const json_t *v)
+{
+    double x = json_is_number(v) ? json_number_value(v) : -1;
+    return x == 0 || (x >= 1e-6 && x <= 1e18);
+}
+
+static bool is_node(const json_t *v)
+{
+    return json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < MOST_NODES;
+}
+
+/* A placement names it, between blanks. */
+static bool is_name(const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)name[i] <= ' ' || name[i] == 127)
+            return false;
+    return n > 0 && n < MOST_NAME && strcmp(name, "cpu") != 0;
+}
 
 static int read_device(const char *path, int index, json_t *object, mbr_plan_device *d)
 {
@@ -30,20 +55,24 @@ static int read_device(const char *path, int index, json_t *object, mbr_plan_dev
         size_t i = 0;
         while (i < sizeof numbers / sizeof *numbers && strcmp(key, numbers[i].name) != 0)
             i++;
-        if (i < sizeof numbers / sizeof *numbers && json_is_number(v) && json_number_value(v) >= 0)
+        if (i < sizeof numbers / sizeof *numbers && is_fact(v))
             *(double *)((char *)d + numbers[i].at) = json_number_value(v);
         else if (strcmp(key, "name") == 0 && json_is_string(v))
             d->name = json_string_value(v);
         else if (strcmp(key, "unified") == 0 && json_is_boolean(v))
             d->unified = json_is_true(v);
-        else if (strcmp(key, "node") == 0 && json_is_integer(v))
+        else if (strcmp(key, "node") == 0 && is_node(v))
             d->node = (int)json_integer_value(v);
         else if (strcmp(key, "comment") != 0)
             return fail_input("%s: device %d: '%s' is no fact of a device, or its value does not fit; docs/placement.md "
                               "lists them", path, index, key);
     }
-    if (!d->name || !*d->name || strcmp(d->name, "cpu") == 0)
-        return fail_input("%s: device %d has no name of its own", path, index);
+    if (!d->name || !is_name(d->name))
+        return fail_input("%s: device %d has no name of its own; up to %d characters without blanks are due, and not cpu",
+                          path, index, MOST_NAME - 1);
+    for (int other = 1; other <= index; other++)
+        if (strcmp(d[-other].name, d->name) == 0)
+            return fail_input("%s: devices %d and %d are both named '%s'", path, index - other, index, d->name);
     return EXIT_DONE;
 }
 
@@ -51,7 +80,7 @@ int read_devices(const char *path, mbr_plan_device *devices, int *n, void **text
 {
     json_error_t e;
     size_t bytes;
-    char *data = read_file(path, &bytes);
+    char *data = read_small(path, &bytes);
     if (!data)
         return EXIT_BAD_INPUT;
     json_t *root = json_loadb(data, bytes, JSON_REJECT_DUPLICATES, &e);
