@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* mbr.Attention, Attention of ai.onnx with masks, windows, and caches inside and outside, and MultiHeadAttention. */
+/*
+ * mbr.Attention, Attention of ai.onnx with masks, windows, and caches inside and outside, MultiHeadAttention and
+ * GroupQueryAttention.
+ */
 #include "engine/opencl/lower_util.h"
 #include "engine/opencl/product.h"
 #include "engine/ops/multi_head.h"
@@ -11,6 +14,7 @@
 enum { FUSED, ONNX };
 enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_K, IN_PAST_V, IN_KEYS };
 enum { IN_MHA_BIAS = 3, IN_MHA_PADDING, IN_MHA_MASK, IN_MHA_PAST }; /* MultiHeadAttention's */
+enum { IN_GQA_PAST = 3, IN_GQA_LENGTHS = 5, IN_GQA_COS = 7, IN_GQA_SIN, IN_GQA_POSITIONS, IN_GQA_BIAS, IN_GQA_SINK };
 enum { OUT_Y, OUT_K, OUT_V, OUT_SCORES };
 
 /* As in attention.cl. */
@@ -71,6 +75,32 @@ static copy copy_of(bool heads_inside, size_t heads, size_t rows, size_t cols)
     return c;
 }
 
+/*
+ * Keys, values or queries in one piece, (batch, heads, rows, cols): c's of input `from` behind those of input past_slot (0:
+ * there is none), in output `out` where it is wanted, else (0: never) in scratch memory.
+ */
+static mbr_cl_operand joined(mbr_cl_lower *l, uint32_t from, copy *c, bool with_bias, uint32_t past_slot, uint32_t out,
+                             size_t *at)
+{
+    const mbr_step *s = l->step;
+    const mbr_value *v = s->in[from];
+    size_t heads = (size_t)c->heads, cols = (size_t)c->cols;
+    size_t past = past_slot && mbr_step_has(s, past_slot) ? (size_t)s->in[past_slot]->dims[2] : 0;
+    size_t rows = past + (size_t)c->rows;
+    mbr_cl_operand to = { .from = MBR_CL_OUTPUT, .i = out };
+    if (!out || !mbr_step_wants(s, out)) {
+        to = (mbr_cl_operand){ .from = MBR_CL_SCRATCH, .at = *at,
+                               .bytes = (size_t)v->dims[0] * heads * rows * cols * mbr_dtype_size(v->dtype) };
+        *at += aligned(to.bytes);
+    }
+    if (past) {
+        copy before = copy_of(false, heads, past, cols);
+        join(l, past_slot, &to, &before, false, 0, rows);
+    }
+    join(l, from, &to, c, with_bias, past, rows);
+    return to;
+}
+
 /* The mask as it lies: false where the kernel cannot read it. */
 static bool mask_of(const mbr_step *s, attend *g, int *kind)
 {
@@ -96,6 +126,7 @@ typedef struct task {
     uint32_t keys;                /* the input with the number of keys */
     size_t at;                    /* scratch memory is free from here on */
     bool plain_one, scores, steps;
+    uint32_t sink;                /* the input, 0: none */
 } task;
 
 static void sizes_of(const mbr_attention_any_args *p, attend *g)
@@ -110,6 +141,12 @@ static void sizes_of(const mbr_attention_any_args *p, attend *g)
     longs(g->v, p->v_stride, 3);
     longs(g->o, p->out_stride, 3);
     longs(g->mask, p->mask_stride, 4);
+}
+
+/* Is the type one that attention_rows and attention_tiles take? */
+static bool fast(mbr_dtype t)
+{
+    return t == MBR_DTYPE_F16 || t == MBR_DTYPE_F32;
 }
 
 static void operands(mbr_cl_lower *l, const task *t, const mbr_cl_operand *k)
@@ -136,11 +173,14 @@ static mbr_status lower_task(mbr_cl_lower *l, const mbr_attention_any_args *p, c
         size_t number = p->dtype == MBR_DTYPE_F64 ? 8 : 4;
         snprintf(options, sizeof options, "-DT=%s -DC=%s -DM=%s -DMASK=%d -DSTAGE=%d -DFLAGS=%d%s", mbr_dtype_name(p->dtype),
                  number == 8 ? "double" : "float", mbr_dtype_name(t->kind ? t->mask_dtype : MBR_DTYPE_F32), t->kind,
-                 t->scores ? (int)p->stage : -1, t->steps | p->wide_softmax << 1,
+                 t->scores ? (int)p->stage : -1, t->steps | p->wide_softmax << 1 | (t->sink != 0) << 2 | p->one_in_sum << 3,
                  t->steps && !p->wide_softmax && p->dtype == MBR_DTYPE_BF16 ? " -DSUM_STEPS" : "");
         mbr_cl_kernel(l, "attention", "attention_plain", options);
         operands(l, t, &t->k);
-        mbr_cl_out(l, 0); /* no sink */
+        if (t->sink)
+            mbr_cl_in(l, t->sink);
+        else
+            mbr_cl_out(l, 0);
         mbr_cl_out(l, 0);
         mbr_cl_out(l, t->scores ? OUT_SCORES : 0);
         mbr_cl_scratch(l, t->at, p->batch * p->heads * p->lq * p->lk * number);
@@ -183,16 +223,15 @@ static mbr_status lower_attention(mbr_cl_lower *l)
     const mbr_step *s = l->step;
     const mbr_attend *a = s->state;
     const mbr_attention_any_args *p = &a->any;
-    bool onnx = mbr_cl_param(l) == ONNX, half = p->dtype == MBR_DTYPE_F16;
+    bool onnx = mbr_cl_param(l) == ONNX;
     task t = { .q = { .from = MBR_CL_INPUT }, .k = { .from = MBR_CL_INPUT, .i = IN_K },
                .v = { .from = MBR_CL_INPUT, .i = IN_V }, .mask = { .from = MBR_CL_NONE }, .keys = IN_KEYS,
                .scores = mbr_step_wants(s, OUT_SCORES) };
-    size_t size = mbr_dtype_size(p->dtype);
     sizes_of(p, &t.g);
     t.steps = p->stepwise && p->lk <= MBR_ATTENTION_STEPWISE && p->scale >= 0;
-    t.plain_one = t.scores || t.steps || (!half && p->dtype != MBR_DTYPE_F32);
-    if (!s->out[OUT_Y] || p->one_in_sum || p->sink)
-        return mbr_cl_decline(l, "sinks are wanted");
+    t.plain_one = t.scores || t.steps || !fast(p->dtype);
+    if (!s->out[OUT_Y])
+        return mbr_cl_decline(l, "only caches are wanted");
     if (mbr_value_count(s->out[OUT_Y]) == 0)
         return MBR_OK;
     t.g.clean = !onnx && mbr_attr_int(s->node, "clean", 0) != 0;
@@ -206,23 +245,11 @@ static mbr_status lower_attention(mbr_cl_lower *l)
     if (onnx && mbr_step_has(s, IN_KEYS))
         t.g.by_sample = !mbr_step_has(s, IN_PAST_K) && (p->causal || p->left >= 0 || p->right >= 0) ? 2 : 1;
     if (onnx && (mbr_step_has(s, IN_PAST_K) || mbr_step_wants(s, OUT_K) || mbr_step_wants(s, OUT_V))) {
-        bool inside = s->in[IN_Q]->rank == 3, has = mbr_step_has(s, IN_PAST_K);
-        size_t past = has ? (size_t)s->in[IN_PAST_K]->dims[2] : 0, rows = p->batch * p->kv_heads * p->lk;
-        for (uint32_t i = 0; i < 2; i++) {
-            mbr_cl_operand *o = i ? &t.v : &t.k;
-            size_t cols = i ? p->dv : p->d;
-            if (mbr_step_wants(s, OUT_K + i)) {
-                *o = (mbr_cl_operand){ .from = MBR_CL_OUTPUT, .i = OUT_K + i };
-            } else {
-                *o = (mbr_cl_operand){ .from = MBR_CL_SCRATCH, .at = t.at, .bytes = rows * cols * size };
-                t.at += aligned(o->bytes);
-            }
-            copy c = copy_of(false, p->kv_heads, past, cols);
-            if (has)
-                join(l, IN_PAST_K + i, o, &c, false, 0, p->lk);
-            c = copy_of(inside, p->kv_heads, p->lk - past, cols);
-            join(l, IN_K + i, o, &c, false, past, p->lk);
-        }
+        bool inside = s->in[IN_Q]->rank == 3;
+        size_t rows = p->lk - (mbr_step_has(s, IN_PAST_K) ? (size_t)s->in[IN_PAST_K]->dims[2] : 0);
+        copy k = copy_of(inside, p->kv_heads, rows, p->d), v = copy_of(inside, p->kv_heads, rows, p->dv);
+        t.k = joined(l, IN_K, &k, false, IN_PAST_K, OUT_K, &t.at);
+        t.v = joined(l, IN_V, &v, false, IN_PAST_V, OUT_V, &t.at);
     }
     return lower_task(l, p, &t);
 }
@@ -231,24 +258,10 @@ static mbr_status lower_attention(mbr_cl_lower *l)
 static mbr_cl_operand gathered(mbr_cl_lower *l, const mbr_mha_operand *o, uint32_t past_slot, size_t cols, uint32_t out,
                                size_t *at)
 {
-    const mbr_step *s = l->step;
-    const mbr_attention_any_args *p = &((const mbr_mha *)s->state)->attend.any;
-    size_t past = past_slot && mbr_step_has(s, past_slot) ? (size_t)s->in[past_slot]->dims[2] : 0;
-    mbr_cl_operand to = { .from = MBR_CL_OUTPUT, .i = out };
-    if (!out || !mbr_step_wants(s, out)) {
-        to = (mbr_cl_operand){ .from = MBR_CL_SCRATCH, .at = *at,
-                               .bytes = p->batch * p->heads * (past + o->tokens) * cols * mbr_dtype_size(p->dtype) };
-        *at += aligned(to.bytes);
-    }
-    copy c = copy_of(false, p->heads, past, cols);
-    if (past)
-        join(l, past_slot, &to, &c, false, 0, past + o->tokens);
-    c.rows = (cl_int)o->tokens;
-    c.first = (cl_long)o->at;
-    c.bias = (cl_long)o->bias_at;
-    longs(c.from, (const ptrdiff_t[]){ o->batch, o->head, o->token }, 3);
-    join(l, o->slot, &to, &c, mbr_step_has(s, IN_MHA_BIAS), past, past + o->tokens);
-    return to;
+    const mbr_attention_any_args *p = &((const mbr_mha *)l->step->state)->attend.any;
+    copy c = { .from = { o->batch, o->head, o->token }, .first = (cl_long)o->at, .bias = (cl_long)o->bias_at,
+               .heads = (cl_int)p->heads, .rows = (cl_int)o->tokens, .cols = (cl_int)cols };
+    return joined(l, o->slot, &c, mbr_step_has(l->step, IN_MHA_BIAS), past_slot, out, at);
 }
 
 /* As in attention.cl. */
@@ -293,7 +306,7 @@ static mbr_status lower_multi_head(mbr_cl_lower *l)
     const mbr_mha *a = s->state;
     const mbr_attention_any_args *p = &a->attend.any;
     task t = { .q = { .from = MBR_CL_INPUT }, .mask = { .from = MBR_CL_NONE }, .mask_dtype = p->dtype,
-               .plain_one = p->dtype != MBR_DTYPE_F16 && p->dtype != MBR_DTYPE_F32 };
+               .plain_one = !fast(p->dtype) };
     if (!s->out[OUT_Y])
         return mbr_cl_decline(l, "only caches are wanted");
     if (mbr_value_count(s->out[OUT_Y]) == 0)
@@ -311,6 +324,83 @@ static mbr_status lower_multi_head(mbr_cl_lower *l)
     return lower_task(l, p, &t);
 }
 
+/* As in attention.cl. */
+typedef struct cache {
+    cl_long past[3], from[3], to[3];
+    cl_long first;
+    cl_int heads, rows, cols, tokens, past_rows, lk;
+    cl_int pairs, table_rows, interleaved, positions, queries;
+} cache;
+
+/* Keys, values (i: 0, 1) with their past, or (2) queries, turned, of GroupQueryAttention. */
+static void lower_cache(mbr_cl_lower *l, unsigned i, const mbr_cl_operand *to)
+{
+    const mbr_step *s = l->step;
+    const mbr_gqa *a = s->state;
+    const mbr_attention_any_args *p = &a->attend.any;
+    size_t heads = i == 2 ? p->heads : p->kv_heads, across = (size_t)s->in[IN_Q]->dims[2];
+    cache g = { .heads = (cl_int)heads, .rows = (cl_int)(i == 2 ? p->lq : p->lk), .cols = (cl_int)p->d,
+                .tokens = (cl_int)p->lq, .past_rows = (cl_int)a->past, .lk = (cl_int)p->lk, .queries = i == 2,
+                .interleaved = mbr_attr_int(s->node, "rotary_interleaved", 0) != 0,
+                .positions = mbr_step_has(s, IN_GQA_POSITIONS) };
+    char options[16];
+    ptrdiff_t past[3];
+    if (!a->packed && i < 2)
+        across = p->kv_heads * p->d;
+    if (a->packed && i < 2)
+        g.first = (cl_long)((p->heads + i * p->kv_heads) * p->d);
+    mbr_attend_strides(false, heads, a->past, p->d, past);
+    longs(g.past, past, 3);
+    longs(g.from, (const ptrdiff_t[]){ (ptrdiff_t)(p->lq * across), (ptrdiff_t)p->d, (ptrdiff_t)across }, 3);
+    longs(g.to, i == 2 ? p->q_stride : p->k_stride, 3);
+    if (a->rotate && i != 1) {
+        g.pairs = (cl_int)s->in[IN_GQA_COS]->dims[1];
+        g.table_rows = (cl_int)s->in[IN_GQA_COS]->dims[0];
+    }
+    snprintf(options, sizeof options, "-DCACHE=%s", mbr_dtype_name(p->dtype));
+    mbr_cl_kernel(l, "attention", "attention_cache", options);
+    mbr_cl_in(l, a->packed || i == 2 ? IN_Q : IN_K + i);
+    mbr_cl_in_or_none(l, IN_GQA_PAST + i % 2);
+    mbr_cl_in(l, IN_GQA_LENGTHS);
+    mbr_cl_in_or_none(l, IN_GQA_COS);
+    mbr_cl_in_or_none(l, IN_GQA_SIN);
+    mbr_cl_in_or_none(l, IN_GQA_POSITIONS);
+    mbr_cl_operand_arg(l, to);
+    mbr_cl_flag(l);
+    mbr_cl_bytes(l, &g, sizeof g);
+    mbr_cl_go_rows(l, p->d, (size_t)g.rows, p->batch * heads);
+}
+
+static mbr_status lower_group_query(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    const mbr_gqa *a = s->state;
+    const mbr_attention_any_args *p = &a->attend.any;
+    task t = { .q = { .from = MBR_CL_INPUT }, .k = { .from = MBR_CL_OUTPUT, .i = OUT_K },
+               .v = { .from = MBR_CL_OUTPUT, .i = OUT_V }, .mask = { .from = MBR_CL_NONE }, .mask_dtype = p->dtype,
+               .keys = IN_GQA_LENGTHS, .sink = mbr_step_has(s, IN_GQA_SINK) ? IN_GQA_SINK : 0 };
+    if (!s->out[OUT_Y])
+        return mbr_cl_decline(l, "only caches are wanted");
+    t.plain_one = !fast(p->dtype) || t.sink || p->one_in_sum;
+    sizes_of(p, &t.g);
+    t.g.by_sample = 3;
+    t.g.offset = a->past > 0;
+    if (a->rotate) {
+        t.q = (mbr_cl_operand){ .from = MBR_CL_SCRATCH };
+        t.q.bytes = p->batch * p->heads * p->lq * p->d * mbr_dtype_size(p->dtype);
+        t.at = aligned(t.q.bytes);
+        lower_cache(l, 2, &t.q);
+    }
+    lower_cache(l, 0, &t.k);
+    lower_cache(l, 1, &t.v);
+    if (mbr_step_has(s, IN_GQA_BIAS)) {
+        t.mask = (mbr_cl_operand){ .from = MBR_CL_INPUT, .i = IN_GQA_BIAS };
+        t.kind = 1;
+        t.g.mask_cols = (cl_int)p->mask_cols;
+    }
+    return mbr_value_count(s->out[OUT_Y]) ? lower_task(l, p, &t) : l->status;
+}
+
 static bool takes_attention(const mbr_ir_node *n, const mbr_cl_device *d)
 {
     return mbr_dtype_is_float(n->inputs[0]->type.dtype) && mbr_cl_takes_numbers(n, d);
@@ -320,5 +410,6 @@ const mbr_cl_op mbr_cl_ops_attention[] = {
     { "mbr", "Attention", takes_attention, lower_attention, FUSED },
     { "", "Attention", takes_attention, lower_attention, ONNX },
     { "com.microsoft", "MultiHeadAttention", takes_attention, lower_multi_head, 0 },
+    { "com.microsoft", "GroupQueryAttention", takes_attention, lower_group_query, 0 },
     { 0 },
 };

@@ -6,20 +6,13 @@
  * Query (batch, tokens, heads * size), or with no key the three packed one after the other in the last dimension.
  * seqlens_k tells each sample's keys less one: its new tokens follow those of the past.
  */
-#include "engine/ops/attend.h"
+#include "engine/ops/multi_head.h"
 #include "kernels/recurrence.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { IN_Q, IN_K, IN_V, IN_PAST_K, IN_PAST_V, IN_LENGTHS, IN_TOTAL, IN_COS, IN_SIN, IN_POSITIONS, IN_BIAS, IN_SINK };
-
-typedef struct gqa_state {
-    mbr_attend attend;
-    bool packed, rotate;
-    size_t tokens, past; /* past: room of the past cache */
-    mbr_buffer q, offsets, keys, positions;
-} gqa_state;
 
 static mbr_status infer(mbr_infer *c)
 {
@@ -52,7 +45,7 @@ static mbr_status infer(mbr_infer *c)
     return MBR_OK;
 }
 
-static mbr_status check_caches(mbr_step *s, const gqa_state *st, mbr_error *err)
+static mbr_status check_caches(mbr_step *s, const mbr_gqa *st, mbr_error *err)
 {
     const mbr_attention_any_args *a = &st->attend.any;
     for (uint32_t i = IN_PAST_K; i <= IN_PAST_V; i++) {
@@ -80,7 +73,7 @@ static mbr_status check_caches(mbr_step *s, const gqa_state *st, mbr_error *err)
     return MBR_OK;
 }
 
-static mbr_status plan_bias(mbr_step *s, gqa_state *st, mbr_error *err)
+static mbr_status plan_bias(mbr_step *s, mbr_gqa *st, mbr_error *err)
 {
     mbr_attention_any_args *a = &st->attend.any;
     const mbr_value *m = s->in[IN_BIAS];
@@ -99,7 +92,7 @@ static mbr_status plan_bias(mbr_step *s, gqa_state *st, mbr_error *err)
 
 static mbr_status prepare(mbr_step *s, mbr_error *err)
 {
-    gqa_state *st = s->state;
+    mbr_gqa *st = s->state;
     mbr_attention_any_args *a = &st->attend.any;
     const mbr_value *q = s->in[IN_Q];
     memset(a, 0, sizeof *a);
@@ -157,7 +150,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
 }
 
 /* The numbers of every sample: keys, the first query's position, positions for the rotation. */
-static mbr_status read_lengths(mbr_step *s, const gqa_state *st, mbr_error *err)
+static mbr_status read_lengths(mbr_step *s, const mbr_gqa *st, mbr_error *err)
 {
     const mbr_attention_any_args *a = &st->attend.any;
     int64_t *offsets = st->offsets.data, *keys = st->keys.data, *positions = st->positions.data;
@@ -178,7 +171,7 @@ static mbr_status read_lengths(mbr_step *s, const gqa_state *st, mbr_error *err)
 }
 
 /* The new rows of one cache, behind the sample's past. rotary: for keys, else NULL. False: a bad position. */
-static bool fill_cache(const mbr_step *s, const gqa_state *st, uint32_t past_slot, const char *fresh, ptrdiff_t row,
+static bool fill_cache(const mbr_step *s, const mbr_gqa *st, uint32_t past_slot, const char *fresh, ptrdiff_t row,
                        mbr_rotary_args *rotary, const mbr_value *present)
 {
     const mbr_attention_any_args *a = &st->attend.any;
@@ -214,7 +207,7 @@ static bool fill_cache(const mbr_step *s, const gqa_state *st, uint32_t past_slo
     return true;
 }
 
-static mbr_status run_first(mbr_step *s, gqa_state *st, mbr_error *err)
+static mbr_status run_first(mbr_step *s, mbr_gqa *st, mbr_error *err)
 {
     const mbr_attention_any_args *a = &st->attend.any;
     const mbr_value *q = s->in[IN_Q];
@@ -254,7 +247,7 @@ static mbr_status run_first(mbr_step *s, gqa_state *st, mbr_error *err)
 
 static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 {
-    gqa_state *st = s->state;
+    mbr_gqa *st = s->state;
     if (job->phase == 0)
         return run_first(s, st, err);
     mbr_attention_any_args a = st->attend.any;
@@ -274,7 +267,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 
 static void fini(mbr_step *s)
 {
-    gqa_state *st = s->state;
+    mbr_gqa *st = s->state;
     mbr_buffer *all[] = { &st->q, &st->offsets, &st->keys, &st->positions };
     for (size_t i = 0; i < MBR_COUNT_OF(all); i++)
         mbr_free(mbr_step_memory(s), all[i]->data);
@@ -283,7 +276,7 @@ static void fini(mbr_step *s)
 const mbr_op mbr_ops_group_query_attention[] = {
     { .domain = "com.microsoft", .name = "GroupQueryAttention", .since = 1, .min_in = 1, .max_in = 12, .min_out = 3,
       .max_out = 3, .content_inputs = 1u << IN_TOTAL, .infer = infer, .prepare = prepare, .run = run, .fini = fini,
-      .state_size = sizeof(gqa_state), .roomy_inputs = 1u << IN_PAST_K | 1u << IN_PAST_V,
+      .state_size = sizeof(mbr_gqa), .roomy_inputs = 1u << IN_PAST_K | 1u << IN_PAST_V,
       .appends = { 2, 1, IN_PAST_K, 2 } },
     { 0 },
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What MultiHeadAttention's prepare has found, for whoever runs it. */
+/* What prepare of MultiHeadAttention and GroupQueryAttention has found, for whoever runs them. */
 #ifndef MBR_ENGINE_OPS_MULTI_HEAD_H
 #define MBR_ENGINE_OPS_MULTI_HEAD_H
 
@@ -24,5 +24,12 @@ typedef struct mbr_mha {
     mbr_buffer bq, bk, bv, mask;
     bool copy_q;
 } mbr_mha;
+
+typedef struct mbr_gqa {
+    mbr_attend attend;
+    bool packed, rotate;
+    size_t tokens, past; /* past: room of the past cache */
+    mbr_buffer q, offsets, keys, positions;
+} mbr_gqa;
 
 #endif

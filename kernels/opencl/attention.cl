@@ -11,10 +11,23 @@
 typedef struct {
     long q[3], k[3], v[3], o[3], mask[4]; /* strides: batch, head, row (, column) */
     int heads, group, lq, lk, d, dv, mask_cols;
-    int causal, left, right, offset, by_sample; /* by_sample: 1 keys of each sample, 2 and its last row is the last key's */
+    /* by_sample: 1 keys of each sample, 2 and its last row is the last key's, 3 as ints, less one, and so where there is a
+       past (offset) */
+    int causal, left, right, offset, by_sample;
     float scale, softcap, empty;
     int clean;
 } attend;
+
+/* How many keys sample b has, and where its first row is among them. */
+static int2 place_of(const attend *g, __global const long *count, int b)
+{
+    int keys = g->lk;
+    if (g->by_sample)
+        keys = g->by_sample == 3 ? min(((__global const int *)count)[b], keys - 1) + 1 : (int)count[b];
+    if (g->by_sample == 3)
+        return (int2)(keys, g->offset ? max(keys - g->lq, 0) : 0);
+    return (int2)(keys, g->by_sample == 2 ? keys - g->lq : g->offset);
+}
 
 #ifdef STAGE
 /* Bits of FLAGS: 1 rounded at each step, 2 but not in the softmax, 4 a sink, 8 one more in the sum. */
@@ -36,7 +49,8 @@ __kernel void attention_plain(TENSOR(const MEM(T), q), TENSOR(const MEM(T), k), 
     OPEN(MEM(T), scores);
     OPEN(C, room);
     const long line = ((long)(b * g.heads + h) * g.lq + row) * g.lk;
-    const int keys = g.by_sample ? (int)count[b] : g.lk, at = row + (g.by_sample == 2 ? keys - g.lq : g.offset);
+    const int2 place = place_of(&g, count, b);
+    const int keys = place.x, at = row + place.y;
     C most = -INFINITY, total = 0;
     bool masked = true;
     q += b * g.q[0] + h * g.q[1] + row * g.q[2];
@@ -149,11 +163,8 @@ static float last_of(const attend *g, float x, float sum)
     v += b * g.v[0] + h / g.group * g.v[1];                                                                            \
     mask += b * g.mask[0] + h * g.mask[1];                                                                             \
     o += b * g.o[0] + h * g.o[1];                                                                                      \
-    int keys = g.lk, offset = g.offset;                                                                                \
-    if (g.by_sample)                                                                                                   \
-        keys = count[b];                                                                                               \
-    if (g.by_sample == 2)                                                                                              \
-        offset = keys - g.lq;
+    const int2 place = place_of(&g, count, b);                                                                         \
+    const int keys = place.x, offset = place.y;
 
 #ifdef RQ
 #define FV CAT(float, VF)
@@ -317,6 +328,61 @@ __kernel void attention_join(TENSOR(const JOIN, x), TENSOR(JOIN, to), TENSOR(con
 #else
     *to = *x;
 #endif
+}
+#endif
+
+#ifdef CACHE
+typedef struct {
+    long past[3], from[3], to[3]; /* batch, head, row */
+    long first;                   /* the first element of x */
+    int heads, rows, cols, tokens, past_rows, lk;
+    int pairs, table_rows, interleaved, positions, queries; /* pairs: that are turned; positions: are given */
+} cache;
+
+/*
+ * GroupQueryAttention's keys or values, rows of the past with new ones behind them and zeros behind those; or, queries,
+ * the new rows alone. The first 2 pairs elements of new ones are turned. Work-items: (column, row, batch and head).
+ */
+__kernel void attention_cache(TENSOR(const MEM(CACHE), x), TENSOR(const MEM(CACHE), past), TENSOR(const int, lens),
+                              TENSOR(const MEM(CACHE), cosine), TENSOR(const MEM(CACHE), sine),
+                              TENSOR(const long, position), TENSOR(MEM(CACHE), to), TENSOR(int, flag), const cache g)
+{
+    const int c = get_global_id(0), r = get_global_id(1), b = get_global_id(2) / g.heads, h = get_global_id(2) % g.heads;
+    if (c >= g.cols || r >= g.rows)
+        return;
+    OPEN(const MEM(CACHE), x);
+    OPEN(const MEM(CACHE), past);
+    OPEN(const int, lens);
+    OPEN(const MEM(CACHE), cosine);
+    OPEN(const MEM(CACHE), sine);
+    OPEN(const long, position);
+    OPEN(MEM(CACHE), to);
+    OPEN(int, flag);
+    const long keys = (long)lens[b] + 1, before = g.past_rows > 0 ? max(keys - g.tokens, 0L) : 0;
+    const long t = g.queries ? r : r - before;
+    if (keys < 1 || keys > g.lk || before > g.past_rows || before + g.tokens > g.lk) {
+        *flag = 1;
+        return;
+    }
+    x += g.first + b * g.from[0] + h * g.from[1] + t * g.from[2];
+    to += b * g.to[0] + h * g.to[1] + r * g.to[2] + c;
+    if (t < 0) {
+        SAVE(CACHE, to, 0, LOAD(CACHE, past, b * g.past[0] + h * g.past[1] + r * g.past[2] + c));
+    } else if (t >= g.tokens) {
+        SAVE(CACHE, to, 0, (NUM(CACHE))0);
+    } else if (c >= 2 * g.pairs) {
+        SAVE(CACHE, to, 0, LOAD(CACHE, x, c));
+    } else {
+        const long row = g.positions ? position[b * g.tokens + t] : before + t;
+        const bool second = g.interleaved ? c & 1 : c >= g.pairs;
+        const int other = g.interleaved ? c ^ 1 : second ? c - g.pairs : c + g.pairs, i = g.interleaved ? c / 2 : c % g.pairs;
+        if (row < 0 || row >= g.table_rows) {
+            *flag = 1;
+            return;
+        }
+        const NUM(CACHE) s = LOAD(CACHE, sine, row * g.pairs + i), there = s * LOAD(CACHE, x, other);
+        SAVE(CACHE, to, 0, LOAD(CACHE, cosine, row * g.pairs + i) * LOAD(CACHE, x, c) + (second ? there : -there));
+    }
 }
 #endif
 
