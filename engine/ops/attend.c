@@ -3,21 +3,6 @@
 
 #include <string.h>
 
-mbr_status mbr_buffer_reserve(mbr_step *s, mbr_buffer *b, size_t bytes, mbr_error *err)
-{
-    if (bytes <= b->bytes)
-        return MBR_OK;
-    if (b->bytes) /* it grows again and again */
-        bytes += bytes / 2;
-    mbr_free(mbr_step_memory(s), b->data);
-    b->bytes = 0;
-    b->data = mbr_alloc(mbr_step_memory(s), bytes);
-    if (!b->data)
-        return mbr_no_memory(err, bytes);
-    b->bytes = bytes;
-    return MBR_OK;
-}
-
 void mbr_attend_strides(bool heads_inside, size_t heads, size_t rows, size_t cols, ptrdiff_t *stride)
 {
     stride[0] = (ptrdiff_t)(heads * rows * cols);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the attention operators share: the choice between the f32 kernel and the plain one, tiles, memory that grows. */
+/* What the attention operators share: the choice between the f32 kernel and the plain one, tiles. */
 #ifndef MBR_ENGINE_OPS_ATTEND_H
 #define MBR_ENGINE_OPS_ATTEND_H
 
-#include "engine/ops/op.h"
+#include "engine/ops/buffer.h"
 #include "kernels/attention.h"
 #include "kernels/attention_any.h"
 
@@ -30,13 +30,5 @@ void mbr_attend_strides(bool heads_inside, size_t heads, size_t rows, size_t col
 
 /* The same of keys or values that are (batch, heads, rows, cols), perhaps with room behind their rows. */
 void mbr_attend_cache_strides(const mbr_value *v, ptrdiff_t *stride);
-
-/* A block that only grows. */
-typedef struct mbr_buffer {
-    void *data;
-    size_t bytes;
-} mbr_buffer;
-
-mbr_status mbr_buffer_reserve(mbr_step *s, mbr_buffer *b, size_t bytes, mbr_error *err);
 
 #endif

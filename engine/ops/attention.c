@@ -287,7 +287,7 @@ static void fini(mbr_step *s)
     attention_state *st = s->state;
     mbr_buffer *all[] = { &st->k, &st->v, &st->mask, &st->offsets };
     for (size_t i = 0; i < MBR_COUNT_OF(all); i++)
-        mbr_free(mbr_step_memory(s), all[i]->data);
+        mbr_buffer_free(s, all[i]);
 }
 
 const mbr_op mbr_ops_attention[] = {

@@ -10,6 +10,7 @@
  * included. In step i, convolution k makes band i - k: all that it reads has been made, and each band is made once.
  */
 #include "engine/frame.h"
+#include "engine/ops/buffer.h"
 #include "engine/ops/control.h"
 
 #include <string.h>
@@ -28,8 +29,8 @@ typedef struct rows_window {
 
 typedef struct rows_state {
     rows_window windows[MOST_STAGES + 1]; /* the last one takes the output's last band where that is not whole */
-    void *block;
-    size_t bytes, height, band, bands, stages;
+    mbr_buffer block;
+    size_t height, band, bands, stages;
 } rows_state;
 
 static mbr_status infer(mbr_infer *c)
@@ -78,15 +79,8 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         bytes += between ? 2 * one : one;
     }
     s->cost_ns = 1e6; /* the convolutions split themselves, among whoever the team has */
-    if (bytes <= st->bytes)
-        return MBR_OK;
-    mbr_free(mbr_step_memory(s), st->block);
-    st->bytes = 0;
-    st->block = mbr_alloc(mbr_step_memory(s), bytes);
-    if (!st->block)
-        return mbr_no_memory(err, bytes);
-    st->bytes = bytes;
-    char *at = st->block;
+    MBR_TRY(mbr_buffer_reserve(s, &st->block, bytes, err));
+    char *at = st->block.data;
     for (size_t k = 0; k <= st->stages; k++) {
         rows_window *w = &st->windows[k];
         for (int i = 0; i < 2; i++) {
@@ -203,7 +197,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 
 static void fini(mbr_step *s)
 {
-    mbr_free(mbr_step_memory(s), ((rows_state *)s->state)->block);
+    mbr_buffer_free(s, &((rows_state *)s->state)->block);
 }
 
 const mbr_op mbr_ops_by_rows[] = {

@@ -5,6 +5,7 @@
  * Text: a number prints as the shortest digits that read back as the same number (numpy's way); reading takes what C
  * takes in the "C" locale, whatever the process' locale.
  */
+#include "engine/ops/buffer.h"
 #include "engine/ops/op_util.h"
 
 #include "base/half.h"
@@ -25,8 +26,7 @@ typedef struct cast_state {
     mbr_convert_args args;
     mbr_convert_fn *fn;
     size_t each;   /* elements of a tile */
-    char *text;    /* printed numbers; (capacity) */
-    size_t capacity;
+    mbr_buffer text; /* printed numbers */
     bool reads, prints, copies;
 } cast_state;
 
@@ -209,14 +209,8 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     st->copies = from == to || s->op->param == BIT_CAST;
     st->reads = !st->copies && from == MBR_DTYPE_STRING;
     st->prints = !st->copies && to == MBR_DTYPE_STRING;
-    if (st->prints && st->capacity < n * WORD) {
-        mbr_free(mbr_step_memory(s), st->text);
-        st->capacity = 0;
-        st->text = mbr_alloc(mbr_step_memory(s), n * WORD);
-        if (!st->text)
-            return mbr_no_memory(err, n * WORD);
-        st->capacity = n * WORD;
-    }
+    if (st->prints)
+        MBR_TRY(mbr_buffer_reserve(s, &st->text, n * WORD, err));
     if (st->reads || st->prints)
         return MBR_OK;
     st->fn = st->copies ? NULL : mbr_convert_select(mbr_cpu_tiers());
@@ -235,8 +229,9 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     if (st->prints) {
         mbr_string *words = out->data;
         for (size_t i = 0; i < n; i++) {
-            words[i].data = st->text + i * WORD;
-            words[i].size = print(st->text + i * WORD, in, i);
+            char *text = (char *)st->text.data + i * WORD;
+            words[i].data = text;
+            words[i].size = print(text, in, i);
         }
         return MBR_OK;
     }
@@ -255,9 +250,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 static void fini(mbr_step *s)
 {
     cast_state *st = s->state;
-    mbr_free(mbr_step_memory(s), st->text);
-    st->text = NULL;
-    st->capacity = 0;
+    mbr_buffer_free(s, &st->text);
 }
 
 #define ROW(op_name, version, inputs, what)                                                                            \

@@ -10,6 +10,7 @@
  */
 #include "engine/ops/conv_args.h"
 #include "engine/ops/activation.h"
+#include "engine/ops/buffer.h"
 #include "engine/ops/op.h"
 #include "engine/ops/window.h"
 #include "kernels/linear_any.h"
@@ -27,16 +28,11 @@ typedef struct packed_weights {
     uint32_t kernel; /* kernels/packed.h */
 } packed_weights;
 
-typedef struct buffer {
-    float *data;
-    size_t bytes;
-} buffer;
-
 /* Constant weights in the form of one kernel. */
 typedef struct conv_form {
     const mbr_conv_f32_kernel *kernel; /* NULL: empty */
     size_t bytes; /* as its pack_size says: tells forms of one kernel apart */
-    buffer weights;
+    mbr_buffer weights;
 } conv_form;
 
 enum { FORMS = 3 };
@@ -51,7 +47,7 @@ typedef struct conv_state {
     phase_kind kinds[MBR_MAX_PHASES];
     size_t units[MBR_MAX_PHASES], per_tile[MBR_MAX_PHASES];
     mbr_copy_plan in, other, out; /* transpositions; tiles 0: none */
-    buffer weights, x, z, y;
+    mbr_buffer weights, x, z, y;
 } conv_state;
 
 /* Sizes of the operator, from attributes and shapes. */
@@ -226,20 +222,6 @@ static bool reads_planes(const mbr_ir_node *n, const conv_shape *c)
     return !last_in(n) && !is_transposed(n) && c->groups == 1 && (last_out(n) || c->channels <= 4);
 }
 
-static mbr_status reserve(mbr_step *s, buffer *b, size_t count, mbr_error *err)
-{
-    size_t bytes = count * sizeof(float);
-    if (bytes <= b->bytes)
-        return MBR_OK;
-    mbr_free(mbr_step_memory(s), b->data);
-    b->bytes = 0;
-    b->data = mbr_alloc(mbr_step_memory(s), bytes);
-    if (!b->data)
-        return mbr_no_memory(err, bytes);
-    b->bytes = bytes;
-    return MBR_OK;
-}
-
 static const mbr_value *constant_weight(const mbr_ir_node *n)
 {
     return n->inputs[1] && !n->inputs[1]->is_input ? n->inputs[1]->constant : NULL;
@@ -260,7 +242,7 @@ static mbr_status take_form(mbr_step *s, conv_state *st, mbr_error *err)
         f++;
     if (f->kernel != st->kernel || f->bytes != bytes) {
         f->kernel = NULL;
-        MBR_TRY(reserve(s, &f->weights, bytes / sizeof(float) + 1, err));
+        MBR_TRY(mbr_buffer_reserve(s, &f->weights, bytes + sizeof(float), err));
         st->kernel->pack(&st->conv, s->in[1]->data, f->weights.data, 0, st->kernel->pack_units(&st->conv));
         f->kernel = st->kernel;
         f->bytes = bytes;
@@ -319,21 +301,21 @@ static mbr_status prepare_fast(mbr_step *s, conv_state *st, const conv_shape *c,
     } else if (constant_weight(n)) {
         MBR_TRY(take_form(s, st, err));
     } else {
-        MBR_TRY(reserve(s, &st->weights, st->kernel->pack_size(a) / sizeof(float) + 1, err));
+        MBR_TRY(mbr_buffer_reserve(s, &st->weights, st->kernel->pack_size(a) + sizeof(float), err));
         st->w = st->weights.data;
         add_phase(s, st, &phases, tiles, &cost, PHASE_PACK, st->kernel->pack_units(a),
                   (double)mbr_value_count(s->in[1]));
     }
     if (!last_in(n) && !a->x_planes && a->channels > 1 && points_in > 1) {
         plan_transpose(&st->in, a->n, a->channels, points_in);
-        MBR_TRY(reserve(s, &st->x, mbr_value_count(s->in[0]), err));
+        MBR_TRY(mbr_buffer_reserve(s, &st->x, mbr_value_count(s->in[0]) * sizeof(float), err));
     }
     if (!last_out(n) && a->filters > 1 && points_out > 1) {
         plan_transpose(&st->out, a->n, points_out, a->filters);
-        MBR_TRY(reserve(s, &st->y, count, err));
+        MBR_TRY(mbr_buffer_reserve(s, &st->y, count * sizeof(float), err));
         if (mbr_step_has(s, 3)) {
             plan_transpose(&st->other, a->n, a->filters, points_out);
-            MBR_TRY(reserve(s, &st->z, count, err));
+            MBR_TRY(mbr_buffer_reserve(s, &st->z, count * sizeof(float), err));
         }
     }
     if (st->in.tiles + st->other.tiles)
@@ -534,11 +516,11 @@ static void fini(mbr_step *s)
 {
     conv_state *st = s->state;
     for (int i = 0; i < FORMS; i++)
-        mbr_free(mbr_step_memory(s), st->forms[i].weights.data);
-    mbr_free(mbr_step_memory(s), st->weights.data);
-    mbr_free(mbr_step_memory(s), st->x.data);
-    mbr_free(mbr_step_memory(s), st->z.data);
-    mbr_free(mbr_step_memory(s), st->y.data);
+        mbr_buffer_free(s, &st->forms[i].weights);
+    mbr_buffer_free(s, &st->weights);
+    mbr_buffer_free(s, &st->x);
+    mbr_buffer_free(s, &st->z);
+    mbr_buffer_free(s, &st->y);
 }
 
 #define ROW(dom, op_name, most, what)                                                                                  \

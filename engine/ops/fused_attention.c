@@ -230,7 +230,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 static void fini(mbr_step *s)
 {
     fused_state *st = s->state;
-    mbr_free(mbr_step_memory(s), st->panels.data);
+    mbr_buffer_free(s, &st->panels);
 }
 
 const mbr_op mbr_ops_fused_attention[] = {

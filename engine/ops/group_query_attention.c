@@ -270,7 +270,7 @@ static void fini(mbr_step *s)
     mbr_gqa *st = s->state;
     mbr_buffer *all[] = { &st->q, &st->offsets, &st->keys, &st->positions };
     for (size_t i = 0; i < MBR_COUNT_OF(all); i++)
-        mbr_free(mbr_step_memory(s), all[i]->data);
+        mbr_buffer_free(s, all[i]);
 }
 
 const mbr_op mbr_ops_group_query_attention[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "engine/ops/op.h"
+#include "engine/ops/buffer.h"
 #include "kernels/real.h"
 #include "kernels/recurrence.h"
 
@@ -11,8 +11,8 @@ enum { IN_Q, IN_K, IN_V, IN_STATE, IN_DECAY, IN_BETA };
 typedef struct linear_state {
     mbr_linear_attention_args args;
     mbr_dtype state_dtype;
-    float *work; /* (batch, kv_heads, dk, dv) */
-    size_t work_bytes, tiles, per_tile;
+    mbr_buffer work; /* (batch, kv_heads, dk, dv) */
+    size_t tiles, per_tile;
 } linear_state;
 
 static mbr_status infer(mbr_infer *c)
@@ -86,14 +86,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     a->scale = mbr_attr_float(s->node, "scale", 0);
     if (a->scale == 0)
         a->scale = a->dk ? (float)(1 / sqrt((double)a->dk)) : 1;
-    if (states * sizeof(float) > st->work_bytes) {
-        mbr_free(mbr_step_memory(s), st->work);
-        st->work_bytes = 0;
-        st->work = mbr_alloc(mbr_step_memory(s), states * sizeof(float));
-        if (!st->work)
-            return mbr_no_memory(err, states * sizeof(float));
-        st->work_bytes = states * sizeof(float);
-    }
+    MBR_TRY(mbr_buffer_reserve(s, &st->work, states * sizeof(float), err));
     st->tiles = a->batch * a->kv_heads;
     s->scratch = (a->dk + 2 * a->dv) * sizeof(float);
     st->per_tile = mbr_step_split(s, st->tiles, (double)(a->steps * a->dk * a->dv) * 2);
@@ -113,19 +106,19 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     a.decay = mbr_step_has(s, IN_DECAY) ? s->in[IN_DECAY]->data : NULL;
     a.beta = mbr_step_has(s, IN_BETA) ? s->in[IN_BETA]->data : NULL;
     a.out = s->out[0]->data;
-    a.state = st->work;
+    a.state = st->work.data;
     for (size_t i = first * each; i < last * each; i++)
-        st->work[i] = mbr_step_has(s, IN_STATE) ? (float)mbr_value_real(s->in[IN_STATE], i) : 0;
+        a.state[i] = mbr_step_has(s, IN_STATE) ? (float)mbr_value_real(s->in[IN_STATE], i) : 0;
     mbr_linear_attention(&a, job->scratch, first, last);
     for (size_t i = first * each; mbr_step_wants(s, 1) && i < last * each; i++)
-        mbr_real_set(s->out[1]->dtype, s->out[1]->data, i, (double)st->work[i]);
+        mbr_real_set(s->out[1]->dtype, s->out[1]->data, i, (double)a.state[i]);
     return MBR_OK;
 }
 
 static void fini(mbr_step *s)
 {
     linear_state *st = s->state;
-    mbr_free(mbr_step_memory(s), st->work);
+    mbr_buffer_free(s, &st->work);
 }
 
 const mbr_op mbr_ops_linear_attention[] = {

@@ -4,8 +4,8 @@
  * keeps the weights packed; every other form (2 and 8 bits, reordered groups, weights that a run brings) is dequantised
  * to f32 first and multiplied as any matrix.
  */
+#include "engine/ops/buffer.h"
 #include "base/checked.h"
-#include "engine/ops/op.h"
 #include "kernels/nbits.h"
 #include "kernels/packed.h"
 #include "kernels/real.h"
@@ -25,8 +25,7 @@ typedef struct nbits_state {
     mbr_gemm_args gemm;
     const mbr_gemm_f32_kernel *kernel;
     size_t tiles, per_tile;
-    float *work; /* W (n, k), and for other types than f32, A, Y and the bias behind it */
-    size_t work_bytes;
+    mbr_buffer work; /* W (n, k), and for other types than f32, A, Y and the bias behind it */
 } nbits_state;
 
 typedef struct sizes {
@@ -149,14 +148,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     size_t bytes = n * k, more = a->dtype == MBR_DTYPE_F32 ? 0 : m * k + m * n + n;
     if (!mbr_add_size(bytes, more, &bytes) || !mbr_mul_size(bytes, sizeof(float), &bytes))
         return mbr_no_memory(err, SIZE_MAX);
-    if (bytes > st->work_bytes) {
-        mbr_free(mbr_step_memory(s), st->work);
-        st->work_bytes = 0;
-        st->work = mbr_alloc(mbr_step_memory(s), bytes);
-        if (!st->work)
-            return mbr_no_memory(err, bytes);
-        st->work_bytes = bytes;
-    }
+    MBR_TRY(mbr_buffer_reserve(s, &st->work, bytes, err));
     s->tiles[0] = 1;
     s->cost_ns = (double)n * (double)k * 10 + ns;
     return MBR_OK;
@@ -172,13 +164,14 @@ static mbr_status run_plain(mbr_step *s, nbits_state *st, void *scratch, mbr_err
         if (mbr_value_int(groups, p) < 0 || mbr_value_int(groups, p) >= z.blocks)
             return mbr_step_fail(s, err, MBR_ERR_RUN, "g_idx holds %lld, there are %lld groups",
                                  (long long)mbr_value_int(groups, p), (long long)z.blocks);
-    dequantise(s, &z, st->work);
+    float *work = st->work.data;
+    dequantise(s, &z, work);
     g.a = a->data;
-    g.b = st->work;
+    g.b = work;
     g.c = s->out[0]->data;
     g.epilogue.bias = mbr_step_has(s, IN_BIAS) ? s->in[IN_BIAS]->data : NULL;
     bool wide = a->dtype != MBR_DTYPE_F32;
-    float *wide_a = st->work + g.n * g.k, *wide_c = wide_a + g.m * g.k, *wide_bias = wide_c + g.m * g.n;
+    float *wide_a = work + g.n * g.k, *wide_c = wide_a + g.m * g.k, *wide_bias = wide_c + g.m * g.n;
     if (wide) {
         for (size_t i = 0; i < g.m * g.k; i++)
             wide_a[i] = (float)mbr_real_get(a->dtype, a->data, i);
@@ -253,7 +246,7 @@ static mbr_status pack(mbr_pack *p)
 static void fini(mbr_step *s)
 {
     nbits_state *st = s->state;
-    mbr_free(mbr_step_memory(s), st->work);
+    mbr_buffer_free(s, &st->work);
 }
 
 const mbr_op mbr_ops_mat_mul_n_bits[] = {

@@ -9,7 +9,7 @@
  * while the model is planned when it is a constant; other types go to the plain product.
  */
 #include "engine/ops/activation.h"
-#include "engine/ops/op.h"
+#include "engine/ops/buffer.h"
 #include "kernels/gemm.h"
 #include "kernels/linear_any.h"
 #include "kernels/packed.h"
@@ -43,8 +43,7 @@ typedef struct matmul_state {
     bool copy_a;
     mbr_copy_plan copy;
     size_t copy_per_tile;
-    float *copied;
-    size_t copied_bytes;
+    mbr_buffer copied;
 } matmul_state;
 
 typedef struct view {
@@ -215,15 +214,7 @@ static mbr_status plan_copy(mbr_step *s, matmul_state *st, view *a, mbr_error *e
     mbr_dense_strides(a->rank, a->dims, dense);
     mbr_copy_plan_init(&st->copy, sizeof(float), a->rank, a->dims, a->strides, dense);
     memcpy(a->strides, dense, sizeof dense);
-    if (bytes > st->copied_bytes) {
-        mbr_free(mbr_step_memory(s), st->copied);
-        st->copied_bytes = 0;
-        st->copied = mbr_alloc(mbr_step_memory(s), bytes);
-        if (!st->copied)
-            return mbr_no_memory(err, bytes);
-        st->copied_bytes = bytes;
-    }
-    return MBR_OK;
+    return mbr_buffer_reserve(s, &st->copied, bytes, err);
 }
 
 /* Which kernel, how B lies, how the batch folds; fast no more if the kernels cannot. out_dims: [batch..., m]. */
@@ -430,7 +421,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
     matmul_state *st = s->state;
     if (st->copy_a && job->phase == 0) {
         size_t last = job->last * st->copy_per_tile;
-        mbr_copy_select(mbr_cpu_tiers())(&st->copy, s->in[0]->data, st->copied, job->first * st->copy_per_tile,
+        mbr_copy_select(mbr_cpu_tiers())(&st->copy, s->in[0]->data, st->copied.data, job->first * st->copy_per_tile,
                                          last < st->copy.tiles ? last : st->copy.tiles);
         return MBR_OK;
     }
@@ -443,7 +434,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
         return MBR_OK;
     }
     mbr_gemm_args g = st->gemm;
-    g.a = st->copy_a ? st->copied : s->in[0]->data;
+    g.a = st->copy_a ? st->copied.data : s->in[0]->data;
     g.b = s->packed ? (const float *)((const char *)s->packed + MBR_ALIGN) : s->in[1]->data;
     g.c = s->out[0]->data;
     if (s->op->param == MATMUL) {
@@ -525,9 +516,7 @@ static mbr_status pack(mbr_pack *p)
 static void fini(mbr_step *s)
 {
     matmul_state *st = s->state;
-    mbr_free(mbr_step_memory(s), st->copied);
-    st->copied = NULL;
-    st->copied_bytes = 0;
+    mbr_buffer_free(s, &st->copied);
 }
 
 #define ROW(dom, op_name, version, most, what)                                                                         \

@@ -284,7 +284,7 @@ static void fini(mbr_step *s)
     mha_state *st = s->state;
     mbr_buffer *all[] = { &st->bq, &st->bk, &st->bv, &st->mask };
     for (size_t i = 0; i < MBR_COUNT_OF(all); i++)
-        mbr_free(mbr_step_memory(s), all[i]->data);
+        mbr_buffer_free(s, all[i]);
 }
 
 const mbr_op mbr_ops_multi_head_attention[] = {

@@ -14,6 +14,8 @@ MBR_ENGINE_OPS = \
     engine/ops/bias_gelu.c \
     engine/ops/binarizer.c \
     engine/ops/binary.c \
+    engine/ops/buffer.c \
+    engine/ops/buffer.h \
     engine/ops/by_rows.c \
     engine/ops/by_sample.c \
     engine/ops/cast.c \

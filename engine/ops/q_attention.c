@@ -305,12 +305,9 @@ static mbr_status pack(mbr_pack *p)
 static void fini(mbr_step *s)
 {
     state *t = s->state;
-    mbr_memory *memory = mbr_step_memory(s);
-    mbr_free(memory, t->weight.data);
-    mbr_free(memory, t->qkv.data);
-    mbr_free(memory, t->scale.data);
-    mbr_free(memory, t->mask.data);
-    mbr_free(memory, t->keys.data);
+    mbr_buffer *all[] = { &t->weight, &t->qkv, &t->scale, &t->mask, &t->keys };
+    for (size_t i = 0; i < MBR_COUNT_OF(all); i++)
+        mbr_buffer_free(s, all[i]);
 }
 
 const mbr_op mbr_ops_q_attention[] = {

@@ -6,8 +6,8 @@
  * transposed output.
  */
 #include "base/checked.h"
+#include "engine/ops/buffer.h"
 #include "engine/ops/conv_args.h"
-#include "engine/ops/op.h"
 #include "engine/ops/window.h"
 #include "kernels/packed.h"
 #include "kernels/qgemm.h"
@@ -32,11 +32,6 @@ typedef struct packed_weights {
     uint32_t kernel; /* kernels/packed.h */
 } packed_weights;
 
-typedef struct buffer {
-    void *data;
-    size_t bytes;
-} buffer;
-
 typedef struct state {
     const mbr_qconv_kernel *kernel;
     mbr_qconv_args conv;
@@ -44,7 +39,7 @@ typedef struct state {
     size_t units[MBR_MAX_PHASES], per_tile[MBR_MAX_PHASES];
     size_t pack_units;     /* of PHASE_MAKE: the scales, then these, then the transposition of X */
     mbr_copy_plan in, out; /* tiles 0: none */
-    buffer weights, x, y, scale;
+    mbr_buffer weights, x, y, scale;
 } state;
 
 static bool channels_last(const mbr_ir_node *n)
@@ -115,19 +110,6 @@ static mbr_status infer(mbr_infer *c)
         dims[i + (last ? 1 : 2)] = out;
     }
     mbr_infer_out(c, 0, y, x->rank, dims);
-    return MBR_OK;
-}
-
-static mbr_status reserve(mbr_step *s, buffer *b, size_t bytes, mbr_error *err)
-{
-    if (bytes <= b->bytes)
-        return MBR_OK;
-    mbr_free(mbr_step_memory(s), b->data);
-    b->bytes = 0;
-    b->data = mbr_alloc(mbr_step_memory(s), bytes);
-    if (!b->data)
-        return mbr_no_memory(err, bytes);
-    b->bytes = bytes;
     return MBR_OK;
 }
 
@@ -211,19 +193,19 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     }
     t->in.tiles = t->out.tiles = 0;
     t->pack_units = 0;
-    MBR_TRY(reserve(s, &t->scale, a->filters * sizeof(float), err));
+    MBR_TRY(mbr_buffer_reserve(s, &t->scale, a->filters * sizeof(float), err));
     if (!packed) {
-        MBR_TRY(reserve(s, &t->weights, t->kernel->pack_size(a) + 1, err));
+        MBR_TRY(mbr_buffer_reserve(s, &t->weights, t->kernel->pack_size(a) + 1, err));
         t->pack_units = t->kernel->pack_units(a);
     }
     if (!last && a->channels > 1 && points_in > 1) {
         mbr_transpose_plan_init(&t->in, 1, 3, (const size_t[]){ a->n, a->channels, points_in }, (const int[]){ 0, 2, 1 });
-        MBR_TRY(reserve(s, &t->x, mbr_value_count(x) + 1, err));
+        MBR_TRY(mbr_buffer_reserve(s, &t->x, mbr_value_count(x) + 1, err));
     }
     if (!last && a->filters > 1 && points_out > 1) {
         mbr_transpose_plan_init(&t->out, size, 3, (const size_t[]){ a->n, points_out, a->filters },
                                 (const int[]){ 0, 2, 1 });
-        MBR_TRY(reserve(s, &t->y, count * size + 1, err));
+        MBR_TRY(mbr_buffer_reserve(s, &t->y, count * size + 1, err));
     }
     add_phase(s, t, &phases, tiles, PHASE_MAKE, 1 + t->pack_units + t->in.tiles,
               (double)a->filters + (t->in.tiles ? 0.3 * (double)mbr_value_count(x) : 0) +
@@ -354,10 +336,10 @@ const mbr_conv_args *mbr_qconv_step_args(const mbr_step *s, bool *last)
 static void fini(mbr_step *s)
 {
     state *t = s->state;
-    mbr_free(mbr_step_memory(s), t->weights.data);
-    mbr_free(mbr_step_memory(s), t->x.data);
-    mbr_free(mbr_step_memory(s), t->y.data);
-    mbr_free(mbr_step_memory(s), t->scale.data);
+    mbr_buffer_free(s, &t->weights);
+    mbr_buffer_free(s, &t->x);
+    mbr_buffer_free(s, &t->y);
+    mbr_buffer_free(s, &t->scale);
 }
 
 #define ROW(dom, op_name, version, least, most, which)                                                                 \

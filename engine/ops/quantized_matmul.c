@@ -8,7 +8,7 @@
  * they are due, the product.
  */
 #include "base/checked.h"
-#include "engine/ops/op.h"
+#include "engine/ops/buffer.h"
 #include "kernels/packed.h"
 #include "kernels/qgemm.h"
 #include "kernels/qmatmul_any.h"
@@ -30,11 +30,6 @@ static const struct roles {
 #define BATCH_RANK (MBR_MAX_RANK - 2)
 
 typedef enum phase_kind { PHASE_RANGE, PHASE_NUMBERS, PHASE_MAKE, PHASE_PRODUCT } phase_kind;
-
-typedef struct buffer {
-    void *data;
-    size_t bytes;
-} buffer;
 
 /* What pack leaves: this header, then the matrices. */
 typedef struct packed_b {
@@ -63,7 +58,7 @@ typedef struct state {
     ptrdiff_t a_batch[BATCH_RANK], b_batch[BATCH_RANK];
     size_t b_matrices, pack_units, a_count, a_units; /* units of PHASE_MAKE: first packing, then quantising */
     numbers a_scale, a_zero, b_scale, b_zero;
-    buffer b_packed, a_bytes, memory; /* memory: the numbers, the combined scales and the bias */
+    mbr_buffer b_packed, a_bytes, memory; /* memory: the numbers, the combined scales and the bias */
     float *scale;                     /* (n) for the packed kernels */
     int32_t *bias;                    /* (n), where it has another layout */
     float least, greatest, a_step;    /* DYNAMIC: range and scale of A */
@@ -131,19 +126,6 @@ static mbr_status infer(mbr_infer *c)
 }
 
 /* --- prepare --- */
-
-static mbr_status reserve(mbr_step *s, buffer *b, size_t bytes, mbr_error *err)
-{
-    if (bytes <= b->bytes)
-        return MBR_OK;
-    mbr_free(mbr_step_memory(s), b->data);
-    b->bytes = 0;
-    b->data = mbr_alloc(mbr_step_memory(s), bytes);
-    if (!b->data)
-        return mbr_no_memory(err, bytes);
-    b->bytes = bytes;
-    return MBR_OK;
-}
 
 /* How a scale or zero point of `rows` rows (or columns) in `matrices` matrices goes along. */
 static mbr_status measure(mbr_step *s, const mbr_value *v, size_t rows, size_t matrices, const char *what, numbers *to,
@@ -247,7 +229,7 @@ static mbr_status place_numbers(mbr_step *s, state *t, mbr_error *err)
     size_t doubles = t->a_zero.n + t->b_zero.n, floats = t->a_scale.n + t->b_scale.n + t->n, bytes;
     if (!mbr_mul_size(doubles + floats, sizeof(double), &bytes) || !mbr_add_size(bytes, t->n * sizeof(int32_t), &bytes))
         return mbr_no_memory(err, SIZE_MAX);
-    MBR_TRY(reserve(s, &t->memory, bytes, err));
+    MBR_TRY(mbr_buffer_reserve(s, &t->memory, bytes, err));
     double *d = t->memory.data;
     t->a_zero.v = d;
     t->b_zero.v = d + t->a_zero.n;
@@ -301,11 +283,11 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
         size_t each = t->kernel->pack_size(t->k, t->n), bytes;
         if ((each == 0 && t->k && t->n) || !mbr_mul_size(each, t->b_matrices, &bytes))
             return mbr_no_memory(err, SIZE_MAX);
-        MBR_TRY(reserve(s, &t->b_packed, bytes + 1, err));
+        MBR_TRY(mbr_buffer_reserve(s, &t->b_packed, bytes + 1, err));
         t->pack_units = t->b_matrices * ((t->n + t->kernel->nr - 1) / t->kernel->nr);
     }
     if (dynamic) {
-        MBR_TRY(reserve(s, &t->a_bytes, t->a_count + 1, err));
+        MBR_TRY(mbr_buffer_reserve(s, &t->a_bytes, t->a_count + 1, err));
         add_phase(s, t, &phases, tiles, PHASE_RANGE, 1, (double)t->a_count * 0.3);
     }
     add_phase(s, t, &phases, tiles, PHASE_NUMBERS, 1, (double)t->n);
@@ -553,9 +535,9 @@ static mbr_status pack(mbr_pack *p)
 static void fini(mbr_step *s)
 {
     state *t = s->state;
-    mbr_free(mbr_step_memory(s), t->b_packed.data);
-    mbr_free(mbr_step_memory(s), t->a_bytes.data);
-    mbr_free(mbr_step_memory(s), t->memory.data);
+    mbr_buffer_free(s, &t->b_packed);
+    mbr_buffer_free(s, &t->a_bytes);
+    mbr_buffer_free(s, &t->memory);
 }
 
 #define ROW(dom, op_name, version, least, most, which)                                                                 \

@@ -7,7 +7,6 @@
  * plain code, a tile being one direction of one row.
  */
 #include "base/checked.h"
-#include "engine/ops/op.h"
 #include "engine/ops/recurrent.h"
 #include "kernels/gemm.h"
 #include "kernels/packed.h"
@@ -154,19 +153,6 @@ static void fill_pack(const mbr_rnn_weights *p, float *block, const mbr_op *op, 
     }
 }
 
-static mbr_status reserve(mbr_step *s, float **block, size_t *have, size_t bytes, mbr_error *err)
-{
-    if (bytes <= *have)
-        return MBR_OK;
-    mbr_free(mbr_step_memory(s), *block);
-    *have = 0;
-    *block = mbr_alloc(mbr_step_memory(s), bytes);
-    if (!*block)
-        return mbr_no_memory(err, bytes);
-    *have = bytes;
-    return MBR_OK;
-}
-
 static mbr_status check_shapes(mbr_step *s, const mbr_recurrent *st, mbr_error *err)
 {
     size_t d = st->dirs, h = st->hidden, g = st->gates;
@@ -239,11 +225,11 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     if (!p) {
         if (!layout_pack(&st->own_pack, s->op, st->dirs, st->hidden, st->input))
             return mbr_no_memory(err, SIZE_MAX);
-        MBR_TRY(reserve(s, &st->own_weights, &st->own_bytes, st->own_pack.bytes, err));
+        MBR_TRY(mbr_buffer_reserve(s, &st->own_weights, st->own_pack.bytes, err));
         p = &st->own_pack;
     }
     size_t row = st->gates * st->hidden, wx = st->dirs * st->steps * st->batch * row;
-    MBR_TRY(reserve(s, &st->wx, &st->wx_bytes, wx * sizeof(float), err));
+    MBR_TRY(mbr_buffer_reserve(s, &st->wx, wx * sizeof(float), err));
     size_t workers = (size_t)mbr_step_workers(s), blocks = (workers + st->dirs - 1) / st->dirs;
     st->block = st->batch ? (st->batch + blocks - 1) / blocks : 1;
     if (st->block < 8 && st->batch > st->block)
@@ -268,7 +254,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
             st->wide_at[i] = at;
             at += v ? mbr_value_count(v) : 0;
         }
-        MBR_TRY(reserve(s, &st->wide, &st->wide_bytes, at * sizeof(float) + 4, err));
+        MBR_TRY(mbr_buffer_reserve(s, &st->wide, at * sizeof(float) + 4, err));
         s->tiles[0] = 1;
         s->cost_ns = mul * (double)(st->input + st->hidden);
         return MBR_OK;
@@ -286,7 +272,7 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
 static const mbr_rnn_weights *pack_of(const mbr_step *s, const mbr_recurrent *st, const float **weights)
 {
     if (!s->packed) {
-        *weights = st->own_weights;
+        *weights = st->own_weights.data;
         return &st->own_pack;
     }
     *weights = (const float *)(const void *)((const char *)s->packed + 2 * MBR_ALIGN);
@@ -307,7 +293,7 @@ static void run_wx(mbr_step *s, const mbr_recurrent *st, const recurrent_io *io,
             continue;
         g.a = io->in[IN_X];
         g.b = weights + p->dir[d].w;
-        g.c = st->wx + d * g.m * g.n;
+        g.c = (float *)st->wx.data + d * g.m * g.n;
         g.epilogue.bias = weights + p->dir[d].bias;
         kernel->run(&g, scratch, a - lo, b - lo);
     }
@@ -406,7 +392,7 @@ static void walk_through(const walk *w)
         }
     }
     size_t x_step = st->batch_first ? 1 : st->batch, x_row = st->batch_first ? st->steps : 1;
-    const float *wx = st->wx + w->dir * st->steps * st->batch * row;
+    const float *wx = (const float *)st->wx.data + w->dir * st->steps * st->batch * row;
     /* Y: (steps, dirs, batch, hidden) or (batch, steps, dirs, hidden) */
     size_t y_step = (st->batch_first ? st->dirs : st->dirs * st->batch) * hidden;
     size_t y_row = (st->batch_first ? st->steps * st->dirs : 1) * hidden;
@@ -508,17 +494,18 @@ static mbr_status run_converted(mbr_step *s, mbr_recurrent *st, void *scratch)
 {
     recurrent_io io = { .lens = mbr_step_has(s, IN_LENS) ? s->in[IN_LENS] : NULL };
     mbr_dtype t = s->in[IN_X]->dtype;
+    float *wide = st->wide.data;
     for (uint32_t i = 0; i < INPUTS; i++) {
         if (!mbr_step_has(s, i) || i == IN_LENS)
             continue;
-        float *to = st->wide + st->wide_at[i];
+        float *to = wide + st->wide_at[i];
         for (size_t k = 0, n = mbr_value_count(s->in[i]); k < n; k++)
             to[k] = (float)mbr_real_get(t, s->in[i]->data, k);
         io.in[i] = to;
     }
     for (uint32_t i = 0; i < OUTPUTS; i++)
-        io.out[i] = mbr_step_wants(s, i) ? st->wide + st->wide_at[INPUTS + i] : NULL;
-    fill_pack(&st->own_pack, st->own_weights, s->op, st->dirs, st->hidden, st->input, io.in[IN_W], io.in[IN_R],
+        io.out[i] = mbr_step_wants(s, i) ? wide + st->wide_at[INPUTS + i] : NULL;
+    fill_pack(&st->own_pack, st->own_weights.data, s->op, st->dirs, st->hidden, st->input, io.in[IN_W], io.in[IN_R],
               io.in[IN_B]);
     run_wx(s, st, &io, scratch, 0, st->gemm_tiles * st->dirs);
     size_t tiles = st->batch ? st->dirs * ((st->batch + st->block - 1) / st->block) : 0;
@@ -548,7 +535,7 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
         io.out[i] = mbr_step_wants(s, i) ? s->out[i]->data : NULL;
     if (job->phase == 0) {
         if (job->first < job->last && !s->packed)
-            fill_pack(&st->own_pack, st->own_weights, s->op, st->dirs, st->hidden, st->input, io.in[IN_W], io.in[IN_R],
+            fill_pack(&st->own_pack, st->own_weights.data, s->op, st->dirs, st->hidden, st->input, io.in[IN_W], io.in[IN_R],
                       io.in[IN_B]);
     } else if (job->phase == 1) {
         size_t last = job->last * st->gemm_per_tile, all = st->gemm_tiles * st->dirs;
@@ -598,9 +585,9 @@ static mbr_status pack(mbr_pack *p)
 static void fini(mbr_step *s)
 {
     mbr_recurrent *st = s->state;
-    mbr_free(mbr_step_memory(s), st->own_weights);
-    mbr_free(mbr_step_memory(s), st->wx);
-    mbr_free(mbr_step_memory(s), st->wide);
+    mbr_buffer_free(s, &st->own_weights);
+    mbr_buffer_free(s, &st->wx);
+    mbr_buffer_free(s, &st->wide);
 }
 
 #define ROW(op_name, version, most, outs, what)                                                                        \

@@ -3,7 +3,7 @@
 #ifndef MBR_ENGINE_OPS_RECURRENT_H
 #define MBR_ENGINE_OPS_RECURRENT_H
 
-#include "engine/ops/op.h"
+#include "engine/ops/buffer.h"
 #include "kernels/rnn.h"
 
 enum { RNN, GRU, LSTM };
@@ -28,12 +28,10 @@ typedef struct mbr_recurrent {
     float clip;
     mbr_rnn_function f[2][3];
     mbr_rnn_weights own_pack; /* where weights are no constants */
-    float *own_weights;
-    size_t own_bytes;
-    float *wx;            /* (directions, rows of X, gates * hidden) */
-    size_t wx_bytes;
-    float *wide;          /* f32 copies of all inputs and outputs of another type */
-    size_t wide_bytes, wide_at[INPUTS + OUTPUTS];
+    mbr_buffer own_weights;
+    mbr_buffer wx;        /* (directions, rows of X, gates * hidden) */
+    mbr_buffer wide;      /* f32 copies of all inputs and outputs of another type */
+    size_t wide_at[INPUTS + OUTPUTS];
     size_t block;         /* batch rows of a tile */
     size_t cell_scratch;  /* bytes of a tile's buffers; gemm's own follow */
     size_t gemm_tiles, gemm_per_tile;

@@ -3,6 +3,7 @@
  * Resize, Upsample, and mbr.Resize: Resize with data channels last, (n, spatial..., c), while roi, scales, sizes and
  * axes keep ONNX's order (n, c, spatial...).
  */
+#include "engine/ops/buffer.h"
 #include "engine/ops/resize_step.h"
 #include "kernels/real.h"
 
@@ -15,11 +16,8 @@ typedef struct resize_state {
     mbr_resize_desc desc;
     mbr_resize_plan plan;
     bool ready;      /* the plan holds for the numbers that prepare knew: nothing left to do at run */
-    void *table;
-    size_t table_bytes;
-    /* other types than f32: converted */
-    float *wide_in, *wide_out;
-    size_t wide_bytes;
+    mbr_buffer table;
+    mbr_buffer wide; /* other types than f32: input and output converted */
     size_t per_tile;
 } resize_state;
 
@@ -288,20 +286,6 @@ static mbr_status read_numbers(mbr_step *s, mbr_resize_desc *d, bool at_run, boo
     return MBR_OK;
 }
 
-/* Room for n bytes in a block that only grows. */
-static mbr_status reserve(mbr_step *s, void **block, size_t *have, size_t bytes, mbr_error *err)
-{
-    if (bytes <= *have)
-        return MBR_OK;
-    mbr_free(mbr_step_memory(s), *block);
-    *have = 0;
-    *block = mbr_alloc(mbr_step_memory(s), bytes);
-    if (!*block)
-        return mbr_no_memory(err, bytes);
-    *have = bytes;
-    return MBR_OK;
-}
-
 /* Can elements be picked without looking at them? */
 static bool picks(const resize_state *st)
 {
@@ -331,17 +315,14 @@ static mbr_status prepare(mbr_step *s, mbr_error *err)
     size_t bytes = mbr_resize_table_size(d);
     if (!bytes)
         return mbr_step_fail(s, err, MBR_ERR_INPUT, "sizes or scales that no table can hold");
-    MBR_TRY(reserve(s, &st->table, &st->table_bytes, bytes, err));
-    mbr_resize_plan_init(&st->plan, d, st->table);
+    MBR_TRY(mbr_buffer_reserve(s, &st->table, bytes, err));
+    mbr_resize_plan_init(&st->plan, d, st->table.data);
     size_t in = mbr_value_count(x), out = mbr_value_count(y);
     if (!picks(st) && x->dtype != MBR_DTYPE_F32) {
         if (x->dtype == MBR_DTYPE_STRING || x->dtype == MBR_DTYPE_COMPLEX64 || x->dtype == MBR_DTYPE_COMPLEX128)
             return mbr_step_fail(s, err, MBR_ERR_UNSUPPORTED, "elements of type %s cannot be interpolated",
                                  mbr_dtype_name(x->dtype));
-        void *wide = st->wide_in;
-        MBR_TRY(reserve(s, &wide, &st->wide_bytes, (in + out) * sizeof(float), err));
-        st->wide_in = wide;
-        st->wide_out = st->wide_in + in;
+        MBR_TRY(mbr_buffer_reserve(s, &st->wide, (in + out) * sizeof(float), err));
     }
     bool alone = !st->ready || (!picks(st) && x->dtype != MBR_DTYPE_F32);
     if (alone) {
@@ -361,16 +342,16 @@ static mbr_status plan_now(mbr_step *s, resize_state *st, mbr_error *err)
     size_t bytes = mbr_resize_table_size(&st->desc);
     if (!bytes)
         return mbr_step_fail(s, err, MBR_ERR_RUN, "scales that no table can hold");
-    MBR_TRY(reserve(s, &st->table, &st->table_bytes, bytes, err));
-    mbr_resize_plan_init(&st->plan, &st->desc, st->table);
+    MBR_TRY(mbr_buffer_reserve(s, &st->table, bytes, err));
+    mbr_resize_plan_init(&st->plan, &st->desc, st->table.data);
     return MBR_OK;
 }
 
 const mbr_resize_plan *mbr_resize_step_plan(mbr_step *s, bool late, const void **table, size_t *bytes)
 {
     resize_state *st = s->state;
-    bool good = st->table && (st->ready || (late && plan_now(s, st, NULL) == MBR_OK));
-    *table = st->table;
+    bool good = st->table.data && (st->ready || (late && plan_now(s, st, NULL) == MBR_OK));
+    *table = st->table.data;
     *bytes = good ? mbr_resize_table_size(&st->desc) : 0;
     return good ? &st->plan : NULL;
 }
@@ -406,10 +387,11 @@ static mbr_status run_alone(mbr_step *s, resize_state *st, mbr_error *err)
         return MBR_OK;
     }
     size_t n = mbr_value_count(x);
+    float *wide = st->wide.data;
     for (size_t i = 0; i < n; i++)
-        st->wide_in[i] = (float)mbr_real_get(x->dtype, x->data, i);
-    fn(&st->plan, st->wide_in, st->wide_out, 0, st->plan.tiles);
-    convert_out(x->dtype, st->wide_out, y->data, mbr_value_count(y));
+        wide[i] = (float)mbr_real_get(x->dtype, x->data, i);
+    fn(&st->plan, wide, wide + n, 0, st->plan.tiles);
+    convert_out(x->dtype, wide + n, y->data, mbr_value_count(y));
     return MBR_OK;
 }
 
@@ -433,8 +415,8 @@ static mbr_status run(mbr_step *s, const mbr_job *job, mbr_error *err)
 static void fini(mbr_step *s)
 {
     resize_state *st = s->state;
-    mbr_free(mbr_step_memory(s), st->table);
-    mbr_free(mbr_step_memory(s), st->wide_in);
+    mbr_buffer_free(s, &st->table);
+    mbr_buffer_free(s, &st->wide);
 }
 
 #define ROW(dom, op_name, version, least, most, what, last_version)                                                    \
