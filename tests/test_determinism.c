@@ -90,6 +90,8 @@ static const family families[] = {
     { "pools", IN("n, 20, 17, 17") "%a: f32[n, 20, 8, 8] = ai.onnx.MaxPool@12(%x) {kernel_shape = [3, 3], strides = [2, 2]}\n"
       "%b: f32[n, 20, 7, 7] = ai.onnx.AveragePool@11(%a) {kernel_shape = [2, 2]}\n"
       "%y: f32[n, 20, 1, 1] = ai.onnx.GlobalAveragePool@1(%b)\n}\n", false },
+    { "pools in parts", IN("n, 72, 72, 40") "%a: f32[n, 1, 1, 40] = mbr.GlobalAveragePool@1(%x)\n"
+      "%b: f32[n, 1, 1, 40] = mbr.GlobalMaxPool@1(%x)\n%y: f32[n, 1, 1, 40] = ai.onnx.Add@14(%a, %b)\n}\n", false },
     { "pools of large windows", IN("n, 6, 40, 40") "%a: f32[n, 6, 40, 40] = ai.onnx.LpPool@11(%x) {kernel_shape = [5, 5], "
       "pads = [2, 2, 2, 2]}\n%y: f32[n, 6, 1, 1] = ai.onnx.GlobalMaxPool@1(%a)\n}\n", false },
     { "resize, linear", IN("n, 10, 13, 17") "const %s = f32[4] {1, 1, 2.5, 1.5}\n"
