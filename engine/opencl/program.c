@@ -113,35 +113,31 @@ void mbr_cl_shared_free(mbr_cl_device *d)
 
 /* --- programs --- */
 
-/* What a byte of a text stands for, at `to` where that is not NULL; returns its length. */
-static size_t spell(unsigned char byte, char *to)
+/* All texts, the caller's. NULL: no memory. */
+static char *all_texts(mbr_memory *memory)
 {
-    if (byte >= 128) {
-        size_t n = spell(mbr_cl_pairs[byte - 128][0], to);
-        return n + spell(mbr_cl_pairs[byte - 128][1], to ? to + n : NULL);
+    char *texts = mbr_alloc(memory, mbr_cl_text_bytes);
+    const unsigned char *c = mbr_cl_text;
+    for (size_t n = 0; texts && n < mbr_cl_text_bytes; c++) {
+        if (*c < 128) {
+            texts[n++] = (char)*c;
+            continue;
+        }
+        size_t end = n + *c - 124, back = c[1] + 256u * c[2];
+        for (; n < end; n++)
+            texts[n] = texts[n - back];
+        c += 2;
     }
-    if (to)
-        *to = (char)byte;
-    return 1;
+    return texts;
 }
 
-/* The text of a source, the caller's. NULL: there is none of that name, or no memory. */
-static char *source_text(mbr_memory *memory, const char *name)
+/* That of a source among them; NULL: there is none of that name. */
+static const char *text_of(const char *texts, const char *name)
 {
-    const mbr_cl_source *s = mbr_cl_sources;
-    while (s->name && strcmp(s->name, name) != 0)
-        s++;
-    size_t n = 0;
-    for (const unsigned char *c = s->text; c && *c; c++)
-        n += spell(*c, NULL);
-    char *text = s->name ? mbr_alloc(memory, n + 1) : NULL;
-    if (!text)
-        return NULL;
-    text[n] = '\0';
-    n = 0;
-    for (const unsigned char *c = s->text; *c; c++)
-        n += spell(*c, text + n);
-    return text;
+    const char *const *s = mbr_cl_sources;
+    for (; *s && strcmp(*s, name) != 0; s++)
+        texts += strlen(texts) + 1;
+    return *s ? texts : NULL;
 }
 
 static char *copy(mbr_memory *memory, const char *text)
@@ -235,13 +231,12 @@ static mbr_cl_program *new_program(mbr_cl_device *d, const char *name, const cha
         free_program(d, p);
         return NULL;
     }
-    char *common = source_text(d->memory, "common"), *own = source_text(d->memory, name);
-    const char *texts[4] = { common, own, p->extra, p->options };
-    bool there = common && own;
+    char *all = all_texts(d->memory);
+    const char *own = all ? text_of(all, name) : NULL;
+    bool there = own != NULL;
     if (there)
-        build(d, p, texts);
-    mbr_free(d->memory, common);
-    mbr_free(d->memory, own);
+        build(d, p, (const char *[4]){ text_of(all, "common"), own, p->extra, p->options });
+    mbr_free(d->memory, all);
     if (!there) {
         free_program(d, p);
         return NULL;

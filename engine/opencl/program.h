@@ -5,14 +5,14 @@
 
 #include "engine/opencl/device.h"
 
-/* A file of kernels/opencl/, without its comments; the build makes the table. */
-typedef struct mbr_cl_source {
-    const char *name; /* NULL: the end */
-    const unsigned char *text; /* ends with 0; a byte from 128 on stands for a pair of bytes */
-} mbr_cl_source;
-
-extern const mbr_cl_source mbr_cl_sources[];
-extern const unsigned char mbr_cl_pairs[128][2];
+/*
+ * The files of kernels/opencl/, without their comments, each ended by a 0; the build makes them. In mbr_cl_text a byte from
+ * 128 on says that byte - 124 bytes are those that begin so many bytes before as the next two say, the low one first.
+ */
+extern const unsigned char mbr_cl_text[];
+extern const size_t mbr_cl_text_coded;     /* its bytes */
+extern const size_t mbr_cl_text_bytes;     /* those of the files */
+extern const char *const mbr_cl_sources[]; /* their names in the same order, then NULL */
 
 mbr_status mbr_cl_shared_new(mbr_cl_device *d, mbr_error *err);
 void mbr_cl_shared_free(mbr_cl_device *d);

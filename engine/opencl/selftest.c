@@ -136,8 +136,7 @@ bool mbr_cl_family_passes(mbr_cl_device *d, const char *family)
             continue;
         const char *texts[] = { "test", family, t->graph };
         mbr_hash key = mbr_cl_store_key(d, texts, MBR_COUNT_OF(texts));
-        for (const mbr_cl_source *s = mbr_cl_sources; s->name; s++)
-            key = mbr_hash_bytes(s->text, strlen((const char *)s->text), key);
+        key = mbr_hash_bytes(mbr_cl_text, mbr_cl_text_coded, key);
         size_t bytes;
         void *kept = mbr_cl_store_read(d, key, &bytes);
         mbr_free(d->memory, kept);
