@@ -477,6 +477,12 @@ static bool takes_casts(const mbr_ir_node *n, const mbr_cl_device *d)
     return mbr_cl_takes_bytes(n, d);
 }
 
+/* SwiGLU is a chain but for f64. */
+static bool takes_chained(const mbr_ir_node *n, const mbr_cl_device *d)
+{
+    return n->inputs[0]->type.dtype != MBR_DTYPE_F64 && mbr_cl_takes_numbers(n, d);
+}
+
 #define UNARY_ROWS(X)                                                                                                  \
     X(Abs) X(Acos) X(Acosh) X(Asin) X(Asinh) X(Atan) X(Atanh) X(BitwiseNot) X(Ceil) X(Celu) X(Cos) X(Cosh) X(Elu)       \
     X(Erf) X(Exp) X(Floor) X(Gelu) X(HardSigmoid) X(HardSwish) X(IsInf) X(IsNaN) X(LeakyRelu) X(Log) X(Mish) X(Neg)     \
@@ -498,6 +504,7 @@ const mbr_cl_op mbr_cl_ops_elementwise[] = {
     { "", "QuantizeLinear", takes_casts, lower_quantize, QUANTIZE },
     { "com.microsoft", "DequantizeLinear", takes_casts, lower_quantize, DEQUANTIZE },
     { "com.microsoft", "QuantizeLinear", takes_casts, lower_quantize, QUANTIZE },
+    { "", "SwiGLU", takes_chained, lower, UNARY },
     { "", "Where", takes_casts, lower, WHERE },
     { "mbr", "Chain", mbr_cl_takes_numbers, lower, CHAIN },
     { 0 },

@@ -5,9 +5,11 @@
  */
 #include "engine/opencl/lower_util.h"
 #include "engine/ops/op_util.h"
+#include "engine/ops/window.h"
 #include "kernels/convert.h"
 #include "kernels/index.h"
 #include "kernels/pad.h"
+#include "kernels/signal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -459,6 +461,73 @@ static mbr_status lower_range(mbr_cl_lower *l)
     return l->status;
 }
 
+static mbr_status lower_taper(mbr_cl_lower *l)
+{
+    static const float terms[][3] = { [MBR_TAPER_HANN] = { 0.5f, 0.5f, 0 },
+                                      [MBR_TAPER_HAMMING] = { 25.0f / 46, 21.0f / 46, 0 },
+                                      [MBR_TAPER_BLACKMAN] = { 0.42f, 0.5f, 0.08f } };
+    const mbr_step *s = l->step;
+    mbr_dtype t = s->out[0]->dtype;
+    int64_t n = (int64_t)mbr_value_count(s->out[0]);
+    char more[16];
+    if (n == 0)
+        return l->status;
+    if (t != MBR_DTYPE_F32 && t != MBR_DTYPE_F16 && t != MBR_DTYPE_BF16)
+        return mbr_cl_decline(l, "a type that its kernel does not take");
+    snprintf(more, sizeof more, "-DTAPER=%s", mbr_cl_name(t));
+    kernel(l, "taper", 1, more);
+    mbr_cl_out(l, 0);
+    for (int i = 0; i < 3; i++)
+        mbr_cl_float(l, terms[mbr_cl_param(l)][i]);
+    mbr_cl_float(l, 2.0f / (float)(n - !mbr_attr_int(s->node, "periodic", 1)));
+    mbr_cl_int(l, n);
+    mbr_cl_go_flat(l, (size_t)n);
+    return l->status;
+}
+
+/* Indices count in what the attributes make of x, which lies at the begin of each axis of y. */
+static mbr_status lower_unpool(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    const mbr_value *x = s->in[0], *y = s->out[0];
+    size_t count = mbr_value_count(x), room = mbr_value_count(y), size = mbr_dtype_size(x->dtype);
+    const uint64_t zero[2] = { 0 };
+    walk w = { .out = { 1 } };
+    mbr_window window;
+    MBR_TRY(mbr_window_read(s->node, x->rank - 2, NULL, &window, l->err));
+    if (s->in[1]->dtype != MBR_DTYPE_I64 || mbr_value_count(s->in[1]) != count || !fits(y))
+        return mbr_cl_decline(l, "indices of another type or number");
+    for (int i = x->rank - 1, k = 0; i >= 0; i--, k++) {
+        int64_t n = x->dims[i];
+        if (i > 1)
+            n = (n - 1) * window.stride[i - 2] + window.kernel[i - 2] - window.pad_begin[i - 2] - window.pad_end[i - 2];
+        if (n < 0 || n > y->dims[i])
+            return mbr_cl_decline(l, "it is larger than its output");
+        w.dims[k] = (cl_int)n;
+        if (i > 0)
+            w.out[k + 1] = w.out[k] * (cl_int)y->dims[i];
+    }
+    kernel(l, "diagonal", size, NULL);
+    mbr_cl_out(l, 0);
+    mbr_cl_out(l, 0);
+    mbr_cl_bytes(l, zero, size);
+    mbr_cl_int(l, FILL);
+    for (int i = 0; i < 3; i++) /* its diagonal, rows and columns */
+        mbr_cl_int(l, i > 0);
+    mbr_cl_int(l, (int64_t)room);
+    mbr_cl_go_flat(l, room);
+    kernel(l, "unpool", size, "-DUNPOOL");
+    mbr_cl_in(l, 0);
+    mbr_cl_in(l, 1);
+    mbr_cl_out(l, 0);
+    mbr_cl_flag(l);
+    mbr_cl_bytes(l, &w, sizeof w);
+    mbr_cl_int(l, x->rank);
+    mbr_cl_int(l, (int64_t)count);
+    mbr_cl_go_flat(l, count);
+    return l->status;
+}
+
 /* Numbers that the host knows. */
 static mbr_status lower_shape(mbr_cl_lower *l)
 {
@@ -563,6 +632,7 @@ static mbr_status lower_sequence(mbr_cl_lower *l)
 #define ROW(name, function, param) { "", name, mbr_cl_takes_bytes, function, param }
 
 const mbr_cl_op mbr_cl_ops_movement[] = {
+    ROW("BlackmanWindow", lower_taper, MBR_TAPER_BLACKMAN),
     ROW("CenterCropPad", lower_pad, 1),
     ROW("Concat", lower_pieces, 0),
     ROW("ConstantOfShape", lower_pattern, FILL),
@@ -573,6 +643,9 @@ const mbr_cl_op mbr_cl_ops_movement[] = {
     ROW("Gather", lower_gather, 0),
     ROW("GatherElements", lower_elements, GATHER),
     ROW("GatherND", lower_tuples, GATHER),
+    ROW("HammingWindow", lower_taper, MBR_TAPER_HAMMING),
+    ROW("HannWindow", lower_taper, MBR_TAPER_HANN),
+    ROW("MaxUnpool", lower_unpool, 0),
     ROW("OneHot", lower_one_hot, 0),
     ROW("Pad", lower_pad, 0),
     ROW("Range", lower_range, 0),

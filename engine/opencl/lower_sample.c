@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* GridSample and its kin, Einsum, TopK: by the arguments that their operators have prepared for the CPU. */
+/* GridSample and its kin, DeformConv, Einsum, TopK, Det: by the arguments that their operators have prepared for the CPU. */
 #include "engine/opencl/lower_util.h"
 #include "kernels/einsum.h"
 #include "kernels/order.h"
@@ -181,11 +181,62 @@ static mbr_status lower_top(mbr_cl_lower *l)
     return l->status;
 }
 
+static mbr_status lower_det(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    const mbr_value *x = s->in[0];
+    size_t n = (size_t)x->dims[x->rank - 1], count = mbr_value_count(s->out[0]);
+    if (n > 1024 || !fits(s))
+        return mbr_cl_decline(l, "it is too large");
+    if (count == 0)
+        return l->status;
+    kernel(l, "det", x->dtype, "DET", 1);
+    mbr_cl_in(l, 0);
+    mbr_cl_out(l, 0);
+    mbr_cl_scratch(l, 0, mbr_value_count(x) * (x->dtype == MBR_DTYPE_F64 ? 8 : 4) + 8);
+    mbr_cl_int(l, (int64_t)n);
+    mbr_cl_int(l, (int64_t)count);
+    mbr_cl_go_flat(l, count);
+    return l->status;
+}
+
+static mbr_status lower_deform(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    const mbr_deform_conv_args *a = s->state;
+    struct {
+        cl_int in[2], out[2], taps[2], stride[2], dilation[2], pad[2], in_channels, out_channels, groups, offset_groups;
+        cl_int bias, mask;
+    } g = { .in_channels = (cl_int)a->in_channels, .out_channels = (cl_int)a->out_channels, .groups = (cl_int)a->groups,
+            .offset_groups = (cl_int)a->offset_groups, .bias = mbr_step_has(s, 3), .mask = mbr_step_has(s, 4) };
+    if (mbr_value_count(s->out[0]) == 0)
+        return l->status;
+    if (!fits(s))
+        return mbr_cl_decline(l, "it is too large");
+    for (int i = 0; i < 2; i++) {
+        g.in[i] = (cl_int)a->in_dims[i];
+        g.out[i] = (cl_int)a->out_dims[i];
+        g.taps[i] = (cl_int)a->kernel[i];
+        g.stride[i] = (cl_int)a->stride[i];
+        g.dilation[i] = (cl_int)a->dilation[i];
+        g.pad[i] = (cl_int)a->pad[i];
+    }
+    kernel(l, "deform_conv", a->dtype, "DEFORM", 1);
+    for (uint32_t i = 0; i < 5; i++)
+        mbr_cl_in_or_none(l, i);
+    mbr_cl_out(l, 0);
+    mbr_cl_bytes(l, &g, sizeof g);
+    mbr_cl_go_rows(l, a->out_dims[0] * a->out_dims[1], a->out_channels, a->n);
+    return l->status;
+}
+
 const mbr_cl_op mbr_cl_ops_sample[] = {
     { "", "GridSample", mbr_cl_takes_numbers, lower_grid, 0 },
     { "", "AffineGrid", mbr_cl_takes_numbers, lower_affine, 0 },
     { "", "RoiAlign", mbr_cl_takes_numbers, lower_roi, 0 },
     { "", "Col2Im", mbr_cl_takes_numbers, lower_col2im, 0 },
+    { "", "DeformConv", mbr_cl_takes_numbers, lower_deform, 0 },
+    { "", "Det", mbr_cl_takes_numbers, lower_det, 0 },
     { "", "Einsum", mbr_cl_takes_numbers, lower_einsum, 0 },
     { "", "TopK", mbr_cl_takes_numbers, lower_top, 0 },
     { 0 },

@@ -287,3 +287,39 @@ __kernel void range(TENSOR(MEM(RANGE), y), const NUM(RANGE) first, const NUM(RAN
         SAVE(RANGE, y, i, first + step * (NUM(RANGE))i);
 }
 #endif
+
+#ifdef TAPER
+/* a - b cos(pi i step) + c cos(2 pi i step) */
+__kernel void taper(TENSOR(MEM(TAPER), y), const float a, const float b, const float c, const float step, const int n)
+{
+    int i = get_global_id(0);
+    OPEN(MEM(TAPER), y);
+    if (i < n)
+        SAVE(TAPER, y, i, a - b * cospi(i * step) + c * cospi(2 * i * step));
+}
+#endif
+
+#ifdef UNPOOL
+/* y[the place of at[i] among w.dims, by w.out] = x[i]. */
+__kernel void unpool(TENSOR(const T, x), TENSOR(const long, at), TENSOR(T, y), TENSOR(int, flag), const walk w,
+                     const int rank, const int n)
+{
+    int i = get_global_id(0), to = 0;
+    OPEN(const T, x);
+    OPEN(const long, at);
+    OPEN(T, y);
+    OPEN(int, flag);
+    if (i >= n)
+        return;
+    long k = at[i];
+    bool bad = k < 0;
+    for (int d = 0; d < rank; d++) {
+        to += (int)(k % w.dims[d]) * w.out[d];
+        k /= w.dims[d];
+    }
+    if (bad || k > 0)
+        *flag = 1;
+    else
+        y[to] = x[i];
+}
+#endif

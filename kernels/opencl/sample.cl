@@ -288,3 +288,87 @@ __kernel void top(TENSOR(const MEM(T), x), TENSOR(MEM(T), y), TENSOR(long, index
         index[to] = i;
 }
 #endif
+
+#ifdef DET
+/* By elimination in room. A work-item has a matrix. */
+__kernel void det(TENSOR(const MEM(T), x), TENSOR(MEM(T), y), TENSOR(C, room), const int n, const int count)
+{
+    const int m = get_global_id(0);
+    OPEN(const MEM(T), x);
+    OPEN(MEM(T), y);
+    OPEN(C, room);
+    if (m >= count)
+        return;
+    C det = 1;
+    room += m * n * n;
+    for (int i = 0; i < n * n; i++)
+        room[i] = LOAD(T, x, m * n * n + i);
+    for (int k = 0; k < n && det != 0; k++) {
+        int pivot = k;
+        for (int i = k + 1; i < n; i++)
+            if (fabs(room[i * n + k]) > fabs(room[pivot * n + k]))
+                pivot = i;
+        const C first = room[pivot * n + k];
+        det *= pivot == k ? first : -first;
+        for (int j = k; j < n; j++) {
+            const C v = room[pivot * n + j];
+            room[pivot * n + j] = room[k * n + j];
+            room[k * n + j] = v;
+        }
+        for (int i = k + 1; i < n && first != 0; i++) {
+            const C f = room[i * n + k] / first;
+            for (int j = k + 1; j < n; j++)
+                room[i * n + j] -= f * room[k * n + j];
+        }
+    }
+    SAVE(T, y, m, det);
+}
+#endif
+
+#ifdef DEFORM
+typedef struct {
+    int in[2], out[2], taps[2], stride[2], dilation[2], pad[2], in_channels, out_channels, groups, offset_groups;
+    int bias, mask;
+} deform;
+
+/* Work-items: (points, channels, samples) of y. */
+__kernel void deform_conv(TENSOR(const MEM(T), x), TENSOR(const MEM(T), w), TENSOR(const MEM(T), offset),
+                          TENSOR(const MEM(T), bias), TENSOR(const MEM(T), mask), TENSOR(MEM(T), y), const deform g)
+{
+    const int p = get_global_id(0), o = get_global_id(1), n = get_global_id(2);
+    const int points = g.out[0] * g.out[1], taps = g.taps[0] * g.taps[1], each = g.in_channels / g.groups;
+    if (p >= points || o >= g.out_channels)
+        return;
+    OPEN(const MEM(T), x);
+    OPEN(const MEM(T), w);
+    OPEN(const MEM(T), offset);
+    OPEN(const MEM(T), bias);
+    OPEN(const MEM(T), mask);
+    OPEN(MEM(T), y);
+    C sum = g.bias ? LOAD(T, bias, o) : 0;
+    for (int i = 0; i < each; i++) {
+        const int c = o / (g.out_channels / g.groups) * each + i;
+        const int f = (n * g.offset_groups + c / (g.in_channels / g.offset_groups)) * taps;
+        __global const MEM(T) *plane = x + (n * g.in_channels + c) * g.in[0] * g.in[1];
+        for (int k = 0; k < taps; k++) {
+            const C v = p / g.out[1] * g.stride[0] - g.pad[0] + k / g.taps[1] * g.dilation[0] +
+                        LOAD(T, offset, (f + k) * 2 * points + p);
+            const C h = p % g.out[1] * g.stride[1] - g.pad[1] + k % g.taps[1] * g.dilation[1] +
+                        LOAD(T, offset, (f + k) * 2 * points + points + p);
+            if (!(v > -1 && v < g.in[0] && h > -1 && h < g.in[1]))
+                continue;
+            const int v0 = (int)floor(v), h0 = (int)floor(h);
+            C at = 0;
+            for (int q = 0; q < 4; q++) {
+                const int r = v0 + q / 2, s = h0 + q % 2;
+                if (r >= 0 && r < g.in[0] && s >= 0 && s < g.in[1])
+                    at += (1 - fabs(v - r)) * (1 - fabs(h - s)) * LOAD(T, plane, r * g.in[1] + s);
+            }
+            if (g.mask)
+                at *= LOAD(T, mask, (f + k) * points + p);
+            sum += at * LOAD(T, w, (o * each + i) * taps + k);
+        }
+    }
+    SAVE(T, y, (n * g.out_channels + o) * points + p, sum);
+}
+#endif
