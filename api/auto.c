@@ -17,6 +17,8 @@
 #define LEAST_NS 30e3
 /* For one that is longer, the machine's devices are looked for and measured: once, it is kept. */
 #define LOOK_NS 2e6
+/* A driver that did not outlive its trial is tried again after this many seconds: it may have been the machine's load. */
+#define BROKEN_S 600
 /* A device has to win that much. */
 #define WORTH 0.9
 
@@ -75,7 +77,7 @@ mbr_status mbr_known_of(mbr_env *env, const mbr_plan_device *devices, int n, mbr
 
 static void print_known(const mbr_known *k, char *text, size_t room)
 {
-    size_t at = (size_t)snprintf(text, room, "devices %d\n", k->n);
+    size_t at = (size_t)snprintf(text, room, "devices %d\n", k->broken ? -1 : k->n);
     for (int i = 0; i < k->n && at < room; i++) {
         const struct mbr_known_device *d = &k->devices[i];
         at += (size_t)snprintf(text + at, room - at, "%d %d", d->is_cpu, d->facts.unified);
@@ -90,8 +92,10 @@ static void print_known(const mbr_known *k, char *text, size_t room)
 static bool parse_known(const char *text, mbr_known *k)
 {
     int used = 0;
-    if (sscanf(text, "devices %d%n", &k->n, &used) != 1 || k->n < 0 || k->n > MBR_PLACE_DEVICES)
+    if (sscanf(text, "devices %d%n", &k->n, &used) != 1 || k->n < -1 || k->n > MBR_PLACE_DEVICES)
         return false;
+    k->broken = k->n < 0;
+    k->n = k->broken ? 0 : k->n;
     for (int i = 0; i < k->n; i++) {
         struct mbr_known_device *d = &k->devices[i];
         int is_cpu = 0;
@@ -116,7 +120,12 @@ static mbr_status look_around(mbr_env *env, const char *cache, mbr_known *k, mbr
 {
     mbr_error why;
     mbr_log_at(&env->log, MBR_LOG_INFO, "looking for OpenCL devices; what is found is kept");
-    MBR_TRY(mbr_cl_count(&env->memory, &env->log, &k->n, err));
+    why.text[0] = '\0';
+    MBR_TRY(mbr_cl_count(&env->memory, &env->log, &k->n, &why));
+    k->broken = k->n == 0 && mbr_cl_broken();
+    if (k->broken)
+        mbr_log_at(&env->log, MBR_LOG_WARNING, "%s; the CPU runs everything, and drivers are tried again after %d minutes",
+                   why.text, BROKEN_S / 60);
     k->n = k->n > MBR_PLACE_DEVICES ? MBR_PLACE_DEVICES : k->n;
     for (int i = 0; i < k->n; i++) {
         struct mbr_known_device *d = &k->devices[i];
@@ -151,12 +160,15 @@ static mbr_status known_devices(mbr_env *env, const char *cache, bool look, cons
     mbr_cl_machine_key(key, sizeof key);
     mbr_kept_find(&kept, "devices", key, cache);
     bool found = mbr_kept_read(&kept, text, sizeof text);
-    if (!found && !look)
-        return MBR_OK;
     k = mbr_calloc(&env->memory, 1, sizeof *k);
     if (!k)
         return mbr_no_memory(err, sizeof *k);
-    if (!found || !parse_known(text, k)) {
+    found = found && parse_known(text, k) && (!k->broken || mbr_kept_age(&kept) < BROKEN_S);
+    if (!found && !look) {
+        mbr_free(&env->memory, k);
+        return MBR_OK;
+    }
+    if (!found) {
         memset(k, 0, sizeof *k);
         mbr_status st = look_around(env, cache, k, err);
         if (st != MBR_OK) {

@@ -9,6 +9,7 @@
 /* Devices with their facts. Of one that is the processor itself (an OpenCL driver for CPUs) nothing is measured. */
 typedef struct mbr_known {
     int n;
+    bool broken; /* n is 0 because a driver did not outlive its trial */
     struct mbr_known_device {
         mbr_plan_device facts; /* its name is the one below */
         char name[24];

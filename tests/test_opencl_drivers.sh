@@ -31,6 +31,30 @@ else
     expect 3 'ends the process' mbr info "$model" --device opencl
     FAKE_ICD=hang
     expect 3 'hangs|MBR_OPENCL_TIMEOUT' mbr info "$model" --device opencl
+
+    # --device auto: said once, the CPU does it, and it is tried again later (the file is made as old as that)
+    {
+        printf '\223NUMPY\001\000\166\000'
+        printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (256, 1024), }"
+        head -c 1048576 /dev/zero
+    } >many.npy
+    looks() # STATUS OF GREP: does a run say that the driver is broken?
+    {
+        mbr run layers.onnx --input x=many.npy --device auto --cache looked >"$work/.run" 2>&1 &&
+            grep -q 'y: f32' "$work/.run" &&
+            { grep -q 'tried again after 10 minutes' "$work/.run"; test $? = "$1"; }
+    }
+    FAKE_ICD=exit
+    check "a broken driver is named" looks 0
+    check "and not tried at once" looks 1
+    for file in looked/devices-*; do touch -t 200001010000 "$file"; done
+    check "but later" looks 0
+    for file in looked/devices-*; do touch -t 200001010000 "$file"; done
+    FAKE_ICD=none
+    check "then it has no device" looks 1
+    for file in looked/devices-*; do touch -t 200001010000 "$file"; done
+    FAKE_ICD=exit
+    check "which is kept" looks 1
 fi
 # a loader without its functions stands for none, ahead of the one that may be there
 export LD_LIBRARY_PATH="$work/none/loader"

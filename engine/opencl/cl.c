@@ -25,7 +25,7 @@ static struct {
 #ifndef MBR_NO_THREADS
     pthread_mutex_t lock;
 #endif
-    bool tried;
+    bool tried, broken;
     const char *why; /* NULL: it is there */
     char text[160];
     mbr_cl functions;
@@ -61,8 +61,10 @@ const mbr_cl *mbr_cl_load(mbr_error *err)
 #endif
     if (!loader.tried) {
         loader.why = mbr_cl_find(&loader.functions); /* loads no driver yet */
-        if (!loader.why)
+        if (!loader.why) {
             loader.why = mbr_cl_probe(loader.text, sizeof loader.text);
+            loader.broken = loader.why != NULL;
+        }
         loader.tried = true;
     }
     const char *why = loader.why;
@@ -73,4 +75,16 @@ const mbr_cl *mbr_cl_load(mbr_error *err)
         return &loader.functions;
     mbr_fail(err, MBR_ERR_UNSUPPORTED, "OpenCL: %s (--device cpu does without)", why);
     return NULL;
+}
+
+bool mbr_cl_broken(void)
+{
+#ifndef MBR_NO_THREADS
+    pthread_mutex_lock(&loader.lock);
+#endif
+    bool broken = loader.broken;
+#ifndef MBR_NO_THREADS
+    pthread_mutex_unlock(&loader.lock);
+#endif
+    return broken;
 }

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 #define MBR_CL_FUNCTIONS(X)                                                                                            \
     X(clGetPlatformIDs) X(clGetPlatformInfo) X(clGetDeviceIDs) X(clGetDeviceInfo) X(clCreateContext)                   \
     X(clReleaseContext) X(clCreateCommandQueue) X(clReleaseCommandQueue) X(clCreateBuffer) X(clReleaseMemObject)       \
@@ -26,5 +28,7 @@ typedef struct mbr_cl {
 
 /* The loader's functions, found once for the process. NULL, with a message, where there is no loader. */
 const mbr_cl *mbr_cl_load(mbr_error *err);
+/* Was there a loader, and a driver that did not outlive its trial? After mbr_cl_load. */
+bool mbr_cl_broken(void);
 
 #endif
