@@ -16,13 +16,12 @@
 #define MBR_KERNELS_CONV_BODY_H
 
 #include "kernels/conv_walk.h"
-#include "kernels/gemm_cut.h"
+#include "kernels/gemm_stream.h"
 
-#ifdef CONV_MOST_FILTERS
-#define CONV_STREAMS 0 /* few filters: their weights are small */
-#else
-#define CONV_STREAMS 1
+#ifndef CONV_MOST_FILTERS
+#define CONV_MOST_FILTERS SIZE_MAX
 #endif
+#define CONV_STREAMS (CONV_MOST_FILTERS == SIZE_MAX) /* weights of few filters are small */
 
 typedef struct conv_plan {
     size_t cg, og, panels, taps;
@@ -56,8 +55,7 @@ static conv_plan conv_plan_of(const mbr_conv_args *a)
     for (int d = 0; d < 3; d++)
         point_kernel = point_kernel && a->stride[d] == 1 && a->pad[d] == 0 && a->in[d] == a->out[d];
     size_t steps = k ? k : 1, most = gemm_kc_most();
-#if CONV_STREAMS
-    if (point_kernel && points <= GEMM_MR) {
+    if (CONV_STREAMS && point_kernel && points <= GEMM_MR) {
         p.stream = p.direct = true;
         p.tm = points;
         p.tn = gemm_stream_panels(p.panels, steps, a->groups);
@@ -65,7 +63,6 @@ static conv_plan conv_plan_of(const mbr_conv_args *a)
         p.n_tiles = (p.panels + p.tn - 1) / p.tn;
         return p;
     }
-#endif
     p.k_blocks = (steps + most - 1) / most;
     p.kc = gemm_up((steps + p.k_blocks - 1) / p.k_blocks, 16);
     double all = (double)p.rows * (double)p.lines * (double)(p.panels * GEMM_NR * a->groups) * (double)steps;
@@ -88,11 +85,7 @@ static conv_plan conv_plan_of(const mbr_conv_args *a)
 
 static bool conv_fits(const mbr_conv_args *a)
 {
-#ifdef CONV_MOST_FILTERS
-    if (a->filters / a->groups > CONV_MOST_FILTERS)
-        return false;
-#endif
-    return !(a->transposed && a->x_planes);
+    return a->filters / a->groups <= CONV_MOST_FILTERS && !(a->transposed && a->x_planes);
 }
 
 static size_t conv_pack_units(const mbr_conv_args *a)
@@ -285,13 +278,9 @@ static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const
 /* A few points, whose neighbourhood is themselves. */
 static void conv_stream(const mbr_conv_args *a, const conv_plan *p, const conv_rectangle *rect, const gemm_out *out)
 {
-#if CONV_STREAMS
     mbr_gemm_args g = {.m = p->tm, .n = p->og, .k = p->cg, .lda = a->ldx};
     gemm_stream(&g, a->x + rect->group * p->cg, a->w + (rect->group * p->panels + rect->panel) * p->cg * GEMM_NR, out,
                 rect->cols);
-#else
-    (void)a, (void)p, (void)rect, (void)out;
-#endif
 }
 
 /* Tiles count points fastest, then panels, then groups; transposed, rows of phases come before panels. */
@@ -328,7 +317,7 @@ static void conv_run(const mbr_conv_args *a, void *scratch, size_t first, size_t
                         .other_is = e->other_is,
                         .act = e->act,
                         .alpha = 1.0f};
-        if (p.stream)
+        if (CONV_STREAMS && p.stream)
             conv_stream(a, &p, &rect, &out);
         else
             conv_rectangle_run(a, &p, &phase, &rect, &out, scratch);

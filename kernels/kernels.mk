@@ -53,6 +53,7 @@ MBR_KERNELS_BASE = \
     kernels/gemm_body.h \
     kernels/gemm_cut.h \
     kernels/gemm_micro.h \
+    kernels/gemm_stream.h \
     kernels/histogram.c \
     kernels/histogram.def \
     kernels/histogram.h \
