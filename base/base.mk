@@ -5,6 +5,8 @@ MBR_BASE_SOURCES = \
     base/env.h \
     base/error.c \
     base/error.h \
+    base/file_io.c \
+    base/file_io.h \
     base/filemap.c \
     base/filemap.h \
     base/half.c \

@@ -4,6 +4,7 @@
 #endif
 #include "engine/cache_file.h"
 #include "base/checked.h"
+#include "base/file_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -146,21 +147,6 @@ static size_t next_bytes(feed *f, uint8_t *to, size_t room)
     return n;
 }
 
-static bool write_at(int fd, const void *data, size_t n, size_t at)
-{
-    for (size_t done = 0; done < n;) {
-        ssize_t some = pwrite(fd, (const char *)data + done, n - done, (off_t)(at + done));
-        if (some < 0 && errno == EINTR)
-            continue;
-        if (some == 0)
-            errno = ENOSPC;
-        if (some <= 0)
-            return false;
-        done += (size_t)some;
-    }
-    return true;
-}
-
 static double seconds(void)
 {
     struct timespec t;
@@ -176,7 +162,7 @@ static bool write_all(int fd, const mbr_snapshot *s, mbr_cache_header *h, uint8_
     size_t n, at = 0;
     for (size_t i = 0; (n = next_bytes(&f, buffer, MBR_CACHE_SUM_BYTES)) > 0; i++, at += n) {
         sums[i] = mbr_hash_bytes(buffer, n, (mbr_hash){ 0, i });
-        if (!write_at(fd, buffer, n, (size_t)h->payload_at + at))
+        if (!mbr_write_at(fd, buffer, n, h->payload_at + at))
             return false;
         if (seconds() - told > 1) {
             told = seconds();
@@ -186,7 +172,8 @@ static bool write_all(int fd, const mbr_snapshot *s, mbr_cache_header *h, uint8_
     }
     size_t n_sums = sums_of(h->payload_bytes);
     h->sum = hash_header(h, sums);
-    return write_at(fd, sums, n_sums * sizeof *sums, sizeof *h) && write_at(fd, h, sizeof *h, 0) && fsync(fd) == 0;
+    return mbr_write_at(fd, sums, n_sums * sizeof *sums, sizeof *h) && mbr_write_at(fd, h, sizeof *h, 0) &&
+           fsync(fd) == 0;
 }
 
 /* The temporary file of an entry, locked: so that no two write it, and one that a killed process left is used again.
@@ -314,7 +301,7 @@ bool mbr_cache_make_salt(mbr_memory *memory, const char *folder, mbr_hash *salt)
     if (path && own && read_exactly("/dev/urandom", &fresh, sizeof fresh)) {
         int fd = open(own, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
         if (fd >= 0) {
-            if (write_at(fd, &fresh, sizeof fresh, 0))
+            if (mbr_write_at(fd, &fresh, sizeof fresh, 0))
                 (void)!link(own, path); /* the first one stays; where there are no links, nothing does */
             close(fd);
             (void)unlink(own);

@@ -3,6 +3,7 @@
 #include "config.h"
 #endif
 #include "engine/opencl/store.h"
+#include "base/file_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,19 +109,6 @@ static mbr_hash sum_of(const header *h, const void *data)
     return mbr_hash_bytes(data, (size_t)h->bytes, mbr_hash_bytes(&plain, sizeof plain, (mbr_hash){ 0, 0 }));
 }
 
-static bool read_all(int fd, void *to, size_t n)
-{
-    for (size_t done = 0; done < n;) {
-        ssize_t some = read(fd, (char *)to + done, n - done);
-        if (some < 0 && errno == EINTR)
-            continue;
-        if (some <= 0)
-            return false;
-        done += (size_t)some;
-    }
-    return true;
-}
-
 void *mbr_cl_store_read(const mbr_cl_device *d, mbr_hash key, size_t *bytes)
 {
     char path[4096];
@@ -133,12 +121,13 @@ void *mbr_cl_store_read(const mbr_cl_device *d, mbr_hash key, size_t *bytes)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return NULL;
-    bool good = fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0 && read_all(fd, &h, sizeof h) &&
+    bool good = fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0 && mbr_read_at(fd, &h, sizeof h, 0) == sizeof h &&
                 memcmp(h.magic, magic, sizeof magic) == 0 && mbr_hash_same(h.key, key) && h.bytes > 0 &&
                 h.bytes <= MOST_BYTES && h.bytes == (uint64_t)s.st_size - sizeof h;
     if (good)
         data = mbr_alloc(d->memory, (size_t)h.bytes);
-    good = data && read_all(fd, data, (size_t)h.bytes) && mbr_hash_same(h.sum, sum_of(&h, data));
+    good = data && mbr_read_at(fd, data, (size_t)h.bytes, sizeof h) == (ptrdiff_t)h.bytes &&
+           mbr_hash_same(h.sum, sum_of(&h, data));
     close(fd);
     if (good) {
         *bytes = (size_t)h.bytes;
@@ -147,19 +136,6 @@ void *mbr_cl_store_read(const mbr_cl_device *d, mbr_hash key, size_t *bytes)
     mbr_free(d->memory, data);
     mbr_log_at(d->log, MBR_LOG_WARNING, "%s: %s is damaged or cut short; it is made anew", d->label, path);
     return NULL;
-}
-
-static bool write_all(int fd, const void *from, size_t n)
-{
-    for (size_t done = 0; done < n;) {
-        ssize_t some = write(fd, (const char *)from + done, n - done);
-        if (some < 0 && errno == EINTR)
-            continue;
-        if (some <= 0)
-            return false;
-        done += (size_t)some;
-    }
-    return true;
 }
 
 /* A file beyond the limit would bring a signal, not an error. */
@@ -185,7 +161,7 @@ void mbr_cl_store_write(const mbr_cl_device *d, mbr_hash key, const void *data, 
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return;
-    bool good = write_all(fd, &h, sizeof h) && write_all(fd, data, bytes);
+    bool good = mbr_write_at(fd, &h, sizeof h, 0) && mbr_write_at(fd, data, bytes, sizeof h);
     good = close(fd) == 0 && good;
     if (!good || rename(temporary, path) != 0) {
         mbr_log_at(d->log, MBR_LOG_INFO, "%s: nothing can be kept in %s (%s)", d->label, d->folder, strerror(errno));

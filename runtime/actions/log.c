@@ -5,6 +5,7 @@
 #include "runtime/actions/log.h"
 
 #include "base/checked.h"
+#include "base/file_io.h"
 #include "runtime/rows/text.h"
 
 #include <dirent.h>
@@ -148,26 +149,12 @@ static bool read_head(const char *line, size_t n, uint64_t *seq, int64_t *time)
     return true;
 }
 
-static ssize_t read_at(int fd, char *to, size_t bytes, uint64_t at)
-{
-    size_t done = 0;
-    while (done < bytes) {
-        ssize_t n = pread(fd, to + done, bytes - done, (off_t)(at + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? n : (ssize_t)done;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
-
 /* Where the last line end at or before `end` is: one more, or 0. */
 static bool find_line_end(int fd, char *buffer, uint64_t end, uint64_t *place)
 {
     for (uint64_t stop = end; stop > 0;) {
         size_t n = stop > LOOK ? LOOK : (size_t)stop;
-        if (read_at(fd, buffer, n, stop - n) != (ssize_t)n || end - stop > MBR_LOG_MOST_RECORD)
+        if (mbr_read_at(fd, buffer, n, stop - n) != (ptrdiff_t)n || end - stop > MBR_LOG_MOST_RECORD)
             return false;
         for (size_t i = n; i > 0; i--)
             if (buffer[i - 1] == '\n') {
@@ -184,7 +171,7 @@ static uint64_t count_lines(int fd, char *buffer, uint64_t bytes)
 {
     uint64_t lines = 0;
     for (uint64_t at = 0; at < bytes;) {
-        ssize_t n = read_at(fd, buffer, LOOK, at);
+        ptrdiff_t n = mbr_read_at(fd, buffer, LOOK, at);
         if (n <= 0)
             break;
         for (const char *s = buffer; (s = memchr(s, '\n', (size_t)(buffer + n - s))) != NULL; s++)
@@ -208,7 +195,7 @@ static mbr_status look(int fd, const char *path, uint64_t size, char *buffer, fo
     *f = (found){ 0 };
     if (size == 0)
         return MBR_OK;
-    ssize_t n = read_at(fd, buffer, LOOK, 0);
+    ptrdiff_t n = mbr_read_at(fd, buffer, LOOK, 0);
     size_t shown = n > 7 ? 7 : n > 0 ? (size_t)n : 0;
     if (n < 0 || memcmp(buffer, "{\"seq\":", shown) != 0 || !find_line_end(fd, buffer, size, &f->bytes))
         return mbr_fail(err, n < 0 ? MBR_ERR_IO : MBR_ERR_INPUT,
@@ -219,9 +206,9 @@ static mbr_status look(int fd, const char *path, uint64_t size, char *buffer, fo
     if (!find_line_end(fd, buffer, f->bytes - 1, &begin))
         return mbr_fail(err, MBR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     size_t line = f->bytes - begin > LOOK ? LOOK : (size_t)(f->bytes - begin);
-    if (read_at(fd, buffer, line, begin) != (ssize_t)line || !read_head(buffer, line, &f->last, &time))
+    if (mbr_read_at(fd, buffer, line, begin) != (ptrdiff_t)line || !read_head(buffer, line, &f->last, &time))
         return mbr_fail(err, MBR_ERR_INPUT, "%s: its last line is no record of a decision; move the file away", path);
-    n = read_at(fd, buffer, LOOK, 0);
+    n = mbr_read_at(fd, buffer, LOOK, 0);
     if (n < 0 || !read_head(buffer, (size_t)n, &seq, &f->begun))
         return mbr_fail(err, MBR_ERR_INPUT, "%s: its first line is no record of a decision; move the file away", path);
     return MBR_OK;

@@ -5,6 +5,7 @@
 #include "runtime/drift/drift_file.h"
 
 #include "base/checked.h"
+#include "base/file_io.h"
 #include "base/filemap.h"
 #include "runtime/drift/drift_sketch.h"
 
@@ -117,22 +118,6 @@ void mbr_out_free(mbr_out *o)
     *o = (mbr_out){ 0 };
 }
 
-static bool write_all(int fd, const uint8_t *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, mbr_min_size(n, (size_t)1 << 30));
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0) {
-            errno = done == 0 ? ENOSPC : errno;
-            return false;
-        }
-        p += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
-
 /* Makes the change of name last: the folder itself goes to the disk. */
 static bool sync_folder(const char *path)
 {
@@ -182,7 +167,7 @@ mbr_status mbr_write_atomically(const char *path, const void *data, size_t bytes
     int fd = open_alone(temporary);
     if (fd < 0)
         return mbr_fail(err, MBR_ERR_IO, "%s: cannot be written: %s", temporary, strerror(errno));
-    bool good = write_all(fd, data, bytes) && (!durable || fsync(fd) == 0) && rename(temporary, path) == 0;
+    bool good = mbr_write_at(fd, data, bytes, 0) && (!durable || fsync(fd) == 0) && rename(temporary, path) == 0;
     int why = errno;
     if (!good)
         unlink(temporary);
