@@ -579,31 +579,40 @@ static mbr_status lower_dropout(mbr_cl_lower *l)
     return l->status;
 }
 
-static mbr_status lower_sequence(mbr_cl_lower *l)
+static mbr_status lower_reverse(mbr_cl_lower *l)
+{
+    const mbr_step *s = l->step;
+    const mbr_value *x = s->in[0];
+    size_t time = (size_t)mbr_attr_int(s->node, "time_axis", 0), count = mbr_value_count(x);
+    if (count == 0)
+        return l->status;
+    if (!fits(x))
+        return mbr_cl_decline(l, "it is too large");
+    if (s->in[1]->dims[0] != x->dims[1 - time])
+        return mbr_cl_decline(l, "lengths for other sequences");
+    size_t inner = count / (size_t)(x->dims[0] * x->dims[1]);
+    kernel(l, "reverse", mbr_dtype_size(x->dtype), "-DSEQUENCE");
+    mbr_cl_in(l, 0);
+    mbr_cl_in(l, 1);
+    mbr_cl_out(l, 0);
+    mbr_cl_flag(l);
+    mbr_cl_int(l, (int64_t)inner);
+    mbr_cl_int(l, x->dims[time]);
+    mbr_cl_int(l, x->dims[1 - time]);
+    mbr_cl_int(l, time == 0);
+    mbr_cl_go_rows(l, inner, (size_t)x->dims[time], (size_t)x->dims[1 - time]);
+    return l->status;
+}
+
+static mbr_status lower_into_cache(mbr_cl_lower *l)
 {
     const mbr_step *s = l->step;
     const mbr_value *x = s->in[0], *update = s->in[1];
-    bool cache = mbr_cl_param(l) != 0;
     size_t outer, length, inner, steps, unused;
-    if (!fits(x) || mbr_value_count(x) == 0)
-        return mbr_value_count(x) ? mbr_cl_decline(l, "it is too large") : l->status;
-    if (!cache) {
-        size_t time = (size_t)mbr_attr_int(s->node, "time_axis", 0);
-        inner = mbr_value_count(x) / (size_t)(x->dims[0] * x->dims[1]);
-        if (update->dims[0] != x->dims[1 - time])
-            return mbr_cl_decline(l, "lengths for other sequences");
-        kernel(l, "reverse", mbr_dtype_size(x->dtype), "-DSEQUENCE");
-        mbr_cl_in(l, 0);
-        mbr_cl_in(l, 1);
-        mbr_cl_out(l, 0);
-        mbr_cl_flag(l);
-        mbr_cl_int(l, (int64_t)inner);
-        mbr_cl_int(l, x->dims[time]);
-        mbr_cl_int(l, x->dims[1 - time]);
-        mbr_cl_int(l, time == 0);
-        mbr_cl_go_rows(l, inner, (size_t)x->dims[time], (size_t)x->dims[1 - time]);
+    if (mbr_value_count(x) == 0)
         return l->status;
-    }
+    if (!fits(x))
+        return mbr_cl_decline(l, "it is too large");
     int axis = mbr_op_axis(mbr_attr_int(s->node, "axis", -2), x->rank);
     for (int i = 0; i < x->rank; i++)
         if (update->rank != x->rank || (i == axis ? update->dims[i] > x->dims[i] : update->dims[i] != x->dims[i]))
@@ -649,7 +658,7 @@ const mbr_cl_op mbr_cl_ops_movement[] = {
     ROW("OneHot", lower_one_hot, 0),
     ROW("Pad", lower_pad, 0),
     ROW("Range", lower_range, 0),
-    ROW("ReverseSequence", lower_sequence, 0),
+    ROW("ReverseSequence", lower_reverse, 0),
     ROW("Scatter", lower_elements, SCATTER),
     ROW("ScatterElements", lower_elements, SCATTER),
     ROW("ScatterND", lower_tuples, SCATTER),
@@ -658,7 +667,7 @@ const mbr_cl_op mbr_cl_ops_movement[] = {
     ROW("Slice", lower_copy, 0),
     ROW("SpaceToDepth", lower_copy, 0),
     ROW("Split", lower_pieces, 1),
-    ROW("TensorScatter", lower_sequence, 1),
+    ROW("TensorScatter", lower_into_cache, 0),
     ROW("Tile", lower_copy, 0),
     ROW("Transpose", lower_copy, 0),
     ROW("Trilu", lower_pattern, TRILU),
