@@ -18,7 +18,7 @@
 #include <time.h>
 
 #ifdef HAVE_OPENCL
-#include "engine/opencl/device.h"
+#include "engine/opencl/frame.h"
 
 static const struct graph {
     const char *family, *inputs, *body;
@@ -121,6 +121,17 @@ static double time_of(session *s)
     return best;
 }
 
+/* Launches of a kernel in all that ran. */
+static size_t sub_launches;
+
+static void count_launches(const session *s)
+{
+    const mbr_cl_frame *cf = (const mbr_cl_frame *)mbr_frame_device(s->f);
+    for (uint32_t k = 0; k < s->p->n_steps; k++)
+        for (unsigned i = 0; cf && i < cf->steps[k].n; i++)
+            sub_launches += strcmp(cf->steps[k].launches[i].name, "gemm_sub") == 0;
+}
+
 /* A graph with sizes written out. */
 static size_t run_graph(const struct graph *g, mbr_device *device, const int *sizes, bool timing)
 {
@@ -147,6 +158,7 @@ static size_t run_graph(const struct graph *g, mbr_device *device, const int *si
     }
     must(mbr_frame_run(cpu.f, &err));
     must(mbr_frame_run(dev.f, &err));
+    count_launches(&dev);
     faults = compare(mbr_frame_output(dev.f, 0), mbr_frame_output(cpu.f, 0), g->tolerance);
     if (timing) {
         double a = time_of(&cpu), b = time_of(&dev);
@@ -159,6 +171,35 @@ static size_t run_graph(const struct graph *g, mbr_device *device, const int *si
         mbr_value_drop(in[i]);
     close_session(&cpu);
     close_session(&dev);
+    return faults;
+}
+
+/*
+ * What groups and local memory are for is right on CPUs, if slow; so is what sub-groups are for, as the driver has them and
+ * as the core of OpenCL does. Forced: what measuring says does not matter here.
+ */
+enum { GROUPS, SUBS, CORE_SUBS, WAYS };
+
+static size_t run_ways(const struct graph *g, mbr_cl_device *device, const int *sizes, size_t *count)
+{
+    const mbr_cl_device was = *device;
+    int most = device->sub.most ? WAYS : GROUPS + 1;
+    size_t faults = 0;
+    device->type = CL_DEVICE_TYPE_GPU;
+    for (int way = was.type & CL_DEVICE_TYPE_CPU ? GROUPS : SUBS; way < most; way++) {
+        device->units = way == CORE_SUBS ? 1 : 1000; /* large tiles, small tiles */
+        device->choice[MBR_CL_HALVES] = device->f16 && way != SUBS ? 1 : -1;
+        for (int c = MBR_CL_SUB_PRODUCTS; c <= MBR_CL_SUB_SUMS; c++)
+            device->choice[c] = way == GROUPS ? -1 : 1;
+        if (way == CORE_SUBS) {
+            device->sub.options = strncmp(was.version, "OpenCL 2", 8) == 0 ? " -DSUBS -cl-std=CL2.0" : " -DSUBS -cl-std=CL3.0";
+            device->sub.blocks[0] = device->sub.blocks[1] = device->sub.required = false;
+            device->sub.size = 32; /* not what is got, may be */
+        }
+        faults += run_graph(g, &device->base, sizes, false);
+        (*count)++;
+    }
+    *device = was;
     return faults;
 }
 
@@ -186,27 +227,26 @@ int main(int argc, char **argv)
     }
     printf("%s: %s\n", device->label, device->name);
     random_seed("check-opencl");
-    const cl_device_type type = device->type;
-    const cl_uint units = device->units;
+    for (int c = MBR_CL_SUB_PRODUCTS; c <= MBR_CL_SUB_SUMS; c++)
+        device->choice[c] = -1;
     for (size_t g = 0; g < sizeof graphs / sizeof *graphs; g++)
         for (int round = 0; round < rounds && (!family || strcmp(family, graphs[g].family) == 0); round++) {
             int sizes[3] = { 256, 256, 64 };
             for (int i = 0; i < 3 && !timing; i++)
                 sizes[i] = some[random_below(choice)];
             if (!timing) /* once in halves, fast or not */
-                device->fast_f16 = device->f16 && round == 1 ? 1 : -1;
+                device->choice[MBR_CL_HALVES] = device->f16 && round == 1 ? 1 : -1;
             faults += run_graph(&graphs[g], &device->base, sizes, timing);
             count++;
-            if (timing || round || !(type & CL_DEVICE_TYPE_CPU))
-                continue;
-            device->type = CL_DEVICE_TYPE_GPU; /* what groups and local memory are for is right on CPUs, if slow */
-            device->units = 1000;              /* small tiles */
-            device->fast_f16 = device->f16 ? 1 : -1;
-            faults += run_graph(&graphs[g], &device->base, sizes, false);
-            device->type = type;
-            device->units = units;
-            count++;
+            if (!timing && round == 0)
+                faults += run_ways(&graphs[g], device, sizes, &count);
         }
+    if (device->sub.most == 0) {
+        printf("no sub-groups: what is for them is not tested\n");
+    } else if (!timing && (!family || strcmp(family, "gemm") == 0) && sub_launches == 0) {
+        fprintf(stderr, "the products of sub-groups did not run\n");
+        faults++;
+    }
     mbr_cl_device_close(device);
     if (memory.in_use)
         fprintf(stderr, "%zu bytes were not given back\n", (size_t)memory.in_use);

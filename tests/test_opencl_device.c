@@ -10,9 +10,11 @@
 #define _GNU_SOURCE 1
 #endif
 #include "engine/device.h"
+#include "engine/opencl/choice.h"
 #include "engine/opencl/device.h"
 #include "engine/opencl/frame.h"
 #include "engine/opencl/measure.h"
+#include "engine/opencl/product.h"
 #include "engine/opencl/selftest.h"
 #include "engine/profile.h"
 #include "tests/ir_text.h"
@@ -99,10 +101,19 @@ static cl_program CL_API_CALL create_binary(cl_context c, cl_uint n, const cl_de
     return p;
 }
 
+static bool lying;         /* products of sub-groups come out twice as large */
+static cl_kernel liars[8]; /* their kernels */
+
 static cl_kernel CL_API_CALL create_kernel(cl_program p, const char *name, cl_int *code)
 {
     cl_kernel k = plain.clCreateKernel(p, name, code);
+    bool lies = strcmp(name, "gemm_sub") == 0;
     alive += k != NULL;
+    for (size_t i = 0; i < MBR_COUNT_OF(liars); i++)
+        if (liars[i] == k || (lies && !liars[i])) {
+            liars[i] = lies ? k : NULL;
+            lies = false;
+        }
     return k;
 }
 
@@ -168,7 +179,14 @@ static void *CL_API_CALL map(cl_command_queue q, cl_mem m, cl_bool wait, cl_map_
 
 static cl_int CL_API_CALL set_arg(cl_kernel k, cl_uint i, size_t n, const void *value)
 {
+    mbr_cl_gemm g;
     args_set++;
+    for (size_t j = 0; lying && j < MBR_COUNT_OF(liars); j++)
+        if (k == liars[j] && n == sizeof g) {
+            memcpy(&g, value, n);
+            g.alpha *= 2;
+            value = &g;
+        }
     return plain.clSetKernelArg(k, i, n, value);
 }
 
@@ -195,6 +213,14 @@ static cl_int CL_API_CALL device_info(cl_device_id id, cl_device_info what, size
     if (what == CL_DEVICE_EXTENSIONS)
         *(char *)to = '\0';
     return code;
+}
+
+static cl_int CL_API_CALL odd_size(cl_kernel k, cl_device_id id, cl_uint what, size_t n, const void *group, size_t room,
+                                   void *size, size_t *bytes)
+{
+    (void)k, (void)id, (void)what, (void)n, (void)group, (void)room, (void)bytes;
+    *(size_t *)size = 24;
+    return CL_SUCCESS;
 }
 
 static void wrap(void)
@@ -237,7 +263,8 @@ static void setup(void)
     wrap();
     alive = from_source = 0;
     memset(fail_at, 0, sizeof fail_at);
-    poor = discrete = dead = false;
+    poor = discrete = dead = lying = false;
+    memset(liars, 0, sizeof liars);
     open_it();
 }
 
@@ -610,16 +637,69 @@ END_TEST
 START_TEST(halves_are_timed_once)
 {
     bool has = device->f16, fast;
-    device->fast_f16 = 0;
-    fast = mbr_cl_fast_halves(device);
+    device->choice[MBR_CL_HALVES] = 0;
+    fast = mbr_cl_chooses(device, MBR_CL_HALVES);
     ck_assert(has || !fast);
     ck_assert_int_gt(from_source, 0);
     mbr_cl_device_close(device);
     open_it();
     from_source = 0;
-    device->fast_f16 = 0;
-    ck_assert_int_eq(mbr_cl_fast_halves(device), fast);
+    device->choice[MBR_CL_HALVES] = 0;
+    ck_assert_int_eq(mbr_cl_chooses(device, MBR_CL_HALVES), fast);
     ck_assert_int_eq(from_source, 0);
+}
+END_TEST
+
+/* As a GPU is asked: CPUs have other kernels. False: it has no sub-groups. */
+static bool has_sub_groups(void)
+{
+    device->type = CL_DEVICE_TYPE_GPU;
+    if (!device->sub.most)
+        printf("no sub-groups here: what is for them is not tested\n");
+    return device->sub.most > 0;
+}
+
+START_TEST(sub_groups_are_timed_once)
+{
+    bool are[MBR_CL_CHOICES];
+    if (!has_sub_groups()) {
+        for (int c = MBR_CL_SUB_PRODUCTS; c <= MBR_CL_SUB_SUMS; c++)
+            ck_assert(!mbr_cl_chooses(device, c));
+        ck_assert_int_eq(from_source, 0);
+        return;
+    }
+    for (int c = MBR_CL_SUB_PRODUCTS; c <= MBR_CL_SUB_SUMS; c++) {
+        from_source = 0;
+        are[c] = mbr_cl_chooses(device, c);
+        ck_assert_int_gt(from_source, 0);
+    }
+    mbr_cl_device_close(device);
+    open_it();
+    device->type = CL_DEVICE_TYPE_GPU;
+    from_source = 0;
+    for (int c = MBR_CL_SUB_PRODUCTS; c <= MBR_CL_SUB_SUMS; c++)
+        ck_assert_int_eq(mbr_cl_chooses(device, c), are[c]);
+    ck_assert_int_eq(from_source, 0);
+}
+END_TEST
+
+/* Those that multiply wrong are found out, however fast; those of a size that nobody can use are left alone. */
+START_TEST(odd_sub_groups_are_not_used)
+{
+    mbr_cl_device_close(device);
+    ck_assert_int_eq(mbr_cl_device_open(&memory, NULL, 0, "off", &device, &err), MBR_OK);
+    if (!has_sub_groups())
+        return;
+    lying = true;
+    ck_assert(!mbr_cl_chooses(device, MBR_CL_SUB_PRODUCTS));
+    device->choice[MBR_CL_SUB_PRODUCTS] = 1;
+    device->sub.ask = odd_size;
+    ir_session cpu, s;
+    open_graph(&cpu, branches, NULL);
+    open_graph(&s, branches, &device->base);
+    ck_assert_int_gt(runs_are_right(&s, &cpu, 70), 0);
+    close_session(&s);
+    close_session(&cpu);
 }
 END_TEST
 
@@ -661,6 +741,8 @@ int main(void)
     tcase_add_test(t, facts_are_measured);
     tcase_add_test(t, the_store_is_used_and_not_trusted);
     tcase_add_test(t, halves_are_timed_once);
+    tcase_add_test(t, sub_groups_are_timed_once);
+    tcase_add_test(t, odd_sub_groups_are_not_used);
     tcase_add_test(t, the_tests_of_families_pass);
     Suite *suite = suite_create("opencl_device");
     suite_add_tcase(suite, t);

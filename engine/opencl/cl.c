@@ -51,6 +51,7 @@ const char *mbr_cl_find(mbr_cl *to)
         }
         ((void **)to)[i] = f; /* a struct of nothing but function pointers, as POSIX lets dlsym give them */
     }
+    *(void **)&to->clGetKernelSubGroupInfo = dlsym(file, "clGetKernelSubGroupInfo");
     return NULL; /* it stays open: drivers do not take well to being unloaded */
 }
 

@@ -98,6 +98,42 @@ static void read_text(const mbr_cl_device *d, cl_device_info what, char *to, siz
     snprintf(to, room, "%.*s", (int)room - 1, text);
 }
 
+/* Of OpenCL 3 (where they may be left out), 2.1, or of an extension before. */
+static void read_sub_groups(mbr_cl_device *d, const char *extensions)
+{
+    const mbr_cl *cl = d->cl;
+    mbr_cl_sub_groups *s = &d->sub;
+    size_t sizes[16] = { 0 }, *size = sizes;
+    bool intel = strstr(extensions, "cl_intel_subgroups") != NULL, khr = strstr(extensions, "cl_khr_subgroups") != NULL;
+    bool three = strcmp(d->version, "OpenCL 3") > 0, core = three || (strcmp(d->version, "OpenCL 2.1") > 0 && khr);
+    /* Intel's extension needs no newer language, and knows all that kernels use */
+    s->options = intel ? " -DSUBS" : three ? " -DSUBS -cl-std=CL3.0" : " -DSUBS -cl-std=CL2.0";
+    s->blocks[0] = intel;
+    s->blocks[1] = d->f16 && strstr(extensions, "cl_intel_subgroups_short") != NULL;
+    s->required = strstr(extensions, "cl_intel_required_subgroup_size") != NULL;
+    s->ask = core ? cl->clGetKernelSubGroupInfo : NULL;
+    if (!s->ask && (khr || intel))
+        *(void **)&s->ask = cl->clGetExtensionFunctionAddressForPlatform(d->platform, "clGetKernelSubGroupInfoKHR");
+    if (s->ask && core)
+        cl->clGetDeviceInfo(d->id, MBR_CL_DEVICE_MAX_NUM_SUB_GROUPS, sizeof s->most, &s->most, NULL);
+    else if (s->ask)
+        s->most = (cl_uint)d->max_group / 8; /* nobody says; kernels are asked for what they get */
+    s->size = 32;
+    if (s->required && cl->clGetDeviceInfo(d->id, MBR_CL_DEVICE_SUB_GROUP_SIZES_INTEL, sizeof sizes - sizeof *sizes, sizes,
+                                           NULL) == CL_SUCCESS)
+        while (*size && s->size != 16)
+            s->size = (cl_uint)*size++;
+    for (int c = MBR_CL_SUB_PRODUCTS; c <= MBR_CL_SUB_SUMS; c++)
+        d->choice[c] = s->most ? 0 : -1;
+}
+
+size_t mbr_cl_sub_group_size(const mbr_cl_device *d, cl_kernel kernel, size_t local)
+{
+    size_t group[3] = { local, 1, 1 }, size = 0;
+    return d->sub.ask(kernel, d->id, MBR_CL_KERNEL_MAX_SUB_GROUP_SIZE, sizeof group, group, sizeof size, &size, NULL) ==
+                   CL_SUCCESS ? size : 0;
+}
+
 static void read_limits(mbr_cl_device *d)
 {
     const mbr_cl *cl = d->cl;
@@ -125,11 +161,12 @@ static void read_limits(mbr_cl_device *d)
     d->align = bits / 8 ? bits / 8 : 128;
     d->unified = unified == CL_TRUE;
     d->f16 = strstr(extensions, "cl_khr_fp16") != NULL;
-    d->fast_f16 = d->f16 && halves > 0 ? 0 : -1;
+    d->choice[MBR_CL_HALVES] = d->f16 && halves > 0 ? 0 : -1;
     d->f64 = strstr(extensions, "cl_khr_fp64") != NULL;
     d->int8_dot = strstr(extensions, "cl_khr_integer_dot_product") != NULL;
     if (d->max_group < 1)
         d->max_group = 1;
+    read_sub_groups(d, extensions);
 }
 
 mbr_status mbr_cl_device_open(mbr_memory *memory, const mbr_log *log, int index, const char *cache, mbr_cl_device **out,
@@ -170,7 +207,8 @@ mbr_status mbr_cl_device_open(mbr_memory *memory, const mbr_log *log, int index,
         return st;
     }
     d->folder = mbr_cl_store_folder(memory, cache);
-    mbr_log_at(log, MBR_LOG_DEBUG, "%s is %s (%s, driver %s)", d->label, d->name, d->platform_name, d->driver);
+    mbr_log_at(log, MBR_LOG_DEBUG, "%s is %s (%s, driver %s), %s sub-groups", d->label, d->name, d->platform_name, d->driver,
+               d->sub.most ? "with" : "without");
     *out = d;
     return MBR_OK;
 }

@@ -16,6 +16,27 @@
 
 typedef struct mbr_cl_program mbr_cl_program;
 
+/* choice.h: what is computed with if that is faster. */
+typedef enum mbr_cl_choice {
+    MBR_CL_HALVES,           /* products of f16 in f16 */
+    MBR_CL_SUB_PRODUCTS,     /* gemm_sub.cl instead of gemm_tiles, of f32; + 1: of f16; + 2, + 3: of a transposed b */
+    MBR_CL_SUB_PRODUCTS_F16,
+    MBR_CL_SUB_TRANSPOSED,
+    MBR_CL_SUB_TRANSPOSED_F16,
+    MBR_CL_SUB_SUMS,         /* sums of a group by those of its sub-groups (common.cl) */
+    MBR_CL_CHOICES
+} mbr_cl_choice;
+
+/* What the device has of sub-groups, work-items of a group that go together. */
+typedef struct mbr_cl_sub_groups {
+    cl_uint most;        /* in a group; 0: it has none, or no way to ask for the size that a kernel gets */
+    _Atomic cl_uint size; /* that kernels got last, or what to try first */
+    const char *options; /* with which the compiler knows them, after a space */
+    bool required;       /* kernels may demand their size (cl_intel_required_subgroup_size) */
+    bool blocks[2];      /* block reads of 32 bits; of 16 bits (cl_intel_subgroups, cl_intel_subgroups_short) */
+    mbr_cl_sub_group_info ask;
+} mbr_cl_sub_groups;
+
 typedef struct mbr_cl_device {
     mbr_device base;
     mbr_memory *memory;
@@ -35,7 +56,8 @@ typedef struct mbr_cl_device {
     cl_uint align;            /* bytes, of sub-buffers */
     cl_uint vector_f32;       /* native vector width of float: 1 on GPUs, 4 to 16 on CPUs */
     bool f16, f64, unified, int8_dot;
-    _Atomic signed char fast_f16; /* 1: halves are computed with faster than floats; -1: not; 0: not measured (halves.c) */
+    mbr_cl_sub_groups sub;
+    _Atomic signed char choice[MBR_CL_CHOICES]; /* 1: it is right and faster; -1: not; 0: not measured (choice.h) */
     struct mbr_cl_shared *shared; /* programs and packed data, with their lock */
     const char *testing;      /* a family that is being tested: the only one that is taken; else NULL */
 } mbr_cl_device;
@@ -63,9 +85,8 @@ mbr_status mbr_cl_keep(mbr_cl_device *d, const void *owner, const void *key, uns
 /* Forgets what was kept for an owner (a model). */
 void mbr_cl_forget(mbr_cl_device *d, const void *owner);
 
-/* Is arithmetic in halves well faster than in floats? Measured by the first call of a device that says to have it: what
-   drivers say of the width of halves holds for emulated ones, too. */
-bool mbr_cl_fast_halves(mbr_cl_device *d);
+/* The size of the sub-groups that a kernel gets in groups of `local` work-items, 0: the driver does not say. */
+size_t mbr_cl_sub_group_size(const mbr_cl_device *d, cl_kernel kernel, size_t local);
 
 /* "CL_OUT_OF_RESOURCES" */
 const char *mbr_cl_error_name(cl_int code);

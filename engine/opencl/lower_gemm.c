@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* MatMul, Gemm, FusedMatMul, mbr.MatMul; and the launches that convolutions share with them. */
+#include "engine/opencl/choice.h"
 #include "engine/opencl/frame.h"
 #include "engine/opencl/lower_util.h"
 #include "engine/opencl/product.h"
@@ -81,6 +82,51 @@ static int tile_size(const mbr_cl_device *d, const mbr_cl_gemm *g, size_t batch)
     return tiles >= d->units ? 64 : 32;
 }
 
+/*
+ * Begins the launch of gemm_sub in groups of local[0] work-items. False: the device cannot, or another kernel is faster. The
+ * compiler gives a kernel its sub-groups, so one that was built for another size is built again for the one that it got.
+ */
+static bool begin_sub(mbr_cl_lower *l, const mbr_cl_gemm *g, size_t batch, bool half, const char *common, size_t *global,
+                      size_t *local)
+{
+    mbr_cl_device *d = l->frame->d;
+    char options[192];
+    cl_program program;
+    bool bk = g->b_k == 1 && g->b_n != 1, fours = times4(bk ? g->b_n : g->b_k) && batches_times4(g->b_batch);
+    bool blocks = fours && g->b_n == 1 && d->sub.blocks[half];
+    if (d->max_group < 256 || d->max_sizes[0] < 256 ||
+        !mbr_cl_chooses(d, MBR_CL_SUB_PRODUCTS + (unsigned)half + 2 * (unsigned)bk))
+        return false;
+    for (int tries = 0; tries < 2; tries++) {
+        size_t size = d->sub.size, gn = size < 32 ? 2 : 1, gm = 256 / size / gn, cn = 4, rows, cols;
+        if (256 / size > d->sub.most)
+            return false;
+        for (;; cn /= 2) { /* wide tiles, but some for each unit */
+            rows = ((size_t)g->m + 8 * gm - 1) / (8 * gm);
+            cols = ((size_t)g->n + size * cn * gn - 1) / (size * cn * gn);
+            if (cn == 1 || rows * cols * batch >= d->units)
+                break;
+        }
+        snprintf(options, sizeof options, "-DSG=%zu -DRM=8 -DCN=%zu -DGM=%zu -DGN=%zu -DAK=%d%s%s%s %s", size, cn, gm, gn,
+                 g->a_k == 1, blocks ? " -DBLOCKS" : bk && fours ? " -DFOURS" : "", d->sub.required ? " -DREQUIRED" : "",
+                 d->sub.options, common);
+        if (mbr_cl_program_get(d, "gemm_sub", NULL, options, &program, NULL) != MBR_OK)
+            return false;
+        mbr_cl_kernel(l, "gemm_sub", "gemm_sub", options);
+        size_t got = l->launch ? mbr_cl_sub_group_size(d, l->launch->kernel, 256) : size;
+        if (got == size) {
+            local[0] = 256;
+            global[0] = cols * 256;
+            global[1] = rows;
+            return true;
+        }
+        if (got < 4 || got > 128 || (got & (got - 1)))
+            return false;
+        d->sub.size = (cl_uint)got;
+    }
+    return false;
+}
+
 void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv *conv, bool half,
                         const mbr_cl_operand *a, const mbr_cl_operand *b, const mbr_cl_operand *c,
                         const mbr_cl_operand *bias, const mbr_cl_operand *other)
@@ -89,11 +135,11 @@ void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv
     bool rows = mbr_cl_by_rows(d), few = !rows && !conv && g->m <= 4 && d->max_group >= 256 && d->max_sizes[0] >= 256;
     size_t m = (size_t)g->m, n = (size_t)g->n, batch = (size_t)g->batch[0] * (size_t)g->batch[1] * (size_t)g->batch[2];
     size_t global[3] = { 0, 0, batch }, local[3] = { 1, 1, 1 };
-    char options[96];
-    char common[48];
+    char options[128], common[48];
+    bool begun = false;
     /* a factor that makes sums smaller says that they may be beyond f16 before */
     snprintf(common, sizeof common, "-DREAL%s%s%s", conv ? " -DCONV" : "", half ? " -DHALF" : "",
-             half && !few && g->alpha >= 1 && mbr_cl_fast_halves(l->frame->d) ? " -DFP16" : "");
+             half && !few && g->alpha >= 1 && mbr_cl_chooses(l->frame->d, MBR_CL_HALVES) ? " -DFP16" : "");
     if (rows) {
         unsigned width = d->vector_f32 >= 16 ? 16 : d->vector_f32 >= 8 ? 8 : 4, mr = m == 1 ? 1 : width == 16 ? 12 : 6;
         global[0] = (m + mr - 1) / mr;
@@ -101,12 +147,15 @@ void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv
         snprintf(options, sizeof options, "-DVF=%u -DMR=%u %s", width, mr, common);
     } else if (few) {
         bool bk = g->b_k == 1 && g->b_n != 1;
-        unsigned cols = bk ? 8 : 16;
+        bool subs = bk && mbr_cl_chooses(l->frame->d, MBR_CL_SUB_SUMS);
+        unsigned cols = bk && !subs ? 8 : 16;
         local[0] = 256;
         global[0] = (n + cols - 1) / cols * 256;
         global[1] = 1;
         global[2] = batch * m;
-        snprintf(options, sizeof options, "-DCOLS=%u -DBK=%d %s", cols, bk, common);
+        snprintf(options, sizeof options, "-DCOLS=%u -DBK=%d%s %s", cols, bk, subs ? d->sub.options : "", common);
+    } else if (!conv && begin_sub(l, g, batch, half, common, global, local)) {
+        begun = true;
     } else {
         int tile = tile_size(d, g, batch), per = tile == 128 ? 8 : 4;
         bool ak = conv || g->a_k == 1, bk = !conv && g->b_k == 1 && g->b_n != 1;
@@ -116,7 +165,8 @@ void mbr_cl_gemm_launch(mbr_cl_lower *l, const mbr_cl_gemm *g, const mbr_cl_conv
         snprintf(options, sizeof options, "-DTM=%d -DRM=%d -DAK=%d -DBK=%d%s %s", tile, per, ak, bk,
                  reads_fours(g, conv, ak, bk) ? " -DVEC" : "", common);
     }
-    mbr_cl_kernel(l, "gemm", rows ? "gemm_rows" : few ? "gemm_few" : "gemm_tiles", options);
+    if (!begun)
+        mbr_cl_kernel(l, "gemm", rows ? "gemm_rows" : few ? "gemm_few" : "gemm_tiles", options);
     mbr_cl_operand_arg(l, a);
     mbr_cl_operand_arg(l, b);
     mbr_cl_operand_arg(l, c);

@@ -262,7 +262,7 @@ static mbr_status lower_nbits(mbr_cl_lower *l)
              zero && zero->dtype == MBR_DTYPE_U8 ? " -DPACKED_ZERO" : "");
     if (m <= 4 && bits == 4 && k % 8 == 0 && !mbr_step_has(s, 4)) {
         size_t group = mbr_cl_lines(l, k / 8, sizeof(float));
-        snprintf(options + strlen(options), sizeof options - strlen(options), "%s", group == 1 ? " -DALONE" : "");
+        snprintf(options + strlen(options), sizeof options - strlen(options), "%s", mbr_cl_lines_options(l, group));
         mbr_cl_kernel(l, "quantized", "nbits_rows", options);
         for (uint32_t i = 0; i < 4; i++)
             mbr_cl_in_or_none(l, i);

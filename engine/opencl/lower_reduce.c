@@ -73,7 +73,7 @@ static mbr_status reduce(mbr_cl_lower *l, const mbr_reduce_args *a)
     };
     mbr_dtype t = a->dtype;
     shape s;
-    char options[160];
+    char options[192];
     bool is_int = whole(t), least = a->op == MBR_REDUCE_MAX || a->op == MBR_REDUCE_LOG_SUM_EXP;
     if (a->kept_count == 0)
         return l->status;
@@ -101,7 +101,7 @@ static mbr_status reduce(mbr_cl_lower *l, const mbr_reduce_args *a)
                                                                  : "INFINITY";
     snprintf(options, sizeof options, "-DT=%s -DA=%s -DINIT=%s -DJOIN=%s -DTERM=%s -DFINISH=%s%s%s", mbr_cl_name(t), sum,
              init, how[a->op].join, how[a->op].term, how[a->op].finish, columns ? " -DCOLUMNS" : one ? " -DONE" : "",
-             group == 1 ? " -DALONE" : "");
+             mbr_cl_lines_options(l, group));
     if (columns) {
         size_t inner = (size_t)s.gone_strides[0], outer = a->kept_count / inner;
         mbr_cl_kernel(l, "reduce", "reduce_columns", options);
@@ -131,12 +131,12 @@ static mbr_status lower_arg(mbr_cl_lower *l)
 {
     const mbr_arg_args *a = l->step->state;
     size_t n = a->outer * a->inner;
-    char options[80];
+    char options[96];
     if (n == 0 || a->axis == 0)
         return l->status;
     size_t group = a->inner == 1 || n < 1024 ? mbr_cl_lines(l, a->axis, 16) : 1;
     snprintf(options, sizeof options, "-DT=%s -DA=%s -DBEST=%s%s", mbr_cl_name(a->dtype), number(a->dtype),
-             a->min ? "SMALL" : "BIG", group == 1 ? " -DALONE" : "");
+             a->min ? "SMALL" : "BIG", mbr_cl_lines_options(l, group));
     mbr_cl_kernel(l, "reduce", "arg", options);
     mbr_cl_in(l, 0);
     mbr_cl_out(l, 0);
@@ -157,7 +157,7 @@ static mbr_status lower_scan(mbr_cl_lower *l)
     bool product = strcmp(s->op->name, "CumProd") == 0;
     size_t outer, length, inner;
     int64_t axis;
-    char options[80];
+    char options[96];
     if (!mbr_cl_known(l, 1) || mbr_op_step_int(s, 1, 0, &axis, NULL) != MBR_OK || axis < -x->rank || axis >= x->rank)
         return mbr_cl_decline(l, "its axis is not known before the run");
     mbr_op_around(x, mbr_op_axis(axis, x->rank), &outer, &length, &inner);
@@ -188,13 +188,13 @@ static mbr_status lower_softmax(mbr_cl_lower *l)
     mbr_dtype t = l->step->in[0]->dtype;
     int what = mbr_cl_param(l);
     size_t n = a->outer * a->inner;
-    char options[80];
+    char options[96];
     if (n == 0 || a->axis == 0)
         return l->status;
     bool steps = what == SOFT && (t == MBR_DTYPE_F16 || t == MBR_DTYPE_BF16) && a->axis <= MBR_SOFTMAX_STEPWISE;
     size_t group = !steps && (a->inner == 1 || n < 1024) ? mbr_cl_lines(l, a->axis, number_size(t)) : 1;
     bool vector = group == 1 && a->inner == 1 && t == MBR_DTYPE_F32;
-    snprintf(options, sizeof options, "-DT=%s -DC=%s%s%s%s", mbr_cl_name(t), number(t), group == 1 ? " -DALONE" : "",
+    snprintf(options, sizeof options, "-DT=%s -DC=%s%s%s%s", mbr_cl_name(t), number(t), mbr_cl_lines_options(l, group),
              vector && what != HARD ? " -DVECTOR" : steps ? t == MBR_DTYPE_BF16 ? " -DSTEPS=2" : " -DSTEPS=1" : "",
              what == LOG ? " -DLOG" : what == HARD ? " -DHARD" : "");
     mbr_cl_kernel(l, "softmax", "softmax", options);
@@ -254,7 +254,7 @@ static mbr_status lower_norm(mbr_cl_lower *l)
     uint32_t bias = a->rms ? none : scale + 1, add = what != SKIP ? none : skip_rms ? 3 : 4;
     uint32_t mean = what == GROUP || a->rms ? none_out : 1;
     uint32_t inv = what == GROUP ? none_out : a->rms && what == LAYER ? 1 : 2, sum = what == SKIP ? 3 : none_out;
-    char options[200];
+    char options[224];
     norm n;
     if (what == LAYER && a->rms && s->node->op->max_out < 2)
         inv = none_out;
@@ -270,7 +270,7 @@ static mbr_status lower_norm(mbr_cl_lower *l)
     n.epsilon = (cl_float)a->epsilon;
     size_t group = mbr_cl_lines(l, (size_t)n.cols, number_size(a->dtype));
     snprintf(options, sizeof options, "-DT=%s -DC=%s -DS=%s -DM=%s%s%s%s%s%s%s%s%s%s", mbr_cl_name(a->dtype),
-             number(a->dtype), mbr_cl_name(st), mbr_cl_name(a->stat_dtype), group == 1 ? " -DALONE" : "",
+             number(a->dtype), mbr_cl_name(st), mbr_cl_name(a->stat_dtype), mbr_cl_lines_options(l, group),
              a->rms ? " -DRMS" : "", has_scale ? " -DSCALE" : "", has_bias ? " -DBIAS" : "",
              what == SKIP ? " -DRESIDUAL" : "", mbr_step_has(s, add) ? " -DMORE" : "",
              mbr_step_wants(s, sum) ? " -DSUM_OUT" : "", mbr_step_wants(s, mean) ? " -DMEAN_OUT" : "",
@@ -294,7 +294,7 @@ static mbr_status lower_norm(mbr_cl_lower *l)
 static mbr_status lower_batch(mbr_cl_lower *l)
 {
     const mbr_batch_norm_args *a = l->step->state;
-    char options[80];
+    char options[96];
     if (mbr_value_count(l->step->in[0]) == 0)
         return l->status;
     if (a->train)

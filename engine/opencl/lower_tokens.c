@@ -148,7 +148,7 @@ static mbr_status lower_loss(mbr_cl_lower *l)
     if (each)
         return l->status;
     size_t group = mbr_cl_lines(l, count, size);
-    snprintf(more + strlen(more), sizeof more - strlen(more), group == 1 ? " -DALONE" : "");
+    snprintf(more + strlen(more), sizeof more - strlen(more), "%s", mbr_cl_lines_options(l, group));
     kernel(l, "loss_sum", t, "LOSS", more);
     mbr_cl_scratch(l, 0, count * 2 * size);
     mbr_cl_out(l, 0);

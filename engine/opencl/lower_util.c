@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/opencl/lower_util.h"
+#include "engine/opencl/choice.h"
+#include "engine/opencl/frame.h"
 
 bool mbr_cl_has_type(const mbr_cl_device *d, mbr_dtype t)
 {
@@ -63,6 +65,12 @@ size_t mbr_cl_lines(const mbr_cl_lower *l, size_t length, size_t bytes)
     while (group * 2 <= limit && group * 2 <= length && group * 2 * bytes <= d->local_bytes / 2)
         group *= 2;
     return group;
+}
+
+const char *mbr_cl_lines_options(const mbr_cl_lower *l, size_t group)
+{
+    mbr_cl_device *d = l->frame->d;
+    return group == 1 ? " -DALONE" : mbr_cl_chooses(d, MBR_CL_SUB_SUMS) ? d->sub.options : "";
 }
 
 void mbr_cl_go_lines(mbr_cl_lower *l, size_t n, size_t group)

@@ -27,6 +27,8 @@ void mbr_cl_go_rows(mbr_cl_lower *l, size_t x, size_t y, size_t z);
  * kernels/opencl/common.cl.
  */
 size_t mbr_cl_lines(const mbr_cl_lower *l, size_t length, size_t bytes);
+/* What else to build with, after a space: " -DALONE", or sub-groups where their sums are faster. */
+const char *mbr_cl_lines_options(const mbr_cl_lower *l, size_t group);
 void mbr_cl_go_lines(mbr_cl_lower *l, size_t n, size_t group);
 
 /* The type's name as kernels know it: "f32"; bool is "bool". */

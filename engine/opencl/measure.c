@@ -74,8 +74,8 @@ static mbr_status chain_ns(mbr_cl_device *d, const char *type, const char *body,
     return st;
 }
 
-/* One more step of a chain: what a run has beside its steps falls out. */
-static mbr_status step_ns(mbr_cl_device *d, const char *type, const char *body, int more, double *ns, mbr_error *err)
+/* What a run has beside its steps falls out. */
+mbr_status mbr_cl_step_ns(mbr_cl_device *d, const char *type, const char *body, int more, double *ns, mbr_error *err)
 {
     double one, many;
     MBR_TRY(chain_ns(d, type, body, 1, &one, err));
@@ -90,7 +90,7 @@ static mbr_status product_rate(mbr_cl_device *d, const char *type, double *gflop
     double ns = 0, flop = 0;
     for (int size = 512; size <= 2048 && ns < SHORT_NS; size *= 4) {
         snprintf(text, sizeof text, "%s[%d, %d]", type, size, size);
-        MBR_TRY(step_ns(d, text, "ai.onnx.MatMul@13(%v#, %v0)", 3, &ns, err));
+        MBR_TRY(mbr_cl_step_ns(d, text, "ai.onnx.MatMul@13(%v#, %v0)", 3, &ns, err));
         flop = 2.0 * size * size * size;
     }
     *gflops = flop / ns / mbr_device_share(MBR_DEVICE_PRODUCT);
@@ -153,10 +153,10 @@ mbr_status mbr_cl_measure(mbr_cl_device *d, mbr_plan_device *to, mbr_error *err)
     *to = (mbr_plan_device){ .size = sizeof *to, .name = d->label, .unified = d->unified, .node = -1,
                              .memory_bytes = (double)d->global_bytes, .max_alloc_bytes = (double)d->max_alloc };
     MBR_TRY(measure_transfers(d, to, err));
-    MBR_TRY(step_ns(d, "f32[1024]", "ai.onnx.Add@14(%v#, %v0)", 8, &ns, err));
+    MBR_TRY(mbr_cl_step_ns(d, "f32[1024]", "ai.onnx.Add@14(%v#, %v0)", 8, &ns, err));
     to->launch_us = ns * 1e-3;
     snprintf(type, sizeof type, "f32[%zu]", n);
-    MBR_TRY(step_ns(d, type, "ai.onnx.Add@14(%v#, %v0)", 4, &ns, err));
+    MBR_TRY(mbr_cl_step_ns(d, type, "ai.onnx.Add@14(%v#, %v0)", 4, &ns, err));
     to->memory_gbps = 12.0 * (double)n / ns / mbr_device_share(MBR_DEVICE_STREAM);
     MBR_TRY(product_rate(d, "f32", &to->gflops_f32, err));
     if (!d->f16 || product_rate(d, "f16", &to->gflops_f16, NULL) != MBR_OK)

@@ -103,19 +103,17 @@ static bool same(const mbr_value *got, const mbr_value *want, float tolerance)
 }
 
 /* What the row's graph makes on the device is what it makes here. Where the device declines it, nothing is said. */
-static bool passes(mbr_cl_device *d, const mbr_cl_selftest *t, mbr_error *why)
+bool mbr_cl_passes(mbr_cl_device *d, const mbr_cl_selftest *t, mbr_error *why)
 {
     mbr_trial ours, theirs = { 0 };
-    mbr_cl_device twin = *d; /* the same device, but for what it takes */
     mbr_fail(why, MBR_ERR_RUN, "it gives other numbers than the CPU");
-    twin.testing = t->family;
     mbr_error mine;
     mbr_status st = mbr_trial_open(&ours, d->memory, d->log, NULL, NULL, t->graph, &mine);
     if (st != MBR_OK) { /* a row that is wrong, or no memory, says nothing about the device; tests find the former */
         mbr_trial_close(&ours);
         return true;
     }
-    st = mbr_trial_open(&theirs, d->memory, d->log, &twin.base, NULL, t->graph, why);
+    st = mbr_trial_open(&theirs, d->memory, d->log, &d->base, NULL, t->graph, why);
     if (st == MBR_OK)
         st = run_sides(&ours, &theirs, why);
     const mbr_cl_frame *cf = st == MBR_OK ? (mbr_cl_frame *)mbr_frame_device(theirs.frame) : NULL;
@@ -127,22 +125,30 @@ static bool passes(mbr_cl_device *d, const mbr_cl_selftest *t, mbr_error *why)
     return good;
 }
 
+mbr_hash mbr_cl_test_key(const mbr_cl_device *d, const char *const *texts, size_t n)
+{
+    return mbr_hash_bytes(mbr_cl_text, mbr_cl_text_coded, mbr_cl_store_key(d, texts, n));
+}
+
 bool mbr_cl_family_passes(mbr_cl_device *d, const char *family)
 {
     const char yes = 'y';
     mbr_error why;
+    mbr_cl_device twin = *d; /* the same device, but for what it takes; choices have tests of their own */
+    twin.testing = family;
+    for (int i = 0; i < MBR_CL_CHOICES; i++)
+        twin.choice[i] = -1;
     for (const mbr_cl_selftest *t = mbr_cl_selftests; t->family; t++) {
         if (strcmp(t->family, family) != 0)
             continue;
         const char *texts[] = { "test", family, t->graph };
-        mbr_hash key = mbr_cl_store_key(d, texts, MBR_COUNT_OF(texts));
-        key = mbr_hash_bytes(mbr_cl_text, mbr_cl_text_coded, key);
+        mbr_hash key = mbr_cl_test_key(d, texts, MBR_COUNT_OF(texts));
         size_t bytes;
         void *kept = mbr_cl_store_read(d, key, &bytes);
         mbr_free(d->memory, kept);
         if (kept)
             continue;
-        if (!passes(d, t, &why)) {
+        if (!mbr_cl_passes(&twin, t, &why)) {
             mbr_log_at(d->log, MBR_LOG_WARNING, "%s (%s, driver %s) fails the test of its %s kernels: %s; the CPU does what "
                        "needs them", d->label, d->name, d->driver, family, why.text);
             return false;

@@ -7,6 +7,7 @@
 #ifndef MBR_ENGINE_OPENCL_SELFTEST_H
 #define MBR_ENGINE_OPENCL_SELFTEST_H
 
+#include "base/hash.h"
 #include "engine/opencl/device.h"
 
 typedef struct mbr_cl_selftest {
@@ -23,5 +24,10 @@ bool mbr_cl_family_works(mbr_cl_device *d, const char *family);
 
 /* Tests. */
 bool mbr_cl_family_passes(mbr_cl_device *d, const char *family);
+
+/* Does the device give the CPU's answer to one row? It takes nothing but d->testing. False: *why says it. */
+bool mbr_cl_passes(mbr_cl_device *d, const mbr_cl_selftest *t, mbr_error *why);
+/* A key for what tests say (store.h): of these kernels, too. */
+mbr_hash mbr_cl_test_key(const mbr_cl_device *d, const char *const *texts, size_t n);
 
 #endif

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The OpenCL device and its kernels. Written by scripts/list-sources.
 MBR_OPENCL_SOURCES = \
+    engine/opencl/choice.c \
+    engine/opencl/choice.h \
     engine/opencl/cl.c \
     engine/opencl/cl.h \
     engine/opencl/device.c \
     engine/opencl/device.h \
     engine/opencl/frame.c \
     engine/opencl/frame.h \
-    engine/opencl/halves.c \
     engine/opencl/lower.c \
     engine/opencl/lower.h \
     engine/opencl/lower_attention.c \
@@ -44,6 +45,7 @@ MBR_OPENCL_KERNELS = \
     kernels/opencl/conv.cl \
     kernels/opencl/elementwise.cl \
     kernels/opencl/gemm.cl \
+    kernels/opencl/gemm_sub.cl \
     kernels/opencl/halves.cl \
     kernels/opencl/movement.cl \
     kernels/opencl/norm.cl \

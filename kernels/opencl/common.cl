@@ -18,12 +18,18 @@
 #ifdef F16
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable
 #endif
+#if defined(SUBS) && defined(cl_khr_subgroups)
+#pragma OPENCL EXTENSION cl_khr_subgroups : enable
+#endif
 
 #define TENSOR(T, x) __global T *x##_base, const ulong x##_at
 #define OPEN(T, x) __global T *x = (__global T *)((__global const char *)x##_base + x##_at)
 
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
+
+/* For i from 0 to n - 1, a constant: unrolled. */
+#define EACH(i, n) _Pragma("unroll") for (int i = 0; i < n; i++)
 
 /* erfc(z) of z >= 0 is t exp(this - z z) for t = 1 / (1 + z / 2), within 1.2e-7 of itself (Numerical Recipes); drivers'
    own are slow, where they are not wrong by more. */
@@ -104,6 +110,20 @@
 #define LD4(p) (*(__global const float4 *)(p))
 #define ST(v, p, i) ((p)[i] = (v))
 #define STN(n, v, p) CAT(vstore, n)(v, 0, p)
+#endif
+
+/* What a product multiplies. -DFP16: halves, summed in halves over RUN steps of k (gemm.cl). */
+#ifdef FP16
+#define E half
+#define GET LOAD_PLAIN
+#define GETN(n, p) CAT(vload, n)(0, p)
+#define GET4(p) GETN(4, p)
+#define RUN 8
+#else
+#define E float
+#define GET LD
+#define GETN LDN
+#define GET4 LD4
 #endif
 
 typedef struct {
@@ -282,12 +302,16 @@ static ushort bf16_of(float v)
 /*
  * Work on lines, of which a group of work-items shares one; or, -DALONE, a work-item has one of its own. Values of the
  * lanes are brought together in local memory, whatever the sum is: MEET(float, v, here, a + b) leaves it in v.
+ * MEET_SUM and MEET_MAX are for a + b and fmax(a, b), which sub-groups may have instructions for (-DSUBS): of any size, the
+ * last of a group smaller than the others, or all of a small group in one.
  */
 #ifdef ALONE
 #define LINE get_global_id(0)
 #define LANE 0
 #define LANES 1
 #define MEET(C, v, here, how)
+#define MEET_SUM(C, v, here)
+#define MEET_MAX(C, v, here)
 #else
 #define LINE get_group_id(0)
 #define LANE ((int)get_local_id(0))
@@ -306,4 +330,27 @@ static ushort bf16_of(float v)
         barrier(CLK_LOCAL_MEM_FENCE);                                                                                  \
         v = here[0];                                                                                                   \
     } while (0)
+#ifdef SUBS
+#define MEET_SUBS(C, v, here, reduce, how)                                                                             \
+    do {                                                                                                               \
+        v = reduce(v);                                                                                                 \
+        if (get_num_sub_groups() > 1) {                                                                                \
+            barrier(CLK_LOCAL_MEM_FENCE);                                                                              \
+            if (get_sub_group_local_id() == 0)                                                                         \
+                here[get_sub_group_id()] = v;                                                                          \
+            barrier(CLK_LOCAL_MEM_FENCE);                                                                              \
+            C a = here[0];                                                                                             \
+            for (uint i_ = 1; i_ < get_num_sub_groups(); i_++) {                                                       \
+                C b = here[i_];                                                                                        \
+                a = how;                                                                                               \
+            }                                                                                                          \
+            v = a;                                                                                                     \
+        }                                                                                                              \
+    } while (0)
+#define MEET_SUM(C, v, here) MEET_SUBS(C, v, here, sub_group_reduce_add, a + b)
+#define MEET_MAX(C, v, here) MEET_SUBS(C, v, here, sub_group_reduce_max, fmax(a, b))
+#else
+#define MEET_SUM(C, v, here) MEET(C, v, here, a + b)
+#define MEET_MAX(C, v, here) MEET(C, v, here, fmax(a, b))
+#endif
 #endif

@@ -8,6 +8,7 @@
  * gemm_tiles: a group makes TM rows of TM columns through two buffers in local memory, a work-item RM x RM of them; with
  *     AK (BK) a's (b's) memory runs along k, otherwise across it. -DVEC: it can be read four by four.
  * gemm_few: few rows; a group shares the sums of some columns of one row.
+ * gemm_sub: see gemm_sub.cl.
  * gemm_any: any type T, computed in C; a work-item makes one element.
  *
  * -DFP16: products of halves, summed in halves over RUN steps of k, and those sums in f32. A half is rounded by 2^-12 of
@@ -50,19 +51,6 @@ __kernel void gemm_any(TENSOR(const MEM(T), a), TENSOR(const MEM(T), b), TENSOR(
 #else
 #define NR 16
 
-#ifdef FP16
-#define E half
-#define GET LOAD_PLAIN
-#define GETN(n, p) CAT(vload, n)(0, p)
-#define GET4(p) GETN(4, p)
-#define RUN 8 /* divides TK */
-#else
-#define E float
-#define GET LD
-#define GETN LDN
-#define GET4 LD4
-#endif
-
 #ifdef CONV
 #define CONV_PARAM , const conv w
 #define A_STEP 1
@@ -98,26 +86,19 @@ __kernel void gemm_rows(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TE
     a += batch_at(g.batch, g.a_batch, z);
     FV acc[MR][NV];
     __global const T *row[MR];
-#pragma unroll
-    for (int r = 0; r < MR; r++)
-#pragma unroll
-        for (int v = 0; v < NV; v++)
-            acc[r][v] = 0;
+    EACH(r, MR) EACH(v, NV) acc[r][v] = 0;
 #ifdef CONV
     __global const T *zero = b + g.b_k;
     b += batch_at(g.batch, g.b_batch, z) + (long)n0 * g.b_n;
     int4 at[MR];
-#pragma unroll
-    for (int r = 0; r < MR; r++)
-        at[r] = corner_of(&w, min(m0 + r, g.m - 1));
+    EACH(r, MR) at[r] = corner_of(&w, min(m0 + r, g.m - 1));
     for (int d = 0; d < w.tap[0]; d++) {
         for (int h = 0; h < w.tap[1]; h++) {
             for (int v = 0; v < w.tap[2]; v++) {
                 __global const T *p = b + (long)(w.tap_at + d * w.tap_w[0] + h * w.tap_w[1] + v * w.tap_w[2]) *
                                               w.channels * NR;
                 const int depth = w.channels;
-#pragma unroll
-                for (int r = 0; r < MR; r++) {
+                EACH(r, MR) {
                     long x = x_of(&w, at[r], d, h, v);
                     row[r] = x < 0 ? zero : a + x;
                 }
@@ -127,19 +108,13 @@ __kernel void gemm_rows(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TE
             {
                 __global const T *p = b + batch_at(g.batch, g.b_batch, z) + (long)n0 * g.k;
                 const int depth = g.k;
-#pragma unroll
-                for (int r = 0; r < MR; r++)
-                    row[r] = a + (long)min(m0 + r, g.m - 1) * g.a_m;
+                EACH(r, MR) row[r] = a + (long)min(m0 + r, g.m - 1) * g.a_m;
 #endif
 #ifdef FP16
                 for (int k = 0; k < depth;) {
                     EV sum[MR][NV];
                     const int end = min(depth, k + RUN);
-#pragma unroll
-                    for (int r = 0; r < MR; r++)
-#pragma unroll
-                        for (int v_ = 0; v_ < NV; v_++)
-                            sum[r][v_] = 0;
+                    EACH(r, MR) EACH(v_, NV) sum[r][v_] = 0;
                     for (; k < end; k++, p += NR) {
 #else
 #define sum acc
@@ -147,23 +122,14 @@ __kernel void gemm_rows(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TE
                     for (int k = 0; k < depth; k++, p += NR) {
 #endif
                         EV y[NV];
-#pragma unroll
-                        for (int v_ = 0; v_ < NV; v_++)
-                            y[v_] = GETN(VF, p + v_ * VF);
-#pragma unroll
-                        for (int r = 0; r < MR; r++) {
+                        EACH(v_, NV) y[v_] = GETN(VF, p + v_ * VF);
+                        EACH(r, MR) {
                             const EV x = (EV)GET(row[r], (long)k * A_STEP);
-#pragma unroll
-                            for (int v_ = 0; v_ < NV; v_++)
-                                sum[r][v_] = fma(x, y[v_], sum[r][v_]);
+                            EACH(v_, NV) sum[r][v_] = fma(x, y[v_], sum[r][v_]);
                         }
                     }
 #ifdef FP16
-#pragma unroll
-                    for (int r = 0; r < MR; r++)
-#pragma unroll
-                        for (int v_ = 0; v_ < NV; v_++)
-                            acc[r][v_] += CAT(convert_float, VF)(sum[r][v_]);
+                    EACH(r, MR) EACH(v_, NV) acc[r][v_] += CAT(convert_float, VF)(sum[r][v_]);
 #endif
                 }
             }
@@ -172,14 +138,12 @@ __kernel void gemm_rows(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TE
     bias += g.bias_batch * z;
     c += batch_at(g.batch, g.c_batch, z);
     other += batch_at(g.batch, g.o_batch, z);
-#pragma unroll
-    for (int r = 0; r < MR; r++) {
+    EACH(r, MR) {
         if (m0 + r >= g.m)
             break;
         __global T *to = C_ROW(m0 + r);
         __global const T *from = O_ROW(m0 + r);
-#pragma unroll
-        for (int v = 0; v < NV; v++) {
+        EACH(v, NV) {
             const int n = n0 + v * VF;
             if (n + VF <= g.n && g.c_n == 1 && (!g.other_is || g.o_n == 1)) {
                 FV x = acc[r][v];
@@ -215,37 +179,51 @@ __kernel void gemm_pack(TENSOR(const T, b), TENSOR(T, p), const gemm g)
 
 #ifdef COLS
 #define LANES_ (256 / COLS)
-/* BK: neighbours share a column, else they have one each. Work-items: (columns and lanes, 1, rows of the batch). */
+/* BK: neighbours share a column, -DSUBS: all of a sub-group do; else they have one each. Work-items: (columns and lanes,
+   1, rows of the batch). */
 __kernel __attribute__((reqd_work_group_size(256, 1, 1)))
 void gemm_few(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(const T, bias), TENSOR(const T, other),
               const gemm g)
 {
-    __local float part[256];
-    const int id = get_local_id(0), lane = BK ? id % LANES_ : id / COLS, col = BK ? id / LANES_ : id % COLS;
-    const int n = get_group_id(0) * COLS + col, m = get_group_id(2) % g.m, z = get_group_id(2) / g.m;
+    const int m = get_group_id(2) % g.m, z = get_group_id(2) / g.m, n0 = get_group_id(0) * COLS;
     OPEN(const T, a);
     OPEN(const T, b);
     OPEN(T, c);
     OPEN(const T, bias);
     OPEN(const T, other);
     a += batch_at(g.batch, g.a_batch, z) + (long)m * g.a_m;
-    b += batch_at(g.batch, g.b_batch, z) + (long)n * g.b_n;
-    float x = 0;
-    for (int k = lane; n < g.n && k < g.k; k += LANES_)
-        x = fma(LD(a, (long)k * g.a_k), LD(b, (long)k * g.b_k), x);
-    for (int most = LANES_ / 2; most > 0; most /= 2) {
-        part[lane * COLS + col] = x;
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (lane < most)
-            x += part[(lane + most) * COLS + col];
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    if (lane > 0 || n >= g.n)
-        return;
+    b += batch_at(g.batch, g.b_batch, z);
+    c += batch_at(g.batch, g.c_batch, z) + (long)m * g.c_m;
     bias += g.bias_batch * z;
     other += batch_at(g.batch, g.o_batch, z) + (long)m * g.o_m;
-    EPILOGUE(float, x, LD(bias, n), LD(other, (long)n * g.o_n))
-    ST(x, c, batch_at(g.batch, g.c_batch, z) + (long)m * g.c_m + (long)n * g.c_n);
+#ifdef SUBS
+    const int lane = get_sub_group_local_id(), lanes = get_sub_group_size();
+    for (int n = n0 + get_sub_group_id(); n < min(n0 + COLS, g.n); n += get_num_sub_groups()) {
+#else
+    __local float part[256];
+    const int id = get_local_id(0), lane = BK ? id % LANES_ : id / COLS, col = BK ? id / LANES_ : id % COLS;
+    const int n = n0 + col, lanes = LANES_;
+    {
+#endif
+        float x = 0;
+        for (int k = lane; n < g.n && k < g.k; k += lanes)
+            x = fma(LD(a, (long)k * g.a_k), LD(b, (long)n * g.b_n + (BK ? k : (long)k * g.b_k)), x);
+#ifdef SUBS
+        x = sub_group_reduce_add(x);
+#else
+        for (int most = LANES_ / 2; most > 0; most /= 2) {
+            part[lane * COLS + col] = x;
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (lane < most)
+                x += part[(lane + most) * COLS + col];
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+#endif
+        if (lane == 0 && n < g.n) {
+            EPILOGUE(float, x, LD(bias, n), LD(other, (long)n * g.o_n))
+            ST(x, c, (long)n * g.c_n);
+        }
+    }
 }
 #endif
 
@@ -376,18 +354,10 @@ void gemm_tiles(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(con
     int4 corner = m0 + A_X < g.m ? corner_of(&w, m0 + A_X) : (int4)(-1);
 #endif
     float4 acc[RM][RV];
-#pragma unroll
-    for (int i = 0; i < RM; i++)
-#pragma unroll
-        for (int q = 0; q < RV; q++)
-            acc[i][q] = 0;
+    EACH(i, RM) EACH(q, RV) acc[i][q] = 0;
 #ifdef FP16
     half4 sum[RM][RV];
-#pragma unroll
-    for (int i = 0; i < RM; i++)
-#pragma unroll
-        for (int q = 0; q < RV; q++)
-            sum[i][q] = 0;
+    EACH(i, RM) EACH(q, RV) sum[i][q] = 0;
 #else
 #define sum acc
 #endif
@@ -401,17 +371,12 @@ void gemm_tiles(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(con
         next_a = GET_A(k0 + TK);
         next_b = GET_B(k0 + TK);
         __local const E *ap = as + half_ * TK * (TM + PAD) + ty * 4, *bp = bs + half_ * TK * (TM + PAD) + tx * 4;
-#pragma unroll
-        for (int k = 0; k < TK; k++) {
+        EACH(k, TK) {
             E4 y[RV];
-#pragma unroll
-            for (int q = 0; q < RV; q++)
-                y[q] = vload4(0, bp + k * (TM + PAD) + q * SIDE * 4);
-#pragma unroll
-            for (int q = 0; q < RV; q++) {
+            EACH(q, RV) y[q] = vload4(0, bp + k * (TM + PAD) + q * SIDE * 4);
+            EACH(q, RV) {
                 E4 x = vload4(0, ap + k * (TM + PAD) + q * SIDE * 4);
-#pragma unroll
-                for (int j = 0; j < RV; j++) {
+                EACH(j, RV) {
                     sum[q * 4 + 0][j] = fma((E4)x.x, y[j], sum[q * 4 + 0][j]);
                     sum[q * 4 + 1][j] = fma((E4)x.y, y[j], sum[q * 4 + 1][j]);
                     sum[q * 4 + 2][j] = fma((E4)x.z, y[j], sum[q * 4 + 2][j]);
@@ -420,10 +385,7 @@ void gemm_tiles(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(con
             }
 #ifdef FP16
             if (k % RUN == RUN - 1)
-#pragma unroll
-                for (int i = 0; i < RM; i++)
-#pragma unroll
-                    for (int q = 0; q < RV; q++) {
+                EACH(i, RM) EACH(q, RV) {
                         acc[i][q] += convert_float4(sum[i][q]);
                         sum[i][q] = 0;
                     }
@@ -437,18 +399,15 @@ void gemm_tiles(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(con
     bias += g.bias_batch * z;
     c += batch_at(g.batch, g.c_batch, z);
     other += batch_at(g.batch, g.o_batch, z);
-#pragma unroll
-    for (int i = 0; i < RM; i++) {
+    EACH(i, RM) {
         const int m = m0 + i / 4 * SIDE * 4 + ty * 4 + i % 4;
         if (m < g.m) {
             __global T *to = C_ROW(m);
             __global const T *from = O_ROW(m);
-#pragma unroll
-            for (int q = 0; q < RV; q++) {
+            EACH(q, RV) {
                 const int n = n0 + q * SIDE * 4 + tx * 4;
                 float each[4] = { acc[i][q].x, acc[i][q].y, acc[i][q].z, acc[i][q].w };
-#pragma unroll
-                for (int j = 0; j < 4; j++)
+                EACH(j, 4)
                     if (n + j < g.n) {
                         float x = each[j];
                         EPILOGUE(float, x, LD(bias, n + j), LD(from, (long)(n + j) * g.o_n))

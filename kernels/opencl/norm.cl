@@ -40,7 +40,7 @@ typedef struct {
         v = 0;                                                                                                         \
         for (int k = LANE; k < n; k += LANES)                                                                          \
             v += F(k);                                                                                                 \
-        MEET(C, v, here, a + b);                                                                                       \
+        MEET_SUM(C, v, here);                                                                                          \
     } while (0)
 #endif
 

@@ -354,7 +354,7 @@ __kernel void nbits_rows(TENSOR(const T, a), TENSOR(const uchar, w), TENSOR(cons
     }
     for (int r = 0; r < 4; r++) {
         float v = sum[r].s0 + sum[r].s1 + sum[r].s2 + sum[r].s3 + sum[r].s4 + sum[r].s5 + sum[r].s6 + sum[r].s7;
-        MEET(float, v, here, a + b);
+        MEET_SUM(float, v, here);
         if (LANE == 0 && m0 + r < g.m)
             ST(v + (has_bias ? LD(bias, j) : 0), y, (long)(m0 + r) * g.n + j);
     }

@@ -16,6 +16,11 @@
 #define ROOT(a, n) sqrt(a)
 #define LOGARITHM(a, n) log(a)
 
+#define MEET_PLUS MEET_SUM
+#define MEET_TIMES(A, v, here) MEET(A, v, here, a * b)
+#define MEET_BIG(A, v, here) MEET(A, v, here, BIG(a, b))
+#define MEET_SMALL(A, v, here) MEET(A, v, here, SMALL(a, b))
+
 #ifdef JOIN
 /* Innermost axes first; those that stay, and those that go. */
 typedef struct {
@@ -96,14 +101,14 @@ __kernel void reduce(TENSOR(const MEM(T), x), TENSOR(MEM(T), y), const shape s, 
         A e = ELEMENT(k);
         v = JOIN(v, TERM(e));
     }
-    MEET(A, v, here, JOIN(a, b));
+    CAT(MEET_, JOIN)(A, v, here);
 #ifdef EXPONENTIAL
     A sum = 0;
     for (k = LANE; k < s.gone; k += LANES) {
         A e = ELEMENT(k);
         sum += e == v ? (A)1 : exp(e - v);
     }
-    MEET(A, sum, here, a + b);
+    MEET_SUM(A, sum, here);
     v = s.gone ? v + log(sum) : v;
 #endif
     if (LANE == 0)

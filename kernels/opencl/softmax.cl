@@ -37,7 +37,7 @@ __kernel void softmax(TENSOR(const MEM(T), x), TENSOR(MEM(T), y), const int axis
 #endif
     for (; k < axis; k += LANES)
         m = fmax(m, (C)X(k));
-    MEET(C, m, here, fmax(a, b));
+    MEET_MAX(C, m, here);
 #ifdef HARD
     int at = axis;
     for (k = LANE; k < axis; k += LANES)
@@ -48,7 +48,7 @@ __kernel void softmax(TENSOR(const MEM(T), x), TENSOR(MEM(T), y), const int axis
         if (X(k) == m || (isnan(m) && isnan(X(k))))
             at = k;
     sum = -at;
-    MEET(C, sum, here, fmax(a, b));
+    MEET_MAX(C, sum, here);
     for (k = LANE; k < axis; k += LANES)
         SAVE(T, y, (size_t)k * inner, k == (int)-sum ? 1 : 0);
 #else
@@ -66,7 +66,7 @@ __kernel void softmax(TENSOR(const MEM(T), x), TENSOR(MEM(T), y), const int axis
 #endif
     for (; k < axis; k += LANES)
         sum += exp((C)X(k) - m);
-    MEET(C, sum, here, a + b);
+    MEET_SUM(C, sum, here);
 #ifdef LOG
     sum = log(sum);
 #else

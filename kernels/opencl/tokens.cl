@@ -213,8 +213,8 @@ __kernel void loss_sum(TENSOR(const C, part), TENSOR(MEM(T), y), const int count
         v += part[i];
         w += part[count + i];
     }
-    MEET(C, v, here, a + b);
-    MEET(C, w, here, a + b);
+    MEET_SUM(C, v, here);
+    MEET_SUM(C, w, here);
     if (LANE == 0)
         SAVE(T, y, 0, mean ? v / w : v);
 }
