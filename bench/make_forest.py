@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Writes a model of one large TreeEnsembleRegressor, to time how forests are loaded and walked.
 
-    make_forest.py OUT.onnx [--nodes 3000000] [--trees 300] [--features 50] [--kind classifier|regressor]
+    make_forest.py OUT.onnx [--nodes 3000000] [--trees 300] [--features 50] [--seed 1]
 
 Trees are grown at random, as a fully grown random forest is shaped: the rows of a node are cut at a random place. The
 wire format is written here, for onnx.helper takes minutes for arrays of this size.
