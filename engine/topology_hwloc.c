@@ -13,6 +13,7 @@
 #if defined(HAVE_HWLOC) && defined(HAVE_DLOPEN)
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <hwloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -102,7 +103,10 @@ static mbr_status check_file(const char *path, mbr_error *err)
 /* hwloc trusts a file to be one of its own: whatever another one does to it, it does to a child of ours. */
 static bool is_sound(const calls *c, const char *description)
 {
-    int how = 1;
+    int ends[2];
+    char answer;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return true;
     pid_t child = fork();
     if (child == 0) {
         sigset_t none;
@@ -110,12 +114,18 @@ static bool is_sound(const calls *c, const char *description)
         sigprocmask(SIG_SETMASK, &none, NULL); /* the process's own may hold the alarm back */
         signal(SIGALRM, SIG_DFL);
         alarm(10);
-        hwloc_topology_t t = load(c, description, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
-        _exit(t == NULL);
+        if (load(c, description, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED))
+            (void)!write(ends[1], "", 1);
+        _exit(0);
     }
-    while (child > 0 && waitpid(child, &how, 0) < 0 && errno == EINTR)
+    close(ends[1]);
+    ssize_t got = 0; /* its status may be gone: a process that ignores SIGCHLD gets none */
+    while (child > 0 && (got = read(ends[0], &answer, 1)) < 0 && errno == EINTR)
         continue;
-    return child < 0 || how == 0; /* where nobody can be sent ahead, it is tried all the same */
+    close(ends[0]);
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    return child < 0 || got == 1; /* where nobody can be sent ahead, it is tried all the same */
 }
 
 int mbr_topology_hwloc(const char *description)

@@ -27,7 +27,7 @@ else
     MBR_OPENCL_TIMEOUT=soon # no number: the driver is tried all the same
     expect 3 'crashes' mbr info "$model" --device opencl
     MBR_OPENCL_TIMEOUT=1
-    FAKE_ICD=exit
+    FAKE_ICD="exit"
     expect 3 'ends the process' mbr info "$model" --device opencl
     FAKE_ICD=hang
     expect 3 'hangs|MBR_OPENCL_TIMEOUT' mbr info "$model" --device opencl
@@ -44,7 +44,7 @@ else
             grep -q 'y: f32' "$work/.run" &&
             { grep -q 'tried again after 10 minutes' "$work/.run"; test $? = "$1"; }
     }
-    FAKE_ICD=exit
+    FAKE_ICD="exit"
     check "a broken driver is named" looks 0
     check "and not tried at once" looks 1
     for file in looked/devices-*; do touch -t 200001010000 "$file"; done
@@ -53,7 +53,7 @@ else
     FAKE_ICD=none
     check "then it has no device" looks 1
     for file in looked/devices-*; do touch -t 200001010000 "$file"; done
-    FAKE_ICD=exit
+    FAKE_ICD="exit"
     check "which is kept" looks 1
 fi
 # a loader without its functions stands for none, ahead of the one that may be there
@@ -82,7 +82,7 @@ if ! mbr run $model --input x=x.npy --save cpu >"$work/.out" 2>"$work/.err" || !
     skip "no device here: no program is built"
     finish
 fi
-check "programs are kept" test -n "$(ls programs | grep 'mbrcl$')"
+check "programs are kept" test -n "$(find programs -name '*.mbrcl')"
 # each KIND COMMAND...: the command does something to every entry; then the answer is the same
 each()
 {
