@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Is --device auto as fast as the better of cpu and opencl? Each in a process of its own, in turn.
+"""Is --device auto as fast as the better of cpu and opencl? Each in a process of its own, in turn, on as many processors
+as threads: a device that is the processor would take the others as well.
 
     bench/auto.py --mbr build/mbr MODEL_DIR... [--threads 1 2] [--seconds 0.5] [--rounds 3]
 
@@ -73,8 +74,10 @@ def main():
     args = parser.parse_args()
     missed = count = 0
     print("%-28s %7s %10s %10s %10s %8s" % ("model", "threads", "cpu ms", "opencl ms", "auto ms", "behind"))
+    processors = sorted(os.sched_getaffinity(0))
     for folder in models(args.folders):
         for threads in args.threads:
+            os.sched_setaffinity(0, processors[:threads])
             best = measure(args, folder, threads)
             good = passes(best, args)
             count += 1
