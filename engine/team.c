@@ -5,8 +5,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include "engine/numa.h"
 #include "engine/team.h"
+#include "base/checked.h"
+#include "engine/numa.h"
 #include "engine/topology.h"
 
 #include <string.h>
@@ -26,8 +27,14 @@
 typedef struct team_helper {
     pthread_t thread;
     mbr_team *team;
-    int worker; /* its number where numbers stay: on a machine of several nodes */
+    int worker;
 } team_helper;
+
+/* A worker's own stretch of a job's tiles, on a cache line of its own. Others take from it when theirs is done. */
+typedef struct team_share {
+    _Alignas(64) atomic_size_t next;
+    size_t end;
+} team_share;
 #endif
 
 struct mbr_team {
@@ -36,6 +43,7 @@ struct mbr_team {
     mbr_numa *numa;            /* NULL: all on one node */
 #ifndef MBR_NO_THREADS
     team_helper *helpers;      /* (size - 1) */
+    team_share *shares;        /* (size) */
     int started;               /* helpers that run; -1: never started. For the holder only */
     unsigned born;             /* fork generation in which they were started */
     atomic_uint holder;        /* 0: nobody; else the fork generation + 1 of whoever runs a job */
@@ -50,9 +58,7 @@ struct mbr_team {
     atomic_bool quit;
     /* the job */
     int workers;
-    atomic_int joined;
-    size_t tiles, grain;
-    atomic_size_t next;
+    size_t grain;
     atomic_bool stopped;
     mbr_team_fn fn;
     void *user;
@@ -182,16 +188,34 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/*
+ * Stretches begin and end where grains do. The same worker has the same part of every job: what it wrote in one it finds
+ * in its caches in the next.
+ */
+static void share_out(mbr_team *t, size_t tiles, size_t grain, int workers)
+{
+    size_t grains = (tiles + grain - 1) / grain, n = (size_t)workers;
+    for (size_t w = 0; w < n; w++) {
+        size_t first = grains / n * w + mbr_min_size(w, grains % n), count = grains / n + (w < grains % n);
+        atomic_store_explicit(&t->shares[w].next, first * grain, memory_order_relaxed);
+        t->shares[w].end = mbr_min_size((first + count) * grain, tiles);
+    }
+}
+
 static void work(mbr_team *t, int worker)
 {
-    for (;;) {
-        size_t at = atomic_fetch_add_explicit(&t->next, t->grain, memory_order_relaxed);
-        if (at >= t->tiles || atomic_load_explicit(&t->stopped, memory_order_relaxed))
-            return;
-        size_t end = t->tiles - at < t->grain ? t->tiles : at + t->grain;
-        if (stop_asked(t->cancel) || !t->fn(t->user, at, end, worker)) {
-            atomic_store(&t->stopped, true);
-            return;
+    for (int i = 0; i < t->workers; i++) {
+        team_share *s = &t->shares[(worker + i) % t->workers];
+        while (atomic_load_explicit(&s->next, memory_order_relaxed) < s->end) {
+            size_t at = atomic_fetch_add_explicit(&s->next, t->grain, memory_order_relaxed);
+            if (at >= s->end)
+                break;
+            if (atomic_load_explicit(&t->stopped, memory_order_relaxed))
+                return;
+            if (stop_asked(t->cancel) || !t->fn(t->user, at, mbr_min_size(at + t->grain, s->end), worker)) {
+                atomic_store(&t->stopped, true);
+                return;
+            }
         }
     }
 }
@@ -239,13 +263,10 @@ static void *helper(void *arg)
         seen = await_job(t, seen);
         /* whoever counts itself active before it looks at `open` is waited for by the caller */
         atomic_fetch_add(&t->active, 1);
-        if (atomic_load(&t->open)) {
-            int id = t->numa ? self->worker : atomic_fetch_add(&t->joined, 1) + 1;
-            if (id < t->workers) {
-                if (float_mode() != t->float_mode)
-                    set_float_mode(t->float_mode);
-                work(t, id);
-            }
+        if (atomic_load(&t->open) && self->worker < t->workers) {
+            if (float_mode() != t->float_mode)
+                set_float_mode(t->float_mode);
+            work(t, self->worker);
         }
         atomic_fetch_sub(&t->active, 1);
     }
@@ -285,8 +306,11 @@ mbr_status mbr_team_new(mbr_memory *memory, int threads, mbr_team **out, mbr_err
     t->memory = memory;
     t->size = threads ? threads : mbr_topology_cores();
     t->helpers = mbr_calloc(memory, (size_t)t->size, sizeof *t->helpers);
-    if (!t->helpers) {
-        size_t bytes = (size_t)t->size * sizeof *t->helpers;
+    t->shares = mbr_alloc(memory, (size_t)t->size * sizeof *t->shares);
+    if (!t->helpers || !t->shares) {
+        size_t bytes = (size_t)t->size * (sizeof *t->helpers + sizeof *t->shares);
+        mbr_free(memory, t->shares);
+        mbr_free(memory, t->helpers);
         mbr_free(memory, t);
         return mbr_no_memory(err, bytes);
     }
@@ -311,6 +335,7 @@ void mbr_team_free(mbr_team *t)
         pthread_mutex_destroy(&t->lock);
     }
     mbr_numa_free(t->memory, t->numa);
+    mbr_free(t->memory, t->shares);
     mbr_free(t->memory, t->helpers);
     mbr_free(t->memory, t);
 }
@@ -361,14 +386,12 @@ bool mbr_team_run(mbr_team *t, int workers, size_t tiles, size_t grain, mbr_team
     if (t->started < 0 || t->born != atomic_load(&fork_generation))
         start_helpers(t);
     t->workers = workers;
-    t->tiles = tiles;
     t->grain = grain;
+    share_out(t, tiles, grain, workers);
     t->fn = fn;
     t->user = user;
     t->cancel = cancel;
     t->float_mode = float_mode();
-    atomic_store_explicit(&t->joined, 0, memory_order_relaxed);
-    atomic_store_explicit(&t->next, 0, memory_order_relaxed);
     atomic_store_explicit(&t->stopped, false, memory_order_relaxed);
     atomic_store(&t->open, true);
     atomic_fetch_add(&t->job, 1);

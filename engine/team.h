@@ -7,8 +7,11 @@
  * Helpers compute in the caller's floating-point mode (rounding, denormals), which no thread of ours changes otherwise.
  * After a fork the child's team restarts its helpers at the first use.
  *
- * On a machine of several NUMA nodes a worker's number always means the same thread, which is bound to its node
- * (engine/numa.h); elsewhere helpers take numbers as they come, and go where the system puts them.
+ * A worker's number always means the same thread, and the same part of every job's tiles comes to it first: what it
+ * made in one step it finds in its own caches in the next. Who is done takes what is left of the others' parts.
+ *
+ * On a machine of several NUMA nodes each thread is bound to its node (engine/numa.h); elsewhere they go where the system
+ * puts them.
  */
 #ifndef MBR_ENGINE_TEAM_H
 #define MBR_ENGINE_TEAM_H
@@ -32,9 +35,9 @@ int mbr_team_nodes(const mbr_team *team);            /* NUMA nodes that its thre
 int mbr_team_node(const mbr_team *team, int worker); /* of these: 0 is the one on which the team was made */
 
 /*
- * Runs fn over all tiles with at most `workers` threads, `grain` tiles at a time from an atomic counter, and returns
- * when every tile is done or the job was stopped. cancel may be NULL; when it turns true no further tile
- * starts. True: all tiles ran.
+ * Runs fn over all tiles with at most `workers` threads, `grain` tiles at a time, and returns when every tile is done or
+ * the job was stopped. Operators whose tiles follow each other in memory give each thread a stretch of it. cancel may be
+ * NULL; when it turns true no further tile starts. True: all tiles ran.
  */
 bool mbr_team_run(mbr_team *team, int workers, size_t tiles, size_t grain, mbr_team_fn fn, void *user,
                   const atomic_bool *cancel);
