@@ -57,7 +57,7 @@ static dw_plan dw_plan_of(const mbr_conv_args *a)
     p.padded = dw_up(a->channels, MBR_VL);
     double row_macs = (double)(p.kernel_rows * kw) * (double)(a->out[2] * p.padded);
     double tile = row_macs * (double)p.rows / 16;
-    tile = tile > DW_TILE_MACS ? DW_TILE_MACS : tile < DW_TILE_MACS / 32 ? DW_TILE_MACS / 32 : tile;
+    tile = tile > DW_TILE_MACS ? DW_TILE_MACS : tile < DW_TILE_MACS / 160 ? DW_TILE_MACS / 160 : tile;
     p.tile_rows = row_macs > 0 ? mbr_max_size(mbr_min_size((size_t)(tile / row_macs), p.rows), 1) : 1;
     p.table_bytes = dw_up(p.kernel_rows * (p.columns * sizeof(char *) + sizeof(size_t)), 64);
     p.zero_bytes = dw_up(p.padded * sizeof(float), 64);

@@ -42,11 +42,13 @@ static size_t gemm_kc_most(void)
  * Rows and panels of a tile of about `cells` sums, k steps each. Tiles that follow each other share their part of B: it
  * may take half of the second cache, when that is `keep` panels at least, and the rows of A that stream past it a
  * quarter. Otherwise the parts of A and B are read equally often, with share the price of a column over that of a row.
+ * Apart, so that plans of few rows stay short.
  */
-static void gemm_cut(size_t m, size_t panels, size_t k, size_t cells, size_t keep, double share, size_t *tm, size_t *tn)
+GEMM_ONE_COPY static void gemm_cut(size_t m, size_t panels, size_t k, size_t cells, size_t keep, double share, size_t *tm, size_t *tn)
 {
     size_t l2 = mbr_cpu_caches_get().l2 / sizeof(float), least = 4 * GEMM_MR;
     l2 = l2 ? l2 : 131072;
+    cells = cells ? cells : 1;
     size_t kept = mbr_min_size(l2 / 2 / (k * GEMM_NR), panels), rows = (size_t)sqrt((double)cells * share) + 1;
     bool keeps = kept >= mbr_min_size(keep, panels);
     if (keeps)
@@ -54,7 +56,10 @@ static void gemm_cut(size_t m, size_t panels, size_t k, size_t cells, size_t kee
     size_t count = (m + rows / 2) / rows; /* to the nearest: a small rest would be a bad tile */
     count = count ? count : 1;
     *tm = gemm_up((m + count - 1) / count, GEMM_MR);
-    *tn = gemm_clamp(cells / (*tm * GEMM_NR), 1, keeps ? kept : panels);
+    size_t column = *tm * GEMM_NR, most = keeps ? kept : panels;
+    /* even parts; rather a tile that is too large than a row that is read twice */
+    size_t parts = mbr_max_size((most * column + cells / 2) / cells, 1);
+    *tn = mbr_max_size((most + parts - 1) / parts, 1);
 }
 
 /* Whether rows so many floats apart push each other out of the first cache. Pages apart they share one set of it: 8 ways
@@ -64,11 +69,13 @@ static inline bool gemm_rows_collide(ptrdiff_t ld)
     return GEMM_MR > 8 && ld % 1024 == 0 && mbr_cpu_caches_get().l1d < 12 * 4096;
 }
 
-/* Products in a tile, of `all`. */
+/*
+ * Products in a tile, of `all`: a sixteenth, down to about 20 us; an eighth of what is too small for that, down to 10.
+ */
 static inline double gemm_tile_macs(double all)
 {
-    double macs = all / GEMM_MIN_TILES;
-    return macs < GEMM_TILE_MACS / 24 ? GEMM_TILE_MACS / 24 : macs > GEMM_TILE_MACS ? GEMM_TILE_MACS : macs;
+    double macs = fmax(all / GEMM_MIN_TILES, fmin(2 * all / GEMM_MIN_TILES, GEMM_TILE_MACS / 24));
+    return fmin(fmax(macs, GEMM_TILE_MACS / 48), GEMM_TILE_MACS);
 }
 
 #define GEMM_STRING_(x) #x
