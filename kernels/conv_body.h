@@ -225,25 +225,65 @@ typedef struct conv_rectangle {
     size_t group, line, first, rows, panel, cols;
 } conv_rectangle;
 
+/* The sample, and in q the scaled output point, that the rectangle's first row is. */
+static size_t conv_first_point(const mbr_conv_args *a, const conv_phase *phase, const conv_rectangle *rect, ptrdiff_t q[3])
+{
+    size_t line = a->transposed ? rect->line / a->stride[2] : rect->first / a->out[2];
+    size_t h = line % a->out[1], d = line / a->out[1] % a->out[0];
+    q[0] = (ptrdiff_t)(a->transposed ? d / a->stride[0] : d * a->stride[0]);
+    q[1] = (ptrdiff_t)(a->transposed ? h / a->stride[1] : h * a->stride[1]);
+    q[2] = a->transposed ? (ptrdiff_t)rect->first : (ptrdiff_t)(rect->first % a->out[2]) * phase->scale[2];
+    return line / (a->out[0] * a->out[1]);
+}
+
+/* Rows of the rectangle that lie in the line of its first. */
+static size_t conv_rows_in_line(const mbr_conv_args *a, const conv_rectangle *rect)
+{
+    return a->transposed ? rect->rows : mbr_min_size(a->out[2] - rect->first % a->out[2], rect->rows);
+}
+
 /* Gathers the block of A for these points; row i of the block is point first + i. */
 static void conv_gather_rows(const mbr_conv_args *a, const conv_phase *phase, const conv_rectangle *rect,
                              const conv_segment *seg, size_t count, float *block, ptrdiff_t lda)
 {
-    if (a->transposed) {
-        size_t line = rect->line / a->stride[2], h = line % a->out[1], d = line / a->out[1] % a->out[0];
-        ptrdiff_t q[3] = {(ptrdiff_t)(d / a->stride[0]), (ptrdiff_t)(h / a->stride[1]), (ptrdiff_t)rect->first};
-        conv_gather(a, seg, count, line / (a->out[0] * a->out[1]), q, 1, rect->rows, block, lda);
-        return;
+    for (conv_rectangle left = *rect; left.rows > 0;) {
+        ptrdiff_t q[3];
+        size_t points = conv_rows_in_line(a, &left), b = conv_first_point(a, phase, &left, q);
+        conv_gather(a, seg, count, b, q, phase->scale[2], points, block, lda);
+        block += (ptrdiff_t)points * lda;
+        left.first += points;
+        left.rows -= points;
     }
-    for (size_t done = 0; done < rect->rows;) {
-        size_t at = rect->first + done, w = at % a->out[2], line = at / a->out[2];
-        size_t points = mbr_min_size(a->out[2] - w, rect->rows - done);
-        ptrdiff_t q[3] = {(ptrdiff_t)(line / a->out[1] % a->out[0]) * phase->scale[0],
-                          (ptrdiff_t)(line % a->out[1]) * phase->scale[1], (ptrdiff_t)w * phase->scale[2]};
-        conv_gather(a, seg, count, line / (a->out[0] * a->out[1]), q, phase->scale[2], points,
-                    block + (ptrdiff_t)done * lda, lda);
-        done += points;
+}
+
+/*
+ * Where the rectangle is part of one line and none of its taps falls outside the input, A lies in x: rows lda apart, with
+ * a jump from one segment to the next. The first row, or NULL where it has to be gathered.
+ */
+GEMM_ONE_COPY static const float *conv_inside(const mbr_conv_args *a, const conv_phase *phase,
+                                              const conv_rectangle *rect, const conv_segment *seg, size_t count,
+                                              gemm_jump *jumps)
+{
+    ptrdiff_t in[3] = {(ptrdiff_t)a->in[0], (ptrdiff_t)a->in[1], (ptrdiff_t)a->in[2]}, q[3], begin = 0, before = 0;
+    size_t b = conv_first_point(a, phase, rect, q);
+    ptrdiff_t last = (ptrdiff_t)(rect->rows - 1) * phase->scale[2];
+    if (a->x_planes || !gemm_jumps_fit(rect->rows, rect->cols) || conv_rows_in_line(a, rect) < rect->rows ||
+        (rect->cols > GEMM_NR && gemm_rows_collide(a->ldx * phase->scale[2])))
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        const conv_segment *s = &seg[i];
+        ptrdiff_t d = q[0] + s->step[0], h = q[1] + s->step[1], w = q[2] + s->step[2];
+        if (d < 0 || d >= in[0] || h < 0 || h >= in[1] || w < 0 || w + last + (ptrdiff_t)s->run > in[2])
+            return NULL;
+        ptrdiff_t at = ((d * in[1] + h) * in[2] + w) * a->ldx + s->offset;
+        if (i == 0)
+            begin = at;
+        else
+            jumps[i - 1].by = at - before;
+        jumps[i] = (gemm_jump){s->run * s->unit, 0};
+        before = at;
     }
+    return a->x + (ptrdiff_t)b * in[0] * in[1] * in[2] * a->ldx + begin;
 }
 
 static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const conv_phase *phase,
@@ -263,13 +303,20 @@ static void conv_rectangle_run(const mbr_conv_args *a, const conv_plan *p, const
         size_t k0 = i * p->kc, kc = mbr_min_size(p->kc, phase->k - k0);
         const float *rows = a->x + (ptrdiff_t)rect->first * a->ldx + (ptrdiff_t)(rect->group * p->cg + k0);
         ptrdiff_t lda = a->ldx;
+        gemm_jump *jumps = NULL;
         if (!p->direct) {
-            lda = (ptrdiff_t)p->kc + 16;
             size_t count = conv_segments(a, phase, rect->group, k0, kc, segments);
-            conv_gather_rows(a, phase, rect, segments, count, block, lda);
-            rows = block;
+            jumps = (gemm_jump *)(void *)block; /* one for each segment, where at least four rows would be */
+            rows = count ? conv_inside(a, phase, rect, segments, count, jumps) : NULL;
+            lda = a->ldx * phase->scale[2];
+            if (!rows) {
+                lda = (ptrdiff_t)p->kc + 16;
+                conv_gather_rows(a, phase, rect, segments, count, block, lda);
+                rows = block;
+                jumps = NULL;
+            }
         }
-        gemm_block(rows, lda, w + k0 * GEMM_NR, k_panel * GEMM_NR, kc, rect->rows, rect->cols,
+        gemm_block(rows, lda, jumps, w + k0 * GEMM_NR, k_panel * GEMM_NR, kc, rect->rows, rect->cols,
                    p->acc_floats ? acc : NULL, i == 0, i + 1 == k_blocks, out,
                    i + 1 < k_blocks ? w + (k0 + kc) * GEMM_NR : next);
     }

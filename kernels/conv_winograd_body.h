@@ -331,7 +331,7 @@ static void wg_run(const mbr_conv_args *a, void *scratch, size_t first, size_t l
         have = group;
         for (size_t q = 0; q < p.places; q++) {
             gemm_out out = {.c = m + q * p.tp * p.ldm, .ldc = (ptrdiff_t)p.ldm, .alpha = 1.0f};
-            gemm_block(v + q * p.tp * p.lda, (ptrdiff_t)p.lda, a->w + (panel * p.places + q) * matrix,
+            gemm_block(v + q * p.tp * p.lda, (ptrdiff_t)p.lda, NULL, a->w + (panel * p.places + q) * matrix,
                        p.places * matrix, a->channels, count, padded, NULL, true, true, &out,
                        a->w + (panel * p.places + q + 1) * matrix);
         }

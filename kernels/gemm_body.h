@@ -111,7 +111,7 @@ static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const flo
             block = own_a;
         }
         if (g->b_form == MBR_GEMM_B_PACKED) {
-            gemm_block(block, lda, b + k0 * GEMM_NR, g->k * GEMM_NR, kc, rows, cols, acc, first, last, out,
+            gemm_block(block, lda, NULL, b + k0 * GEMM_NR, g->k * GEMM_NR, kc, rows, cols, acc, first, last, out,
                        last ? after : b + (k0 + kc) * GEMM_NR);
             continue;
         }
@@ -120,7 +120,7 @@ static void gemm_rectangle(const mbr_gemm_args *g, const gemm_plan *p, const flo
             gemm_pack_panel(own_b, b + (ptrdiff_t)k0 * stride_p + (ptrdiff_t)(j0 + j) * stride_j, stride_p, stride_j,
                             kc, width);
             gemm_out at = gemm_out_at(out, 0, j);
-            gemm_block(block, lda, own_b, 0, kc, rows, width, acc ? acc + j * row_tiles * GEMM_MR : NULL, first, last,
+            gemm_block(block, lda, NULL, own_b, 0, kc, rows, width, acc ? acc + j * row_tiles * GEMM_MR : NULL, first, last,
                        &at, NULL);
         }
     }

@@ -44,7 +44,8 @@ static size_t gemm_kc_most(void)
  * quarter. Otherwise the parts of A and B are read equally often, with share the price of a column over that of a row.
  * Apart, so that plans of few rows stay short.
  */
-GEMM_ONE_COPY static void gemm_cut(size_t m, size_t panels, size_t k, size_t cells, size_t keep, double share, size_t *tm, size_t *tn)
+GEMM_ONE_COPY static void gemm_cut(size_t m, size_t panels, size_t k, size_t cells, size_t keep, double share,
+                                   size_t *tm, size_t *tn)
 {
     size_t l2 = mbr_cpu_caches_get().l2 / sizeof(float), least = 4 * GEMM_MR;
     l2 = l2 ? l2 : 131072;

@@ -30,6 +30,10 @@
 #ifndef GEMM_BY_PANEL
 #define GEMM_BY_PANEL 0
 #endif
+/* 0 where code is to be small: all rows of convolutions are gathered. */
+#ifndef GEMM_JUMPS
+#define GEMM_JUMPS 1
+#endif
 /* A panel of which at most half the columns are there is multiplied by half its vectors: GEMM_EACH_HALF(X) then names the
    rows of such tiles, up to GEMM_HALF_MR, at most twice GEMM_MR. */
 #ifdef GEMM_HALF_MR
@@ -40,9 +44,16 @@
 #endif
 #define GEMM_AHEAD 24 /* steps of B fetched ahead when it streams from memory */
 
+/* So many steps lie side by side in a row of A; those behind them begin `by` floats from where these did. 0: none. */
+typedef struct gemm_jump {
+    size_t steps;
+    ptrdiff_t by;
+} gemm_jump;
+
 typedef struct gemm_tile {
     size_t kc;
     const float *a;
+    const gemm_jump *jumps; /* NULL: all kc steps of a row lie side by side; for gemm_micro_jumps */
     ptrdiff_t lda;
     const float *b; /* (kc, GEMM_NR), dense */
     size_t b_panel; /* floats from one panel to the next */
@@ -148,14 +159,19 @@ MBR_INLINE void gemm_end(const gemm_tile *t, vf (*sum)[GEMM_NP_MAX * GEMM_NV], c
     }
 }
 
-MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np, const int nv)
+MBR_INLINE void gemm_rows_of(const gemm_tile *t, const float **row, const int mr)
 {
-    vf sum[GEMM_MOST_ROWS][GEMM_NP_MAX * GEMM_NV];
-    gemm_begin(t, sum, mr, np * nv);
-    const float *row[(GEMM_MOST_ROWS + 2) / 3];
     MBR_UNROLL(16)
     for (int g = 0; g < (mr + 2) / 3; g++)
         row[g] = t->a + 3 * g * t->lda;
+}
+
+MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np, const int nv)
+{
+    vf sum[GEMM_MOST_ROWS][GEMM_NP_MAX * GEMM_NV];
+    const float *row[(GEMM_MOST_ROWS + 2) / 3];
+    gemm_begin(t, sum, mr, np * nv);
+    gemm_rows_of(t, row, mr);
     const ptrdiff_t lda = t->lda;
     const float *b = t->b;
     const size_t b_panel = t->b_panel, kc = t->kc, ahead_step = t->ahead_step, ahead_steps = ahead_step ? kc : 0;
@@ -170,6 +186,32 @@ MBR_INLINE void gemm_micro(const gemm_tile *t, const int mr, const int np, const
         gemm_step(row, lda, b, b_panel, p, sum, mr, np, nv);
     gemm_end(t, sum, mr, np * nv);
 }
+
+#if GEMM_JUMPS
+/* GEMM_MR rows in which A jumps. */
+static void gemm_micro_jumps(const gemm_tile *t)
+{
+    vf sum[GEMM_MOST_ROWS][GEMM_NP_MAX * GEMM_NV];
+    const float *row[(GEMM_MOST_ROWS + 2) / 3], *b = t->b;
+    gemm_begin(t, sum, GEMM_MR, GEMM_NV);
+    gemm_rows_of(t, row, GEMM_MR);
+    for (const gemm_jump *jump = t->jumps;; jump++) {
+        const ptrdiff_t lda = t->lda;
+        const size_t steps = jump->steps;
+        for (size_t p = 0; p < steps; p++)
+            gemm_step(row, lda, b, 0, p, sum, GEMM_MR, 1, GEMM_NV);
+        if (jump->by == 0)
+            break;
+        MBR_UNROLL(16)
+        for (int g = 0; g < (GEMM_MR + 2) / 3; g++)
+            row[g] += jump->by;
+        b += steps * GEMM_NR;
+    }
+    gemm_end(t, sum, GEMM_MR, GEMM_NV);
+}
+#else
+#define gemm_micro_jumps NULL
+#endif
 
 #define GEMM_MICRO(mr)                                                                                                 \
     static void gemm_micro_##mr(const gemm_tile *t)                                                                    \
@@ -418,17 +460,29 @@ static void gemm_pack_panel(float *panel, const float *b, ptrdiff_t stride_p, pt
     }
 }
 
+/* Rectangles whose rows may jump: there is one inner loop for them, and none for half a panel. */
+static inline bool gemm_jumps_fit(size_t rows, size_t cols)
+{
+#ifdef GEMM_HALF_MR
+    if ((cols - 1) % GEMM_NR < GEMM_NR / 2)
+        return false;
+#endif
+    return GEMM_JUMPS && rows % GEMM_MR == 0 && cols > 0;
+}
+
 /*
  * One block of k for a rectangle of C: rows x panels, row tiles innermost so that a panel of B stays in the first
  * cache. acc holds the partial sums of the rectangle, tile by tile; NULL when k is one block. cols: columns of C from
- * the first panel on. after: the panel that the caller multiplies by next, or NULL.
+ * the first panel on. jumps: of A's rows, or NULL; with them gemm_jumps_fit. after: the panel that the caller
+ * multiplies by next, or NULL.
  */
-static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_panel, size_t kc, size_t rows,
-                       size_t cols, float *acc, bool first, bool last, const gemm_out *out, const float *after)
+static void gemm_block(const float *a, ptrdiff_t lda, const gemm_jump *jumps, const float *b, size_t b_panel, size_t kc,
+                       size_t rows, size_t cols, float *acc, bool first, bool last, const gemm_out *out,
+                       const float *after)
 {
     _Alignas(64) float sums[GEMM_MR * GEMM_NR];
     gemm_tile t = {
-        .kc = kc, .lda = lda, .first = first, .ldc = out->ldc, .ld_other = out->ld_other, .alpha = out->alpha};
+        .kc = kc, .lda = lda, .jumps = jumps, .first = first, .ldc = out->ldc, .ld_other = out->ld_other, .alpha = out->alpha};
     bool plain = gemm_out_is_plain(out, &t.low, &t.high);
     size_t whole_tiles = (rows + GEMM_MR - 1) / GEMM_MR;
     for (size_t j = 0; j < cols; j += GEMM_NR) {
@@ -457,7 +511,7 @@ static void gemm_block(const float *a, ptrdiff_t lda, const float *b, size_t b_p
             t.c = at.c;
             t.bias = at.bias;
             t.other = at.other;
-            micro[mr - 1](&t);
+            (jumps ? gemm_micro_jumps : micro[mr - 1])(&t);
             t.ahead += kc * t.ahead_step;
             if (last && !t.to_c)
                 gemm_finish(&at, t.acc, columns, mr, width);

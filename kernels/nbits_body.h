@@ -248,7 +248,7 @@ static void nb_run(const mbr_nbits_args *g, void *scratch, size_t first, size_t 
             for (size_t j = 0; j < cols; j += GEMM_NR) {
                 gemm_out at = gemm_out_at(&out, 0, j);
                 nb_unpack(b + j / GEMM_NR * panel_bytes, g->block, k0, kc, own);
-                gemm_block(a + k0, g->lda, own, 0, kc, rows, mbr_min_size(GEMM_NR, cols - j),
+                gemm_block(a + k0, g->lda, NULL, own, 0, kc, rows, mbr_min_size(GEMM_NR, cols - j),
                            acc ? acc + j * row_tiles * GEMM_MR : NULL, q == 0, q + 1 == p.k_blocks, &at, NULL);
             }
         }

@@ -13,6 +13,7 @@
 #define GEMM_MR 6
 #define GEMM_NV 2
 #define GEMM_TILE_MACS 6e6
+#define GEMM_JUMPS 0
 #define GEMM_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #include "kernels/gemm_body.h"
 #include "kernels/conv_body.h"

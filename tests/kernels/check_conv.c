@@ -43,7 +43,8 @@ static void random_epilogue(mbr_conv_args *a, size_t y_floats)
     }
 }
 
-/* Random sizes; kind picks: 0 anything, 1 pointwise, 2 depthwise, 3 a 3x3 of stride 1, 4 few filters, 5 few planes. */
+/* Random sizes; kind picks: 0 anything, 1 pointwise, 2 depthwise, 3 a 3x3 of stride 1, 4 few filters, 5 few planes,
+   6 long lines. */
 static mbr_conv_args make_args(int kind)
 {
     mbr_conv_args a = {.n = check_rand_range(1, 2), .groups = 1};
@@ -58,7 +59,7 @@ static mbr_conv_args make_args(int kind)
         a.channels = a.groups = check_rand_range(1, 70);
         a.filters = a.channels * (check_rand_one_in(3) ? check_rand_range(2, 3) : 1);
     }
-    a.transposed = kind == 0 && check_rand_one_in(3);
+    a.transposed = (kind == 0 || kind == 6) && check_rand_one_in(3);
     a.x_planes = (kind == 0 || kind == 4) && !a.transposed && check_rand_one_in(3);
     if (kind == 5) { /* what the first layer of a network has */
         a.channels = check_rand_range(1, 4);
@@ -80,7 +81,9 @@ static mbr_conv_args make_args(int kind)
         a.channels = a.groups * check_rand_range(100, 700);
         a.filters = a.groups * check_rand_range(50, 400);
     }
-    int rank = kind == 3 ? 2 : (int)check_rand_range(1, 3);
+    if (kind == 6) /* of which whole tiles have all their taps */
+        a.filters = a.groups * check_rand_range(5, 70);
+    int rank = kind == 3 ? 2 : (int)check_rand_range(1, kind == 6 ? 2 : 3);
     for (int d = 0; d < 3; d++) {
         a.kernel[d] = a.stride[d] = a.dilation[d] = a.in[d] = a.out[d] = 1;
         if (d < 3 - rank)
@@ -89,6 +92,8 @@ static mbr_conv_args make_args(int kind)
                             : check_rand_range(1, few ? 2 : rank == 3 ? 6 : 17);
         if (kind == 5 && d == 2 && check_rand_one_in(3))
             a.in[d] = check_rand_range(100, 2500); /* more than is copied at once */
+        if (kind == 6)
+            a.in[d] = d == 2 ? check_rand_range(60, 500) : check_rand_range(1, 4);
         a.kernel[d] = kind == 1 ? 1 : kind == 3 ? 3 : check_rand_range(1, 5);
         a.stride[d] = kind == 3 ? 1 : check_rand_one_in(2) ? 1 : check_rand_range(1, 3);
         a.dilation[d] = kind == 3 || check_rand_one_in(2) ? 1 : check_rand_range(1, 3);
@@ -166,8 +171,8 @@ void check_conv(void)
         const mbr_conv_f32_kernel *kernel = rows[i].kernel;
         if (!check_begin(kernel->name, kernel->tier))
             continue;
-        for (int n = 0; n < 500 && !check_failed(); n++)
-            check_one(kernel, rows[i].tol, n % 6, kernel->exact && n % 7 == 4 ? CHECK_SPECIAL : CHECK_UNIFORM);
+        for (int n = 0; n < 560 && !check_failed(); n++)
+            check_one(kernel, rows[i].tol, n % 7, kernel->exact && n % 8 == 4 ? CHECK_SPECIAL : CHECK_UNIFORM);
         check_end();
     }
 }
@@ -184,13 +189,14 @@ static void call(void *context)
     t->kernel->run(&t->args, t->scratch, 0, t->kernel->tiles(&t->args));
 }
 
-/* conv c= o= [g=] h= [w=] k= [s=] [d=] [p=] [n=] [planes] [relu|silu]: square kernels; the pad is k / 2 unless given */
+/* conv c= o= [g=] h= [w=] k= [kh=] [s=] [d=] [p=] [n=] [planes] [relu|silu]: square kernels, or kh high; the pad is k / 2
+   unless given */
 void bench_conv(const bench_shape *shape)
 {
     for (size_t i = 0; i < ROWS; i++) {
         const mbr_conv_f32_kernel *kernel = rows[i].kernel;
-        size_t k = (size_t)bench_get(shape, "k", 3), s = (size_t)bench_get(shape, "s", 1),
-               h = (size_t)bench_get(shape, "h", 56);
+        size_t k = (size_t)bench_get(shape, "k", 3), kh = (size_t)bench_get(shape, "kh", (long)k),
+               s = (size_t)bench_get(shape, "s", 1), h = (size_t)bench_get(shape, "h", 56);
         size_t dil = (size_t)bench_get(shape, "d", 1), w = (size_t)bench_get(shape, "w", (long)h);
         mbr_conv_args a = {
             .n = (size_t)bench_get(shape, "n", 1),
@@ -198,13 +204,14 @@ void bench_conv(const bench_shape *shape)
             .filters = (size_t)bench_get(shape, "o", 64),
             .groups = (size_t)bench_get(shape, "g", 1),
             .in = {1, h, w},
-            .kernel = {1, k, k},
+            .kernel = {1, kh, k},
             .stride = {1, s, s},
             .dilation = {1, dil, dil},
             .x_planes = bench_has(shape, "planes"),
             .transposed = bench_has(shape, "transposed"),
         };
-        a.pad[1] = a.pad[2] = bench_get(shape, "p", (long)(k / 2 * dil));
+        a.pad[1] = bench_get(shape, "p", (long)(kh / 2 * dil));
+        a.pad[2] = bench_get(shape, "p", (long)(k / 2 * dil));
         for (int d = 0; d < 3; d++)
             a.out[d] = out_size(&a, d, a.pad[d]);
         if (kernel == &mbr_conv_f32_ref || !bench_begin(kernel->name, kernel->tier) || !kernel->fits(&a))
@@ -216,7 +223,7 @@ void bench_conv(const bench_shape *shape)
                                                          : MBR_ACT_NONE;
         a.epilogue.act.a = 1;
         size_t points = a.n * a.out[1] * a.out[2];
-        float *weights = check_alloc_f32_filled(a.filters * a.channels / a.groups * k * k, CHECK_UNIFORM);
+        float *weights = check_alloc_f32_filled(a.filters * a.channels / a.groups * kh * k, CHECK_UNIFORM);
         float *packed = check_alloc(kernel->pack_size(&a));
         a.x = check_alloc_f32_filled(a.n * h * w * a.channels, CHECK_UNIFORM);
         a.epilogue.bias = check_alloc_f32_filled(a.filters, CHECK_UNIFORM);
@@ -226,7 +233,7 @@ void bench_conv(const bench_shape *shape)
         timed t = {.kernel = kernel, .args = a, .scratch = check_alloc(kernel->scratch(&a))};
         bench_run(call, &t);
         size_t worked = a.transposed ? a.n * h * w : points;
-        bench_report(shape, 2.0 * (double)worked * (double)a.filters * (double)(a.channels / a.groups * k * k),
+        bench_report(shape, 2.0 * (double)worked * (double)a.filters * (double)(a.channels / a.groups * kh * k),
                      "GFLOP/s");
     }
 }
