@@ -115,15 +115,15 @@
 /* What a product multiplies. -DFP16: halves, summed in halves over RUN steps of k (gemm.cl). */
 #ifdef FP16
 #define E half
-#define GET LOAD_PLAIN
-#define GETN(n, p) CAT(vload, n)(0, p)
-#define GET4(p) GETN(4, p)
+#define LOAD_E LOAD_PLAIN
+#define LOAD_EN(n, p) CAT(vload, n)(0, p)
+#define LOAD_E4(p) LOAD_EN(4, p)
 #define RUN 8
 #else
 #define E float
-#define GET LD
-#define GETN LDN
-#define GET4 LD4
+#define LOAD_E LD
+#define LOAD_EN LDN
+#define LOAD_E4 LD4
 #endif
 
 typedef struct {

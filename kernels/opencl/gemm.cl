@@ -122,9 +122,9 @@ __kernel void gemm_rows(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TE
                     for (int k = 0; k < depth; k++, p += NR) {
 #endif
                         EV y[NV];
-                        EACH(v_, NV) y[v_] = GETN(VF, p + v_ * VF);
+                        EACH(v_, NV) y[v_] = LOAD_EN(VF, p + v_ * VF);
                         EACH(r, MR) {
-                            const EV x = (EV)GET(row[r], (long)k * A_STEP);
+                            const EV x = (EV)LOAD_E(row[r], (long)k * A_STEP);
                             EACH(v_, NV) sum[r][v_] = fma(x, y[v_], sum[r][v_]);
                         }
                     }
@@ -241,15 +241,15 @@ static E4 four(__global const T *p, long i, int step, int left)
         return v;
 #ifdef VEC
     if (step == 1 && left >= 4)
-        return GET4(p + i);
+        return LOAD_E4(p + i);
 #endif
-    v.x = GET(p, i);
+    v.x = LOAD_E(p, i);
     if (left > 1)
-        v.y = GET(p, i + step);
+        v.y = LOAD_E(p, i + step);
     if (left > 2)
-        v.z = GET(p, i + 2 * step);
+        v.z = LOAD_E(p, i + 2 * step);
     if (left > 3)
-        v.w = GET(p, i + 3 * step);
+        v.w = LOAD_E(p, i + 3 * step);
     return v;
 }
 
@@ -259,7 +259,7 @@ static E conv_one(__global const T *a, const conv *w, int4 corner, int k)
 {
     const int t = k / w->channels, ch = k - t * w->channels, hv = w->tap[1] * w->tap[2];
     const long x = x_of(w, corner, t / hv, t % hv / w->tap[2], t % w->tap[2]);
-    return x < 0 ? 0 : GET(a, x + (long)ch * w->x_c);
+    return x < 0 ? 0 : LOAD_E(a, x + (long)ch * w->x_c);
 }
 static int conv_b_row(const conv *w, int k)
 {
@@ -276,7 +276,7 @@ static E4 conv_four(__global const T *a, const conv *w, int4 corner, int k, int 
     const int t = k / w->channels, ch = k - t * w->channels, hv = w->tap[1] * w->tap[2];
     const long x = x_of(w, corner, t / hv, t % hv / w->tap[2], t % w->tap[2]);
     if (x >= 0)
-        v = GET4(a + x + ch);
+        v = LOAD_E4(a + x + ch);
 #else
     v.x = conv_one(a, w, corner, k);
     if (left > 1)

@@ -26,7 +26,7 @@
 #endif
 
 /* Element k of column j. */
-#define ONE(j, k) GET(col[j], (long)(k) * g.b_k)
+#define ONE(j, k) LOAD_E(col[j], (long)(k) * g.b_k)
 #ifdef BLOCKS
 #ifdef HALF
 #define BLOCK(p) (E)as_half(intel_sub_group_block_read_us((__global const ushort *)(p)))
@@ -91,12 +91,12 @@ void gemm_sub(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(const
 #ifdef FOURS
         CAT(E, 4) y4[CN];
 #endif
-        EACH(i, XS) x[i] = GET(row[i], (long)k0 * g.a_k);
+        EACH(i, XS) x[i] = LOAD_E(row[i], (long)k0 * g.a_k);
         EACH(k, KU) {
             EACH(j, CN) {
 #ifdef FOURS
                 if (k % 4 == 0)
-                    y4[j] = GET4(col[j] + k0 + k);
+                    y4[j] = LOAD_E4(col[j] + k0 + k);
                 y[j] = k % 4 == 0 ? y4[j].x : k % 4 == 1 ? y4[j].y : k % 4 == 2 ? y4[j].z : y4[j].w;
 #else
                 y[j] = B(j, k0 + k);
@@ -111,7 +111,7 @@ void gemm_sub(TENSOR(const T, a), TENSOR(const T, b), TENSOR(T, c), TENSOR(const
     for (; k0 < g.k; k0++) {
         E y[CN];
         EACH(j, CN) y[j] = ONE(j, k0);
-        STEP(GET(a, (long)min(m0 + r, g.m - 1) * g.a_m + (long)k0 * g.a_k))
+        STEP(LOAD_E(a, (long)min(m0 + r, g.m - 1) * g.a_m + (long)k0 * g.a_k))
         if (k0 % 8 == 7) {
             FOLD
         }

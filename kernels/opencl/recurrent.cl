@@ -69,8 +69,8 @@ static V gate(V x, const recurrent *g, int dir, int f)
 
 #if VF == 1
 #define WX(p) LD(p, 0)
-#define GET(p, left) LD(p, 0)
-#define PUT(v, p, left) ST(v, p, 0)
+#define SOME(p, left) LD(p, 0)
+#define SOME_TO(v, p, left) ST(v, p, 0)
 #define STATE(p) (*(p))
 #define KEEP(v, p) *(p) = (v)
 #define PANEL(p) LD(p, 0)
@@ -81,7 +81,7 @@ static V gate(V x, const recurrent *g, int dir, int f)
 #define KEEP(v, p) CAT(vstore, VF)(v, 0, p)
 
 /* As many as there are, of a row that ends after `left`. */
-static V GET(__global const T *p, int left)
+static V SOME(__global const T *p, int left)
 {
     float each[VF];
     if (left >= VF)
@@ -91,7 +91,7 @@ static V GET(__global const T *p, int left)
     return CAT(vload, VF)(0, each);
 }
 
-static void PUT(V v, __global T *p, int left)
+static void SOME_TO(V v, __global T *p, int left)
 {
     float each[VF];
     if (left >= VF) {
@@ -178,13 +178,13 @@ __kernel void recurrent_steps(TENSOR(const T, wx), TENSOR(const T, r), TENSOR(fl
     for (int u = u0; begin && u < u1; u += STEP) {
         const int j = u * VF, left = n - j;
         for (int m = 0; m < MB; m++) {
-            const V h = g.has & HAS_H ? GET(h0 + last[m] + j, left) : 0, c = g.has & HAS_C ? GET(c0 + last[m] + j, left) : 0;
+            const V h = g.has & HAS_H ? SOME(h0 + last[m] + j, left) : 0, c = g.has & HAS_C ? SOME(c0 + last[m] + j, left) : 0;
             KEEP(h, mine[m] + j);
             KEEP(c, mine[m] + 2 * g.padded + j);
             if (g.has & HAS_HN)
-                PUT(h, hn + last[m] + j, left);
+                SOME_TO(h, hn + last[m] + j, left);
             if (g.has & HAS_CN)
-                PUT(c, cn + last[m] + j, left);
+                SOME_TO(c, cn + last[m] + j, left);
         }
     }
     MEET_STATE;
@@ -203,7 +203,7 @@ __kernel void recurrent_steps(TENSOR(const T, wx), TENSOR(const T, r), TENSOR(fl
                 for (int m = 0; m < MB; m++)
 #pragma unroll
                     for (int q = 0; q < GATES; q++)
-                        acc[m][q] = g.has & HAS_B ? GET(b + q * n + j, left) : 0;
+                        acc[m][q] = g.has & HAS_B ? SOME(b + q * n + j, left) : 0;
 #if GATES == 3
                 if (phase == 0) {
                     multiply(acc, 1, 2, panel, r_gate, from, n);
@@ -222,7 +222,7 @@ __kernel void recurrent_steps(TENSOR(const T, wx), TENSOR(const T, r), TENSOR(fl
                         break;
                     if (k >= length[m]) {
                         if (phase && g.has & HAS_Y)
-                            PUT((V)0, y + k * g.y_step + (row0 + m) * g.y_row + j, left);
+                            SOME_TO((V)0, y + k * g.y_step + (row0 + m) * g.y_row + j, left);
                         continue;
                     }
                     const long t = backwards ? length[m] - 1 - k : k;
@@ -232,18 +232,18 @@ __kernel void recurrent_steps(TENSOR(const T, wx), TENSOR(const T, r), TENSOR(fl
                     const V old = STATE(mine[m] + 2 * g.padded + j);
                     V i = acc[m][0] + WX(x), o = acc[m][1] + WX(x + n), f = acc[m][2] + WX(x + 2 * n);
                     if (g.has & HAS_P) {
-                        i += GET(p + j, left) * old;
-                        f += GET(p + 2 * n + j, left) * old;
+                        i += SOME(p + j, left) * old;
+                        f += SOME(p + 2 * n + j, left) * old;
                     }
                     i = gate(i, &g, dir, 0);
                     f = g.input_forget ? (V)1 - i : gate(f, &g, dir, 0);
                     const V c = f * old + i * gate(acc[m][3] + WX(x + 3 * n), &g, dir, 1);
                     if (g.has & HAS_P)
-                        o += GET(p + n + j, left) * c;
+                        o += SOME(p + n + j, left) * c;
                     h = gate(o, &g, dir, 0) * function(c, g.kind[dir][2], g.alpha[dir][2], g.beta[dir][2]);
                     KEEP(c, mine[m] + 2 * g.padded + j);
                     if (k == length[m] - 1 && g.has & HAS_CN)
-                        PUT(c, cn + last[m] + j, left);
+                        SOME_TO(c, cn + last[m] + j, left);
 #elif GATES == 3
                     const V old = STATE(from[m] + j);
                     V reset = 1;
@@ -260,9 +260,9 @@ __kernel void recurrent_steps(TENSOR(const T, wx), TENSOR(const T, r), TENSOR(fl
 #endif
                     KEEP(h, mine[m] + (k + 1) % 2 * g.padded + j);
                     if (g.has & HAS_Y)
-                        PUT(h, y + t * g.y_step + (row0 + m) * g.y_row + j, left);
+                        SOME_TO(h, y + t * g.y_step + (row0 + m) * g.y_row + j, left);
                     if (k == length[m] - 1 && g.has & HAS_HN)
-                        PUT(h, hn + last[m] + j, left);
+                        SOME_TO(h, hn + last[m] + j, left);
                 }
             }
             MEET_STATE;
