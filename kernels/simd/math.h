@@ -21,7 +21,17 @@ MBR_INLINE vf vf_pow2_int(vi n)
     return vi_as_vf(vi_shl(vi_add(n, vi_set1(127)), 23));
 }
 
-/* exp(x) = 2^n exp(r), |r| <= ln(2)/2. The power is applied in two halves so that neither leaves the normal range early. */
+/* p 2^n for whole n from -151 to 129; where there is no instruction for it in two halves, neither of which leaves the
+   normal range early. */
+#ifndef VF_HAS_SCALE
+MBR_INLINE vf vf_scale(vf p, vf n)
+{
+    vi whole = vf_to_vi(n), half = vi_sar(whole, 1);
+    return vf_mul(vf_mul(p, vf_pow2_int(half)), vf_pow2_int(vi_sub(whole, half)));
+}
+#endif
+
+/* exp(x) = 2^n exp(r), |r| <= ln(2)/2. */
 MBR_INLINE vf vf_exp(vf x)
 {
     x = vf_max(vf_set1(-104.0f), vf_min(vf_set1(89.0f), x)); /* constants first: a NaN comes through */
@@ -35,8 +45,7 @@ MBR_INLINE vf vf_exp(vf x)
     p = vf_fma(p, r, vf_set1(0.5f));
     p = vf_fma(vf_mul(r, r), p, r);
     p = vf_add(p, vf_set1(1.0f));
-    vi whole = vf_to_vi(n), half = vi_sar(whole, 1);
-    return vf_mul(vf_mul(p, vf_pow2_int(half)), vf_pow2_int(vi_sub(whole, half)));
+    return vf_scale(p, n);
 }
 
 /*
@@ -47,27 +56,21 @@ MBR_INLINE vf vf_exp(vf x)
 
 MBR_INLINE void vf_exp_many(vf *x, const int n)
 {
-    vf r[MBR_MANY], p[MBR_MANY];
-    vi whole[MBR_MANY];
+    vf r[MBR_MANY], p[MBR_MANY], whole[MBR_MANY];
 #define EACH                                                                                                           \
     MBR_UNROLL(4)                                                                                                      \
     for (int i = 0; i < n; i++)
     EACH x[i] = vf_max(vf_set1(-104.0f), vf_min(vf_set1(89.0f), x[i]));
-    EACH r[i] = vf_round(vf_mul(x[i], vf_set1(0x1.715476p+0f)));
-    EACH whole[i] = vf_to_vi(r[i]);
-    EACH x[i] = vf_fnma(r[i], vf_set1(0x1.62e400p-1f), x[i]);
-    EACH r[i] = vf_fnma(r[i], vf_set1(0x1.7f7d1cp-20f), x[i]);
+    EACH whole[i] = vf_round(vf_mul(x[i], vf_set1(0x1.715476p+0f)));
+    EACH x[i] = vf_fnma(whole[i], vf_set1(0x1.62e400p-1f), x[i]);
+    EACH r[i] = vf_fnma(whole[i], vf_set1(0x1.7f7d1cp-20f), x[i]);
     EACH p[i] = vf_fma(vf_set1(0x1.6dbc64p-10f), r[i], vf_set1(0x1.124148p-7f));
     EACH p[i] = vf_fma(p[i], r[i], vf_set1(0x1.555454p-5f));
     EACH p[i] = vf_fma(p[i], r[i], vf_set1(0x1.555486p-3f));
     EACH p[i] = vf_fma(p[i], r[i], vf_set1(0.5f));
     EACH p[i] = vf_fma(vf_mul(r[i], r[i]), p[i], r[i]);
     EACH p[i] = vf_add(p[i], vf_set1(1.0f));
-    EACH
-    {
-        vi half = vi_sar(whole[i], 1);
-        x[i] = vf_mul(vf_mul(p[i], vf_pow2_int(half)), vf_pow2_int(vi_sub(whole[i], half)));
-    }
+    EACH x[i] = vf_scale(p[i], whole[i]);
 #undef EACH
 }
 

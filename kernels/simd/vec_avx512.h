@@ -94,6 +94,11 @@ static inline vf vf_div(vf a, vf b)
 {
     return _mm512_div_ps(a, b);
 }
+#define VF_HAS_SCALE
+static inline vf vf_scale(vf p, vf n)
+{
+    return _mm512_scalef_ps(p, n);
+}
 static inline vf vf_fma(vf a, vf b, vf c)
 {
     return _mm512_fmadd_ps(a, b, c);
