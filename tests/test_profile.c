@@ -291,7 +291,15 @@ START_TEST(rates_learn_from_steps)
     const double all[2] = { 1e5 / 1.6 + 5000 + r.join_ns, 1e6 / 1.6 + 5000 + r.join_ns };
     mbr_rates_share(&r, w, 2, one, all);
     ck_assert_double_eq_tol(r.scale, 0.8, 1e-6);
-    ck_assert_double_eq_tol(r.wake_ns, 5000, 1e-3);
+
+    r.own_bytes = 1 << 20; /* weights of a row's product are parted: two cores' caches hold what one's does not */
+    const mbr_work row = { .family = MBR_WORK_PRODUCT_ROW, .bytes = 1.5e6, .weight_bytes = 1.5e6, .tiles = 64 };
+    const mbr_work rows = { .family = MBR_WORK_PRODUCT, .bytes = 1.5e6, .weight_bytes = 1.5e6, .tiles = 64 };
+    const mbr_core cores[2] = { { .speed = 1 }, { .speed = 1 } };
+    mbr_team_choice parted = mbr_team_choose(&r, cores, 2, &row, 0, false);
+    ck_assert_int_eq(parted.threads, 2);
+    ck_assert_double_lt(parted.ns, mbr_rates_estimate(&r, &row, 0) / 2);
+    ck_assert_double_gt(mbr_team_choose(&r, cores, 2, &rows, 0, false).ns, parted.ns);
 
     mbr_work near = far; /* data of one and a half caches are partly there */
     near.units = 0;

@@ -154,11 +154,14 @@ static double fetch_ns(const mbr_rates *r, double bytes, double whole, const spr
            read_ns(r, bytes * (1 - own - shared), MBR_NEAR_MEMORY, s, of_weights);
 }
 
-/* Weights come from where all of the model's fit, other values from where the step's own do. */
+/* Weights come from where all of the model's fit, other values from where the step's own do. Products with few rows are
+   parted by columns: a thread reads the same part of the weights in each run. */
 static double memory_ns(const mbr_rates *r, const mbr_work *w, double weights, const spread *s)
 {
     double values = w->bytes - w->weight_bytes;
-    double ns = fetch_ns(r, w->weight_bytes, weights > w->weight_bytes ? weights : w->weight_bytes, s, true) +
+    double whole = weights > w->weight_bytes ? weights : w->weight_bytes;
+    bool parted = w->family == MBR_WORK_PRODUCT_ROW || w->family == MBR_WORK_PRODUCT_FEW;
+    double ns = fetch_ns(r, w->weight_bytes, parted ? whole / s->k : whole, s, true) +
                 fetch_ns(r, values, values, s, false);
     if (s->groups > 1) /* what other groups' cores wrote is not in this one's cache */
         ns += read_ns(r, values * (s->groups - 1) / s->groups, MBR_NEAR_MEMORY, s, false);
@@ -199,8 +202,6 @@ void mbr_rates_share(mbr_rates *r, const mbr_work *w, int n, const double *one_n
     if (!(all[1] > all[0]) || !(one[1] > one[0]))
         return;
     r->scale = scale > r->scale ? r->scale : scale > 0.3 ? scale : 0.3;
-    double wake = all[0] - one[0] / (n * r->scale) - r->join_ns * (n - 1);
-    r->wake_ns = wake > r->wake_ns ? wake : r->wake_ns;
 }
 
 double mbr_rates_estimate(const mbr_rates *r, const mbr_work *w, double weights)

@@ -53,7 +53,7 @@ double mbr_rates_estimate(const mbr_rates *r, const mbr_work *w, double weights)
 /* Takes the overlap from a step's own time, once everything else is known. */
 void mbr_rates_overlap(mbr_rates *r, const mbr_work *w, double ns);
 
-/* Takes scale and wake from the times of a short step and a long one, on one core of n that are equal and on all. */
+/* Takes the scale from the times of a short step and a long one, on one core of n that are equal and on all. */
 void mbr_rates_share(mbr_rates *r, const mbr_work *w, int n, const double *one_ns, const double *all_ns);
 
 /* A team for a step: how many of the cores, taken in their order. */
