@@ -691,7 +691,8 @@ START_TEST(odd_sub_groups_are_not_used)
     if (!has_sub_groups())
         return;
     lying = true;
-    ck_assert(!mbr_cl_chooses(device, MBR_CL_SUB_PRODUCTS));
+    for (int c = MBR_CL_SUB_PRODUCTS; c <= MBR_CL_SUB_TRANSPOSED_F16; c++)
+        ck_assert_msg(!mbr_cl_chooses(device, c), "%d", c);
     device->choice[MBR_CL_SUB_PRODUCTS] = 1;
     device->sub.ask = odd_size;
     ir_session cpu, s;

@@ -32,9 +32,10 @@ static const struct {
 } tests[] = {
     { 1u << MBR_CL_SUB_PRODUCTS | 1u << MBR_CL_SUB_TRANSPOSED,
       { "gemm",
-        MODULE "(%a: f32[37, 70], %b: f32[70, 145]) -> (%y, %z) {\n"
+        MODULE "(%a: f32[37, 70], %b: f32[70, 145]) -> (%y, %z, %w) {\n"
                "  %y = ai.onnx.MatMul@13(%a, %b)\n"
-               "  %z = ai.onnx.Gemm@13(%y, %b) {transA = 1, transB = 1}\n}\n", 0 } },
+               "  %z = ai.onnx.Gemm@13(%a, %y) {alpha = f0.0625, transA = 1}\n"
+               "  %w = ai.onnx.Gemm@13(%y, %z) {transB = 1}\n}\n", 0 } },
     { 1u << MBR_CL_SUB_PRODUCTS_F16 | 1u << MBR_CL_SUB_TRANSPOSED_F16,
       { "gemm",
         MODULE "(%a: f32[37, 70], %b: f32[70, 144]) -> (%y) {\n"
