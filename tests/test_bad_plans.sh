@@ -92,8 +92,12 @@ else
     expect 3 '/dev/zero|longer than' mbr plan $model --devices /dev/zero
 fi
 
+# --- a device without memory for anything gets nothing ---
+facts ', "gflops_f32": 100000, "memory_bytes": 1'
+check "no memory, no steps" sh -c "! $EMULATOR \"$MBR\" plan $model --devices a.json --brief | grep '^quick '"
+
 # --- rates ---
-for rate in 'product nan 1' 'product inf 1' 'product -1 1' 'product 1' 'wake 0' 'scale 0' 'overlap nan' 'caches -1 5' \
+for rate in 'product 1 2 3' 'wake 3000 ns' 'overlap 7' 'scale 2' 'caches 0 0' 'read 1e-300 1 1' 'product nan 1' 'product inf 1' 'product -1 1' 'product 1' 'wake 0' 'scale 0' 'overlap nan' 'caches -1 5' \
     'read 1 1' 'nothing 1 2' 'wake 1e13'; do
     printf '# one\n%s\n' "$rate" >a.rates
     expect 3 'rates, line 2|docs/placement.md' mbr plan $model --rates a.rates
@@ -105,7 +109,7 @@ expect 3 'folder.xml|Is a directory' mbr plan $model --rates folder.xml
 
 # --- placements ---
 for pin in 'first' 'first cpu threads=0' 'first cpu threads=2000' 'first cpu threads=99999999999' 'first cpu threads=2x' \
-    'first cpu beside'; do
+    'first cpu beside' 'first cpu threads=1 beside'; do
     printf '# one\n%s\n' "$pin" >a.pins
     expect 2 'placement, line 2|NODE DEVICE' mbr plan $model --placement a.pins
 done
@@ -143,4 +147,12 @@ if mknod null c 1 3 2>/dev/null && echo >null 2>/dev/null; then
 else
     skip "a device: making one takes a privilege"
 fi
+
+# --- kept rates that are a pipe ---
+mbr plan $model --cache kept >"$work/.out" 2>"$work/.err"
+for file in kept/rates-*; do
+    rm "$file"
+    mkfifo "$file"
+done
+expect 0 'rates:   measured' mbr plan $model --cache kept
 finish

@@ -8,6 +8,7 @@
 #include "engine/schedule/kept.h"
 #include "base/hash.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -61,11 +62,12 @@ bool mbr_kept_off(const char *folder)
 bool mbr_kept_read(const mbr_kept *k, char *text, size_t room)
 {
     char all[4096], sum[SUM_CHARS + 1];
-    FILE *f = *k->path ? fopen(k->path, "re") : NULL;
-    if (!f)
+    int fd = *k->path ? open(k->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1; /* a pipe is not waited for */
+    if (fd < 0)
         return false;
-    size_t n = fread(all, 1, sizeof all - 1, f), line = strlen(k->key);
-    fclose(f);
+    ssize_t got = read(fd, all, sizeof all - 1);
+    size_t n = got > 0 ? (size_t)got : 0, line = strlen(k->key);
+    close(fd);
     all[n] = '\0';
     if (n < line + SUM_CHARS + 2 || memcmp(all, k->key, line) != 0 || all[line] != '\n' ||
         all[line + SUM_CHARS + 1] != '\n')
@@ -97,6 +99,8 @@ static bool write_file(const char *path, const char *text, size_t bytes)
     }
     snprintf(fresh, sizeof fresh, "%s.%ld", path, (long)getpid());
     int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd < 0 && errno == EEXIST && unlink(fresh) == 0) /* a process of this number was killed here */
+        fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0)
         return false;
     bool done = write(fd, text, bytes) == (ssize_t)bytes && fsync(fd) == 0;

@@ -66,9 +66,10 @@ static mbr_status read_line(const char **text, int line, pin *to, mbr_error *err
     to->node = strtok_r(to->copy, " \t\r", &rest);
     to->device = to->node ? strtok_r(NULL, " \t\r", &rest) : NULL;
     const char *more = to->device ? strtok_r(NULL, " \t\r", &rest) : NULL;
+    const char *last = more && *more != '#' ? strtok_r(NULL, " \t\r", &rest) : NULL;
     if (to->node && *to->node == '#')
         to->node = NULL;
-    if (to->node && (!to->device || (more && *more != '#' &&
+    if (to->node && (!to->device || (last && *last != '#') || (more && *more != '#' &&
                                      (sscanf(more, "threads=%d%n", &to->threads, &used) != 1 || more[used] ||
                                       to->threads < 1 || to->threads > 1024))))
         return mbr_fail(err, MBR_ERR_ARGUMENT, "placement, line %d: `NODE DEVICE [threads=N]` is due", line);

@@ -153,11 +153,16 @@ static double largest_on(const mbr_place_problem *p, int d)
     return bytes;
 }
 
+static bool fits(const mbr_place_problem *p, int d)
+{
+    double room = d ? p->devices[d - 1].memory_bytes : 0;
+    return room <= 0 || weights_on(p, d) + 2 * largest_on(p, d) <= room;
+}
+
 /* Raises the price of weights until what is moved fits the device. */
 static mbr_status take_region(mbr_memory *memory, mbr_place_problem *p, const walk *w, int d, bool *moves, int *before,
                               mbr_error *err)
 {
-    const mbr_plan_device *v = &p->devices[d - 1];
     double weight = 0, end = walk_run(p, w);
     for (uint32_t k = 0; k < p->n_steps; k++)
         before[k] = p->steps[k].device;
@@ -165,7 +170,7 @@ static mbr_status take_region(mbr_memory *memory, mbr_place_problem *p, const wa
         MBR_TRY(cut_for(memory, p, d, weight, moves, err));
         for (uint32_t k = 0; k < p->n_steps; k++)
             p->steps[k].device = moves[k] ? d : before[k];
-        if (v->memory_bytes <= 0 || weights_on(p, d) + 2 * largest_on(p, d) <= v->memory_bytes || i == MEMORY_TRIES)
+        if (fits(p, d) || i == MEMORY_TRIES)
             break;
         weight = weight > 0 ? weight * 4 : 1e-4;
     }
@@ -176,7 +181,7 @@ static mbr_status take_region(mbr_memory *memory, mbr_place_problem *p, const wa
     bool pinned = false;
     for (uint32_t k = 0; k < p->n_steps; k++)
         pinned = pinned || p->steps[k].pin == d;
-    if (walk_run(p, w) > end && !pinned)
+    if ((walk_run(p, w) > end || !fits(p, d)) && !pinned)
         for (uint32_t k = 0; k < p->n_steps; k++)
             p->steps[k].device = before[k];
     return MBR_OK;
@@ -244,7 +249,7 @@ static mbr_status try_beside(mbr_memory *memory, mbr_place_problem *p, const wal
                     continue;
                 tries++;
                 double end = walk_run(p, w);
-                if (end < best * WORTH) {
+                if (end < best * WORTH && fits(p, to)) {
                     best = end;
                     moved = true;
                     for (uint32_t j = k; j != MBR_NO_STEP; j = next[j])

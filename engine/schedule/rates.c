@@ -40,17 +40,18 @@ typedef struct field {
     const char *name;
     size_t at;
     int n;
+    bool share; /* of something: not above 1 */
 } field;
 
 static const field fields[] = {
-    { "read", offsetof(mbr_rates, read), MBR_NEAR_COUNT },
-    { "read_all", offsetof(mbr_rates, read_all), MBR_NEAR_COUNT },
-    { "wake", offsetof(mbr_rates, wake_ns), 1 },
-    { "join", offsetof(mbr_rates, join_ns), 1 },
-    { "scale", offsetof(mbr_rates, scale), 1 },
-    { "run", offsetof(mbr_rates, run_ns), 1 },
-    { "overlap", offsetof(mbr_rates, overlap), 1 },
-    { "quiet", offsetof(mbr_rates, quiet), 1 },
+    { "read", offsetof(mbr_rates, read), MBR_NEAR_COUNT, false },
+    { "read_all", offsetof(mbr_rates, read_all), MBR_NEAR_COUNT, false },
+    { "wake", offsetof(mbr_rates, wake_ns), 1, false },
+    { "join", offsetof(mbr_rates, join_ns), 1, false },
+    { "scale", offsetof(mbr_rates, scale), 1, true },
+    { "run", offsetof(mbr_rates, run_ns), 1, false },
+    { "overlap", offsetof(mbr_rates, overlap), 1, true },
+    { "quiet", offsetof(mbr_rates, quiet), 1, false },
 };
 
 /* A positive number; anything else is none. */
@@ -65,22 +66,30 @@ static bool take_number(const char **at, double *to)
     return true;
 }
 
+/* Nothing more, or a comment. */
+static bool is_end(const char *at)
+{
+    at += strspn(at, " \t\r");
+    return *at == '\0' || *at == '\n' || *at == '#';
+}
+
 static bool take_line(mbr_rates *r, const char *name, size_t length, const char *at)
 {
     for (int i = 0; i < MBR_WORK_COUNT; i++)
         if (strlen(mbr_work_names[i]) == length && strncmp(mbr_work_names[i], name, length) == 0)
-            return take_number(&at, &r->base[i]) && take_number(&at, &r->each[i]);
+            return take_number(&at, &r->base[i]) && take_number(&at, &r->each[i]) && is_end(at);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         double *to = (double *)((char *)r + fields[i].at);
         if (strlen(fields[i].name) != length || strncmp(fields[i].name, name, length) != 0)
             continue;
         for (int k = 0; k < fields[i].n; k++)
-            if (!take_number(&at, &to[k]) || to[k] <= 0)
+            if (!take_number(&at, &to[k]) || to[k] < 1e-6 || (fields[i].share && to[k] > 1))
                 return false;
-        return true;
+        return is_end(at);
     }
     double own, shared;
-    if (length != 6 || strncmp(name, "caches", 6) != 0 || !take_number(&at, &own) || !take_number(&at, &shared))
+    if (length != 6 || strncmp(name, "caches", 6) != 0 || !take_number(&at, &own) || !take_number(&at, &shared) ||
+        own < 1 || shared < 1 || !is_end(at))
         return false;
     r->own_bytes = (size_t)own;
     r->shared_bytes = (size_t)shared;
