@@ -265,11 +265,11 @@ GEMM_ONE_COPY static const float *conv_inside(const mbr_conv_args *a, const conv
                                               gemm_jump *jumps)
 {
     ptrdiff_t in[3] = {(ptrdiff_t)a->in[0], (ptrdiff_t)a->in[1], (ptrdiff_t)a->in[2]}, q[3], begin = 0, before = 0;
-    size_t b = conv_first_point(a, phase, rect, q);
-    ptrdiff_t last = (ptrdiff_t)(rect->rows - 1) * phase->scale[2];
     if (a->x_planes || !gemm_jumps_fit(rect->rows, rect->cols) || conv_rows_in_line(a, rect) < rect->rows ||
         (rect->cols > GEMM_NR && gemm_rows_collide(a->ldx * phase->scale[2])))
         return NULL;
+    size_t b = conv_first_point(a, phase, rect, q);
+    ptrdiff_t last = (ptrdiff_t)(rect->rows - 1) * phase->scale[2];
     for (size_t i = 0; i < count; i++) {
         const conv_segment *s = &seg[i];
         ptrdiff_t d = q[0] + s->step[0], h = q[1] + s->step[1], w = q[2] + s->step[2];

@@ -90,7 +90,7 @@ static const sample far_sample = { MBR_WORK_CONV, 192, 0, 0, "f32[1, #, #, 64]",
                                    "const %w = f32[32, 64, 1, 1] {... 2048}\n"
                                    CONV("group = 1, kernel_shape = [1, 1]") };
 
-/* Steps as models have many: what is left of a core's speed where others have their part, and what that costs each time. */
+/* Steps as models have many, at two sizes: what is left of a core's speed where others have their part. */
 static const sample team_sample = { MBR_WORK_CONV, 96, 288, 0, "f32[1, 24, 32, #]",
                                     "const %w = f32[#, #, 1, 1] {... $}\n"
                                     CONV("group = 1, kernel_shape = [1, 1]") };

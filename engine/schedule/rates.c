@@ -24,8 +24,7 @@ void mbr_rates_default(mbr_rates *r)
     mbr_peak peak = { .lanes = 8 };
     mbr_peak_best(&peak);
     *r = (mbr_rates){ .read = { 60, 18, 10 }, .read_all = { 60, 60, 40 }, .wake_ns = 3000, .join_ns = 300, .scale = 0.95,
-                      .run_ns = 300, .overlap = 1, .quiet = 1,
-                      .source = "defaults" };
+                      .run_ns = 300, .overlap = 1, .quiet = 1, .source = "defaults" };
     r->own_bytes = caches.l2 ? caches.l2 : 262144;
     r->shared_bytes = caches.l3 > r->own_bytes ? caches.l3 : 4 * r->own_bytes;
     for (int i = 0; i < MBR_WORK_COUNT; i++) {
